@@ -1,0 +1,118 @@
+// AMD-Vi commands, 128 bits, as Linux 4.12 to 6.12 emits them (drivers/iommu/amd/iommu.c build_*; AMD IOMMU
+// specification 48882, section 2.4). Opcode = bits 63:60 of the first word.
+//
+//   1  COMPLETION_WAIT         63─ 1 ─60  59───52  51──────────── store address ────────────3  F2 I1 S0
+//      second word             63──────────────────────── data to store ─────────────────────────────0
+//   2  INVALIDATE_DEVTAB_ENTRY 63─ 2 ─60  59──────────────────────────────16  15──── DevID ──────────0
+//   3  INVALIDATE_IOMMU_PAGES  63─ 3 ─60  59──48  47── DomID ──32  31────20  19───── PASID ──────────0
+//      second word             63──────────────── address ────────────────12  11──────3  GN2 PDE1 S0
+//   4  INVALIDATE_IOTLB_PAGES  63─ 4 ─60  59 PASID 56  55 PASID 48  47── QueueID ──32
+//                              31 MaxPend 24  23 PASID 16  15──── DevID ────0
+//      second word             63──────────────── address ────────────────12  11──6  5 Type 4  GN2  S0
+//                              PASID: bits 15:8 in 23:16, 7:0 in 55:48, 19:16 in 59:56
+//   8  INVALIDATE_IOMMU_ALL    63─ 8 ─60  59──────────────────────────────────────────────────────────0
+import { setWords, sizedAddress, sizedOrder, sizedPage, word0, word1 } from './command';
+
+export const AMD_WAIT: u32 = 1;
+export const AMD_DEVICE_ENTRY: u32 = 2;
+export const AMD_PAGES: u32 = 3;
+export const AMD_IOTLB_PAGES: u32 = 4;
+export const AMD_INTERRUPTS: u32 = 5;
+export const AMD_ALL: u32 = 8;
+
+const OPCODE_SHIFT: u64 = 60;
+const DEVICE_MASK: u64 = 0xffff;
+const DOMAIN_SHIFT: u64 = 32;
+const DOMAIN_MASK: u64 = 0xffff;
+const PASID_MASK: u64 = 0xf_ffff;
+const QUEUE_SHIFT: u64 = 32;
+const PENDING_SHIFT: u64 = 24;
+const PENDING_MASK: u64 = 0xff;
+const S: u64 = 1;
+const PDE: u64 = 1 << 1;
+const GN: u64 = 1 << 2;
+const WAIT_STORE: u64 = 1;
+const STORE_MASK: u64 = 0xf_ffff_ffff_fff8;
+
+@inline
+function opcode(code: u32): u64 {
+  return <u64>code << OPCODE_SHIFT;
+}
+
+/** Stores `data` at the address `store` once everything before it is done. */
+export function encodeAmdWait(at: usize, status: u64, data: u64): void {
+  setWords(at, opcode(AMD_WAIT) | (status & STORE_MASK) | WAIT_STORE, data);
+}
+
+/** Drops what the IOMMU keeps of the device table entry of `device`. */
+export function encodeAmdDeviceEntry(at: usize, device: u32): void {
+  setWords(at, opcode(AMD_DEVICE_ENTRY) | device, 0);
+}
+
+/**
+ * Drops 2^order pages of a domain; order 52 is everything. `pde`: upper levels too. `gn`: guest translations, of `pasid`.
+ */
+export function encodeAmdPages(at: usize, domain: u32, pasid: u32, page: u64, order: u32, pde: u32, gn: u32): void {
+  const low = opcode(AMD_PAGES) | (<u64>domain << DOMAIN_SHIFT) | pasid;
+  const flags = (pde != 0 ? PDE : 0) | (gn != 0 ? GN : 0) | (order != 0 ? S : 0);
+  setWords(at, low, sizedAddress(page, order) | flags);
+}
+
+/** Asks `device` to drop 2^order pages from its own TLB; at most `pending` such requests at a time. */
+export function encodeAmdIotlbPages(
+  at: usize, device: u32, pending: u32, pasid: u32, page: u64, order: u32, gn: u32,
+): void {
+  const split = (<u64>((pasid >> 8) & 0xff) << 16) | (<u64>(pasid & 0xff) << 48) | (<u64>((pasid >> 16) & 15) << 56);
+  const names = (<u64>device << QUEUE_SHIFT) | (<u64>pending << PENDING_SHIFT) | device;
+  const flags = (gn != 0 ? GN : 0) | (order != 0 ? S : 0);
+  setWords(at, opcode(AMD_IOTLB_PAGES) | names | split, sizedAddress(page, order) | flags);
+}
+
+/** Drops everything that the IOMMU keeps. */
+export function encodeAmdAll(at: usize): void {
+  setWords(at, opcode(AMD_ALL), 0);
+}
+
+@inline
+export function amdOpcode(at: usize): u32 {
+  return <u32>(word0(at) >> OPCODE_SHIFT);
+}
+/** Device of opcodes 2, 4 and 5. */
+@inline
+export function amdDevice(at: usize): u32 {
+  return <u32>(word0(at) & DEVICE_MASK);
+}
+/** Domain of opcode 3. */
+@inline
+export function amdDomain(at: usize): u32 {
+  return <u32>((word0(at) >> DOMAIN_SHIFT) & DOMAIN_MASK);
+}
+/** PASID of opcodes 3 and 4. */
+export function amdPasid(at: usize): u32 {
+  const low = word0(at);
+  if (amdOpcode(at) == AMD_PAGES) return <u32>(low & PASID_MASK);
+  return <u32>((((low >> 16) & 0xff) << 8) | ((low >> 48) & 0xff) | (((low >> 56) & 15) << 16));
+}
+/** MaxPend of opcode 4. */
+@inline
+export function amdPending(at: usize): u32 {
+  return <u32>((word0(at) >> PENDING_SHIFT) & PENDING_MASK);
+}
+/** Whether opcode 3 drops upper levels too. */
+@inline
+export function amdPde(at: usize): bool {
+  return (word1(at) & PDE) != 0;
+}
+/** Whether opcodes 3 and 4 mean guest translations. */
+@inline
+export function amdGuest(at: usize): bool {
+  return (word1(at) & GN) != 0;
+}
+/** Order of the block of opcodes 3 and 4; 52 = everything. */
+export function amdOrder(at: usize): u32 {
+  return (word1(at) & S) == 0 ? 0 : sizedOrder(word1(at));
+}
+/** First page of that block. */
+export function amdFirstPage(at: usize): u64 {
+  return sizedPage(word1(at), amdOrder(at));
+}

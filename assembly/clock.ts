@@ -1,0 +1,117 @@
+// Agents and their clocks. The runnable agent with the smallest (clock, id) takes the next step. Nobody polls: who waits
+// is blocked and is woken, first come first served, with clock = max(own, waker's).
+import { region } from './layout';
+import { CAUSES } from './ops';
+
+export const RUNNABLE: u32 = 0;
+export const BLOCKED: u32 = 1;
+export const DONE: u32 = 2;
+
+/** Agents at most: `waiters` of a lock is a byte each. */
+export const MAX_AGENTS: u32 = 64;
+
+@unmanaged
+export class Agent {
+  clock: u64; //    ps
+  since: u64; //    clock at which it blocked
+  state: u32; //    RUNNABLE, BLOCKED, DONE
+  waitsFor: u32; // cause under which its wait counts
+  id: u32;
+  phase: u32; //    the agent's own state machine: 0 at rest
+}
+const AGENT_BYTES: usize = offsetof<Agent>();
+
+let agents: usize = 0; //    Agent[agentCount]
+let causes: usize = 0; //    u64[agentCount * CAUSES]: picoseconds by cause
+let knowledge: usize = 0; // u32[agentCount * agentCount]: vector clocks, row = who knows, column = of whom
+export let agentCount: u32 = 0;
+
+/** All agents runnable at time 0, each at epoch 1 of its own. */
+export function initAgents(count: u32): void {
+  assert(count <= MAX_AGENTS);
+  agentCount = count;
+  agents = region(<usize>count * AGENT_BYTES);
+  causes = region(<usize>count * CAUSES << 3);
+  knowledge = region(<usize>count * count << 2);
+  for (let id: u32 = 0; id < count; id++) {
+    agent(id).id = id;
+    store<u32>(knowledgeOf(id) + (<usize>id << 2), 1);
+  }
+}
+@inline
+export function agent(id: u32): Agent {
+  return changetype<Agent>(agents + <usize>id * AGENT_BYTES);
+}
+export function causesAt(): usize {
+  return causes;
+}
+
+/** Time passes for an agent; `cause` says what for. */
+@inline
+export function spend(who: Agent, cause: u32, ps: u64): void {
+  who.clock += ps;
+  const at = causes + ((<usize>who.id * CAUSES + cause) << 3);
+  store<u64>(at, load<u64>(at) + ps);
+}
+
+/** The agent waits until somebody wakes it. */
+export function block(who: Agent, cause: u32): void {
+  assert(who.state == RUNNABLE);
+  who.state = BLOCKED;
+  who.since = who.clock;
+  who.waitsFor = cause;
+}
+
+/** Wakes a blocked agent at `now` or at its own time, whichever is later; the wait counts under its cause. */
+export function wake(who: Agent, now: u64): u64 {
+  assert(who.state == BLOCKED);
+  who.state = RUNNABLE;
+  const waited = now > who.clock ? now - who.clock : 0;
+  spend(who, who.waitsFor, waited);
+  return waited;
+}
+
+/** The runnable agent with the smallest (clock, id), or -1. */
+export function nextAgent(): i32 {
+  let best: i32 = -1;
+  let clock: u64 = u64.MAX_VALUE;
+  for (let id: u32 = 0; id < agentCount; id++) {
+    const who = agent(id);
+    if (who.state == RUNNABLE && who.clock < clock) {
+      clock = who.clock;
+      best = <i32>id;
+    }
+  }
+  return best;
+}
+
+// ---- vector clocks: who has heard of whose epoch, through sync edges only ----
+
+@inline
+export function knowledgeOf(id: u32): usize {
+  return knowledge + (<usize>id * agentCount << 2);
+}
+/** The agent's own epoch: grows at every release. */
+@inline
+export function epoch(id: u32): u32 {
+  return load<u32>(knowledgeOf(id) + (<usize>id << 2));
+}
+/** Copies what `id` knows into a row of agentCount words, and starts its next epoch. */
+export function release(id: u32, row: usize): void {
+  const own = knowledgeOf(id);
+  memory.copy(row, own, <usize>agentCount << 2);
+  store<u32>(own + (<usize>id << 2), load<u32>(own + (<usize>id << 2)) + 1);
+}
+/** Takes in what a row knows. */
+export function acquire(id: u32, row: usize): void {
+  const own = knowledgeOf(id);
+  for (let i: usize = 0; i < <usize>agentCount << 2; i += 4) {
+    const heard = load<u32>(row + i);
+    if (heard > load<u32>(own + i)) store<u32>(own + i, heard);
+  }
+}
+/** Whether `id` has heard of epoch `since` of agent `whose`. */
+@inline
+export function knows(id: u32, whose: u32, since: u32): bool {
+  return load<u32>(knowledgeOf(id) + (<usize>whose << 2)) >= since;
+}

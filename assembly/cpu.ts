@@ -1,0 +1,389 @@
+// A CPU runs its records. TLB hits are private: nobody can see them, so they run ahead up to the time at which somebody
+// else could change something. A walk, a fault, an event, a post is shared and waits for its turn.
+import { ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, Cache, find, lookup } from './cache';
+import { Agent, spend } from './clock';
+import { add, bump, N_COMPUTE, N_CPU_STALE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT, N_L2_MISS } from './counters';
+import { post } from './device';
+import { beginFault } from './fault';
+import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
+import {
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, CAUSE_WALK,
+  COST_ACCESS, COST_FETCH, COST_L2_HIT, COST_SYSCALL, COST_WALK_LEAF, COST_WALK_UPPER, EVENT_DISCARD, EVENT_LAZYFREE,
+  EVENT_MAP, EVENT_MOVE, EVENT_NONE, EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, SET_DATA_ONLY, SET_DEVICE,
+} from './ops';
+import { beginRange, stepPath } from './path';
+import { publish } from './recent';
+import { reachable } from './pasid';
+import { noteUser, oblige } from './safety';
+import { CpuCaches, cpuCaches, entryOf, fillCpu, recheck } from './space';
+import {
+  firstTable, frameOf, keyAt, pageIn, pte, PTE_A, PTE_D, PTE_P, PTE_W, setKind, setPte, tableAt, tableCount, TABLE_LG2,
+  tableOfPage,
+} from './table';
+import { upperRefs } from './walk';
+
+// Phases of a CPU.
+const USER: u32 = 0;
+const KERNEL: u32 = 1; //  a list runs
+const MAPPING: u32 = 2; // a list runs that makes room for a mapping
+
+/** Where one CPU is in its program. */
+@unmanaged
+class Program {
+  base: u64; //     records of earlier chunks
+  started: u64; //  clock at the first access of the record in hand, had it run without a stop
+  cursor: u32; //   record in hand
+  done: u32; //     accesses of it that are done
+  begun: u32; //    1: its first access has been translated
+  fetchPage: u32; // page id + 1 of the open fetch run
+  dataPage: u32; //  of the open data run, and
+  dataWrites: u32; // whether it writes
+  again: u32; //    bit 0: look the open fetch run up again before its next access; bit 1: the data run
+  granted: u32; //  page id + 1 that has just been translated at this CPU's turn
+  counted: u32; //  1: the miss in hand has been counted
+  missed: u32; //   page id that waits for the turn
+  missedFetch: u32;
+  missedWrite: u32;
+  nextPost: u32; // index among the chunk's posts
+}
+
+let heads: usize = 0; //  u32[CHUNK_RECORDS], then
+let counts: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses
+let datas: usize = 0;
+let events: usize = 0; // f64[CHUNK_RECORDS * EVENT_WORDS]
+let posts: usize = 0; //  u32[CHUNK_RECORDS * 2]: record, page << 1 | write
+let program: Program = changetype<Program>(0);
+let recordCount: u32 = 0;
+let postCount: u32 = 0;
+let fetchPs: u64 = 0;
+let accessPs: u64 = 0;
+
+/** What became of a turn. */
+export const WENT_ON: u32 = 0;
+export const NEEDS_INPUT: u32 = 1;
+
+export function initCpu(): void {
+  heads = region(<usize>CHUNK_RECORDS << 2);
+  counts = region(<usize>CHUNK_RECORDS << 1);
+  datas = region(<usize>CHUNK_RECORDS << 1);
+  events = region(<usize>CHUNK_RECORDS * EVENT_WORDS << 3);
+  posts = region(<usize>CHUNK_RECORDS << 3);
+  program = changetype<Program>(region(offsetof<Program>()));
+  fetchPs = cost(COST_FETCH);
+  accessPs = setting(SET_DATA_ONLY) != 0 ? cost(COST_ACCESS) : 0;
+  recordCount = postCount = 0;
+}
+export function headsAt(): usize {
+  return heads;
+}
+export function eventsAt(): usize {
+  return events;
+}
+export function postsAt(): usize {
+  return posts;
+}
+
+/** A new chunk is in place. Its runs are its own: none is open. */
+export function nextChunk(records: u32, postsOfChunk: u32): void {
+  const p = program;
+  p.base += recordCount;
+  recordCount = records;
+  postCount = postsOfChunk;
+  p.cursor = p.done = p.begun = p.nextPost = p.fetchPage = p.dataPage = p.again = 0;
+}
+
+@inline
+function nFetches(index: u32): u64 {
+  return load<u16>(counts + (<usize>index << 1));
+}
+@inline
+function nDatas(index: u32): u64 {
+  return load<u16>(datas + (<usize>index << 1));
+}
+
+/** One turn of a CPU; private steps go on while the clock is below `limit`. */
+export function stepCpu(who: Agent, limit: u64): u32 {
+  const p = program;
+  if (who.phase != USER) {
+    publish(p.base + p.cursor);
+    if (!stepPath(who)) return WENT_ON;
+    if (who.phase == MAPPING) mapPages(event());
+    if (isEvent(p.cursor)) p.cursor++;
+    who.phase = USER;
+    return WENT_ON;
+  }
+  const cpu = cpuCaches(who.id);
+  const clock = who.clock;
+  if (!runPrivate(who, cpu, limit) || who.clock != clock) return WENT_ON;
+  // A shared step, and it is this CPU's turn.
+  if (p.cursor == recordCount && !hasPost()) return NEEDS_INPUT;
+  publish(p.base + p.cursor);
+  if (hasPost()) {
+    const at = posts + (<usize>p.nextPost << 3);
+    p.nextPost++;
+    const work = load<u32>(at, 4);
+    if (setting(SET_DEVICE) != 0) post(who, work >> 1, work & 1);
+    return WENT_ON;
+  }
+  if (isEvent(p.cursor)) startEvent(who);
+  else translate(who, cpu);
+  return WENT_ON;
+}
+
+/** Whether a post is due before the record in hand. */
+@inline
+function hasPost(): bool {
+  const p = program;
+  return p.nextPost < postCount && load<u32>(posts + (<usize>p.nextPost << 3)) < p.cursor;
+}
+@inline
+function isEvent(index: u32): bool {
+  return index < recordCount && (load<u32>(heads + (<usize>index << 2)) & HEAD_OP) == OP_EVENT;
+}
+
+/** Runs hits. True: the next step is shared, or there is no next; false: the limit is reached. */
+function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
+  const p = program;
+  while (true) {
+    if (cpu.poked != 0) {
+      cpu.poked = 0;
+      p.again = (p.fetchPage != 0 ? 1 : 0) | (p.dataPage != 0 ? 2 : 0);
+    }
+    const fence = p.nextPost < postCount ? min(load<u32>(posts + (<usize>p.nextPost << 3)) + 1, recordCount) : recordCount;
+    if (p.begun == 0 && p.again == 0) runWhole(who, cpu, fence, limit);
+    if (p.cursor == recordCount || hasPost() || (p.begun == 0 && isEvent(p.cursor))) return true;
+    if (who.clock >= limit) return false;
+    if (!runPiece(who, cpu, limit)) return true;
+  }
+}
+
+/** The fast loop: whole records whose first access hits in L1 and that end before `limit`. */
+function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
+  const p = program;
+  const setsI = cpu.l1i.setOf;
+  const setsD = cpu.l1d.setOf;
+  const spanI = <usize>cpu.l1i.ways << 3;
+  const spanD = <usize>cpu.l1d.ways << 3;
+  const start = who.clock;
+  let clock = start;
+  let accesses: u64 = 0;
+  let cursor = p.cursor;
+  let fetchPage = p.fetchPage;
+  let dataPage = p.dataPage;
+  let dataWrites = p.dataWrites;
+  while (cursor < fence && clock < limit) {
+    const head = load<u32>(heads + (<usize>cursor << 2));
+    const op = head & HEAD_OP;
+    if (op == OP_EVENT) break;
+    const page = head >> HEAD_SHIFT;
+    const i = nFetches(cursor);
+    const d = nDatas(cursor);
+    const end = clock + i * fetchPs + d * accessPs;
+    if (end > limit) break;
+    const want = (page << ENTRY_SHIFT) | ENTRY_V;
+    if (op == OP_FETCH) {
+      const set = <usize>load<u32>(setsI + (<usize>page << 2));
+      if (!lookup(set, set + spanI, want, ~ENTRY_W, 0)) break;
+      fetchPage = page + 1;
+    } else {
+      const set = <usize>load<u32>(setsD + (<usize>page << 2));
+      const writes: u32 = op == OP_WRITE ? 1 : 0;
+      if (!lookup(set, set + spanD, want | (writes << 1), writes != 0 ? ~0 : ~ENTRY_W, 0)) break;
+      dataPage = page + 1;
+      dataWrites = writes;
+    }
+    accesses += i + d;
+    clock = end;
+    cursor++;
+  }
+  p.cursor = cursor;
+  p.fetchPage = fetchPage;
+  p.dataPage = dataPage;
+  p.dataWrites = dataWrites;
+  add(N_COMPUTE, accesses);
+  spend(who, CAUSE_COMPUTE, clock - start);
+}
+
+/** A part of the record in hand, up to `limit` or its end. False: an access of it needs a shared step first. */
+function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
+  const p = program;
+  const head = load<u32>(heads + (<usize>p.cursor << 2));
+  const op = head & HEAD_OP;
+  const page = head >> HEAD_SHIFT;
+  const i = nFetches(p.cursor);
+  const d = nDatas(p.cursor);
+  const n = i + d;
+  const length = i * fetchPs + d * accessPs;
+  if (p.begun == 0) {
+    const writes: u32 = op == OP_WRITE ? 1 : 0;
+    if (!hits(who, cpu, page, op == OP_FETCH, writes)) return false;
+    p.begun = 1;
+    if (op == OP_FETCH) {
+      p.fetchPage = page + 1;
+      p.again &= ~1;
+    } else {
+      p.dataPage = page + 1;
+      p.dataWrites = writes;
+      p.again &= ~2;
+    }
+  }
+  const fetched = <u64>p.done * i / n;
+  if ((p.again & 1) != 0 && i > fetched) {
+    if (!hits(who, cpu, p.fetchPage - 1, true, 0)) return false;
+    p.again &= ~1;
+  }
+  if ((p.again & 2) != 0 && d > p.done - fetched) {
+    if (!hits(who, cpu, p.dataPage - 1, false, p.dataWrites)) return false;
+    p.again &= ~2;
+  }
+  // Access k of n stands at floor(k * length / n) after the first.
+  const base = who.clock - <u64>p.done * length / n;
+  let done = <u32>n;
+  if (base + length > limit && length != 0) {
+    const room = limit - base;
+    done = <u32>min(n, (room * n + length - 1) / length);
+    if (done <= p.done) done = p.done + 1;
+  }
+  const end = base + <u64>done * length / n;
+  add(N_COMPUTE, done - p.done);
+  spend(who, CAUSE_COMPUTE, end - who.clock);
+  p.done = done;
+  if (done == <u32>n) {
+    p.cursor++;
+    p.done = p.begun = 0;
+  }
+  return true;
+}
+
+/** Looks a page up in this CPU's TLBs. False: it takes a shared step. */
+function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): bool {
+  const p = program;
+  if (p.granted == page + 1 && (p.missedFetch != 0) == fetch) {
+    p.granted = p.counted = 0;
+    return true;
+  }
+  const first = fetch ? cpu.l1i : cpu.l1d;
+  const want = (page << ENTRY_SHIFT) | ENTRY_V | (write << 1);
+  const mask = write != 0 ? ~0 : ~ENTRY_W;
+  const set = first.set(page);
+  if (lookup(set, first.end(set), want, mask, 0)) return true;
+  if (p.counted == 0) bump(fetch ? N_L1I_MISS : N_L1D_MISS);
+  const second = cpu.l2;
+  if (second.sets != 0 && find(first, page) == 0) {
+    const set2 = second.set(page);
+    if (lookup(set2, second.end(set2), want, mask, 0)) {
+      bump(N_L2_HIT);
+      fillCpu(first, page, load<u32>(set2), load<u32>(set2, 4), who.clock);
+      spend(who, CAUSE_L2, cost(COST_L2_HIT));
+      p.counted = 0;
+      return true;
+    }
+  }
+  p.counted = 1;
+  p.missed = page;
+  p.missedFetch = fetch ? 1 : 0;
+  p.missedWrite = write;
+  return false;
+}
+
+/** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
+function translate(who: Agent, cpu: CpuCaches): void {
+  const p = program;
+  const page = p.missed;
+  const first = p.missedFetch != 0 ? cpu.l1i : cpu.l1d;
+  if (useStale(first, page, p.missedWrite) || useStale(cpu.l2, page, p.missedWrite)) {
+    bump(N_CPU_STALE);
+    p.granted = page + 1;
+    return;
+  }
+  const flags = pte(page);
+  const allowed = (flags & PTE_P) != 0 && (p.missedWrite == 0 || (flags & PTE_W) != 0);
+  if (!allowed) {
+    if (beginFault(who, page, p.missedWrite != 0)) who.phase = KERNEL;
+    return;
+  }
+  bump(N_L2_MISS);
+  const refs = upperRefs(cpu.walker, tableOfPage(page));
+  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * refs);
+  const next = flags | PTE_A | (p.missedWrite != 0 ? PTE_D : 0);
+  if (next != flags) {
+    setPte(page, next);
+    recheck(page, who.clock);
+  }
+  if (noteUser(page, who.id)) oblige(page, who.clock, false, reachable());
+  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), who.clock);
+  fillCpu(first, page, entryOf(page), frameOf(page), who.clock);
+  p.granted = page + 1;
+}
+
+function useStale(cache: Cache, page: u32, write: u32): bool {
+  const at = find(cache, page);
+  if (at == 0) return false;
+  const low = load<u32>(at);
+  return (low & ENTRY_STALE) != 0 && (write == 0 || (low & ENTRY_W) != 0);
+}
+
+// ---- events ----
+
+@inline
+function event(): usize {
+  return events + (<usize>(load<u32>(heads + (<usize>program.cursor << 2)) >> HEAD_SHIFT) * EVENT_WORDS << 3);
+}
+@inline
+function field(row: usize, index: u32): u64 {
+  return <u64>load<f64>(row + (<usize>index << 3));
+}
+
+function startEvent(who: Agent): void {
+  const p = program;
+  p.fetchPage = p.dataPage = p.again = 0;
+  const row = event();
+  const op = <u32>field(row, 0);
+  const first = field(row, 1);
+  const end = field(row, 2);
+  if (op == EVENT_NONE || end <= first) {
+    p.cursor++;
+    return;
+  }
+  who.phase = op == EVENT_MAP ? MAPPING : KERNEL;
+  spend(who, CAUSE_SYSCALL, cost(COST_SYSCALL));
+  if (op == EVENT_MAP && !mapped(first, end)) {
+    mapPages(row);
+    who.phase = USER;
+    p.cursor++;
+    return;
+  }
+  const occasion = op == EVENT_MAP || op == EVENT_UNMAP ? AT_UNMAP
+    : op == EVENT_DISCARD ? AT_DISCARD
+    : op == EVENT_LAZYFREE ? AT_LAZYFREE
+    : op == EVENT_PROTECT ? AT_PROTECT
+    : AT_MOVE;
+  const run = beginRange(who, occasion, first, end);
+  if (op == EVENT_PROTECT) run.writable = <u32>field(row, 3);
+  if (op == EVENT_MOVE) run.newFirst = field(row, 3);
+}
+
+/** Whether a page of the range has a PTE, which a fixed mapping then replaces. */
+function mapped(first: u64, end: u64): bool {
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page != 0 && vpn >= first && vpn < end && pte(page - 1) != 0) return true;
+    }
+  }
+  return false;
+}
+
+/** The pages of the range are of the kind that the mapping says. */
+function mapPages(row: usize): void {
+  const first = field(row, 1);
+  const end = field(row, 2);
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page != 0 && vpn >= first && vpn < end) setKind(page - 1, <u32>field(row, 3));
+    }
+  }
+}

@@ -1,0 +1,231 @@
+// One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
+// safety is checked. Each place in flight is an agent.
+import { Cache, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
+import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
+import {
+  add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
+  N_PAGE_REQUESTS,
+} from './counters';
+import { beginFault } from './fault';
+import { drained } from './iommu';
+import { cost, region, setting } from './layout';
+import { give, Lock, lockOf, newLocks, take } from './lock';
+import {
+  CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_WALK, COST_DMA,
+  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
+} from './ops';
+import { stepPath } from './path';
+import { cursor } from './recent';
+import { landStale, staleCopyGone, staleCopyMade } from './safety';
+import { deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, recheck } from './space';
+import { frameOf, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage } from './table';
+import { upperRefs } from './walk';
+
+// Phases of a place in flight.
+const REST: u32 = 0;
+const TRANSLATE: u32 = 1;
+const ARRIVE: u32 = 2; //   at the IOMMU
+const WALK: u32 = 3; //     with a walker
+const WALKED: u32 = 4;
+const REQUEST: u32 = 5; //  the page is not there, or not writable
+const FAULT: u32 = 6;
+const HANDLE: u32 = 7; //   the handler's list runs
+const RETURN: u32 = 8; //   the translation reaches the device
+const LAND: u32 = 9;
+
+let requests: usize = 0; // per place: u32 page, u32 write, u64 issued at
+let first: u32 = 0; //      agent of place 0
+let walkers: Lock = changetype<Lock>(0);
+let hardware: u32 = 0;
+
+export function initFlights(firstAgent: u32, hardwareAgent: u32): void {
+  first = firstAgent;
+  hardware = hardwareAgent;
+  requests = region(<usize>flightCount << 4);
+  walkers = lockOf(newLocks(1, setting(SET_WALKERS), 0), 0);
+  for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
+}
+@inline
+function request(place: u32): usize {
+  return requests + (<usize>place << 4);
+}
+
+/** A place that is free, or -1. */
+export function flightAgent(): i32 {
+  for (let i: u32 = 0; i < flightCount; i++) if (agent(first + i).phase == REST) return <i32>i;
+  return -1;
+}
+/** Accesses in flight. */
+export function flying(): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < flightCount; i++) if (agent(first + i).phase != REST) count++;
+  return count;
+}
+
+/** Starts an access in a free place. */
+export function launch(place: u32, page: u32, write: u32, issuer: Agent): void {
+  const who = agent(first + place);
+  const at = request(place);
+  store<u32>(at, page);
+  store<u32>(at, write, 4);
+  store<u64>(at, issuer.clock, 8);
+  wake(who, issuer.clock);
+  acquire(who.id, knowledgeOf(issuer.id));
+  who.phase = TRANSLATE;
+  bump(N_DMA);
+}
+
+/** One turn; true when the access has landed or was denied, and the place is free again. */
+export function stepFlight(who: Agent): bool {
+  const place = who.id - first;
+  const page = load<u32>(request(place));
+  const write = load<u32>(request(place), 4) != 0;
+  const held = flight(place);
+  const ats = setting(SET_ATS) != 0;
+  const half = cost(COST_TRANSLATION) / 2;
+  switch (who.phase) {
+    case TRANSLATE: {
+      held.page = page + 1;
+      const at: usize = ats ? use(deviceTlb, page, write) : 0;
+      if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
+      if (at != 0) {
+        hold(held, at, who.clock);
+        fly(who, place);
+        return false;
+      }
+      who.phase = ARRIVE;
+      if (ats) spend(who, CAUSE_TRANSLATION, half);
+      return false;
+    }
+    case ARRIVE: {
+      held.squashed = 0;
+      const at = use(iotlb, page, write);
+      bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
+      if (at == 0) {
+        who.phase = WALK;
+        take(walkers, who);
+        return false;
+      }
+      hold(held, at, who.clock);
+      goBack(who, place, ats, half);
+      return false;
+    }
+    case WALK: {
+      who.phase = WALKED;
+      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK) * (1 + upperRefs(iommuWalker, tableOfPage(page))));
+      return false;
+    }
+    case WALKED: {
+      give(walkers, who);
+      if (!allowed(page, write)) {
+        who.phase = REQUEST;
+        return false;
+      }
+      setPte(page, pte(page) | PTE_A | (write ? PTE_D : 0));
+      recheck(page, who.clock);
+      held.frame = frameOf(page);
+      held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
+      held.stale = 0;
+      held.holds = 1;
+      if (held.squashed == 0) fillCopy(iotlb, page, entryOf(page), held.frame, who.clock);
+      goBack(who, place, ats, half);
+      return false;
+    }
+    case REQUEST: {
+      if (kindOf(page) == KIND_GONE) {
+        bump(N_DEVICE_FAULTS);
+        rest(who, held);
+        return true;
+      }
+      bump(N_PAGE_REQUESTS);
+      who.phase = FAULT;
+      spend(who, CAUSE_PAGE_REQUEST, cost(COST_PAGE_REQUEST));
+      return false;
+    }
+    case FAULT: {
+      if (kindOf(page) == KIND_GONE) {
+        bump(N_DEVICE_FAULTS);
+        rest(who, held);
+        return true;
+      }
+      if (allowed(page, write)) who.phase = ARRIVE;
+      else if (beginFault(who, page, write)) who.phase = HANDLE;
+      return false;
+    }
+    case HANDLE: {
+      if (stepPath(who)) who.phase = ARRIVE;
+      return false;
+    }
+    case RETURN: {
+      // Requested before an invalidation and back after it: used once, not cached.
+      if (held.squashed == 0) {
+        const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
+        fillCopy(deviceTlb, page, low, held.frame, who.clock);
+      }
+      fly(who, place);
+      return false;
+    }
+    default: {
+      land(who, held, page, write);
+      return true;
+    }
+  }
+}
+
+@inline
+function allowed(page: u32, write: bool): bool {
+  const flags = pte(page);
+  return (flags & PTE_P) != 0 && (!write || (flags & PTE_W) != 0);
+}
+
+/** Address of an entry, stale or not, that allows the access; it is the most recent then. Or 0. */
+function use(cache: Cache, page: u32, write: bool): usize {
+  if (cache.sets == 0) return 0;
+  const at = find(cache, page);
+  if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0)) return 0;
+  const set = cache.set(page);
+  lookup(set, cache.end(set), load<u32>(at), ~0, cache.replacement);
+  return set;
+}
+
+/** The access has the translation of an entry. */
+function hold(held: Flight, at: usize, now: u64): void {
+  const low = load<u32>(at);
+  held.frame = load<u32>(at, 4);
+  held.written = (low & ENTRY_W) != 0 ? 1 : 0;
+  held.stale = (low & ENTRY_STALE) != 0 ? 1 : 0;
+  held.holds = 1;
+  if (held.stale != 0) staleCopyMade(held.page - 1, now);
+}
+
+function goBack(who: Agent, place: u32, ats: bool, half: u64): void {
+  if (!ats) {
+    fly(who, place);
+    return;
+  }
+  who.phase = RETURN;
+  spend(who, CAUSE_TRANSLATION, half);
+}
+
+/** Translated: on its way to memory. */
+function fly(who: Agent, place: u32): void {
+  add(N_DEVICE_STALL_PS, who.clock - load<u64>(request(place), 8));
+  who.phase = LAND;
+  spend(who, CAUSE_DEVICE, cost(COST_DMA));
+}
+
+function land(who: Agent, held: Flight, page: u32, write: bool): void {
+  if (held.stale != 0) {
+    landStale(page, write, (held.frame & FREED) != 0, who.id, who.clock, <u32>cursor());
+    staleCopyGone(page, who.clock);
+  }
+  const covered = held.covered != 0;
+  rest(who, held);
+  if (covered) drained(agent(hardware), who.clock);
+}
+
+function rest(who: Agent, held: Flight): void {
+  memory.fill(changetype<usize>(held), 0, offsetof<Flight>());
+  who.phase = REST;
+  block(who, CAUSE_IDLE);
+}

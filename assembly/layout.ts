@@ -1,0 +1,68 @@
+// The arena: everything the engine keeps, laid out once from the geometry that the host gives. Regions follow one
+// another from `__heap_base` on; zeroed memory is a valid start; nothing is allocated after `init`.
+
+/** Rounds up to whole 64-byte lines, so that no two regions share one. */
+@inline
+export function line(bytes: usize): usize {
+  return (bytes + 63) & ~63;
+}
+
+/** Where the next region begins. */
+let top: usize = 0;
+
+/** Starts a new arena: forgets all regions. */
+export function openArena(): void {
+  top = line(__heap_base);
+}
+
+/** The next region of the arena, zeroed. Grows memory; traps when the host's limit is reached. */
+export function region(bytes: usize): usize {
+  const at = top;
+  top = line(top + bytes);
+  const have: usize = <usize>memory.size() << 16;
+  if (top > have) {
+    const pages = <i32>((top - have + 0xffff) >> 16);
+    if (memory.grow(pages) < 0) unreachable();
+  }
+  memory.fill(at, 0, top - at);
+  return at;
+}
+
+// Head of a trace record, one u32. src/trace/format.ts draws it; the host checks both against each other at load.
+//
+//   31 ──────── 5   4          3 ── 0
+//   page or event   straddle   op
+export const HEAD_SHIFT: u32 = 5;
+export const HEAD_STRADDLE: u32 = 16;
+export const HEAD_OP: u32 = 15;
+export const OP_FETCH: u32 = 0;
+export const OP_READ: u32 = 1;
+export const OP_WRITE: u32 = 2;
+export const OP_EVENT: u32 = 3;
+
+/** Records of one chunk: model/limits.ts CHUNK_RECORDS. */
+export const CHUNK_RECORDS: u32 = 1 << 16;
+
+// ---- what the host writes before `init` ----
+
+/** f64 settings, then f64 costs in picoseconds: see ops.ts for the order of both. */
+export const CONFIG_WORDS: u32 = 128;
+const config: usize = memory.data(128 * 8);
+
+/** Address of the settings; costs begin at word 64. */
+export function configAt(): usize {
+  return config;
+}
+@inline
+export function setting(index: u32): u32 {
+  return <u32>load<f64>(config + (<usize>index << 3));
+}
+@inline
+export function settingU64(index: u32): u64 {
+  return <u64>load<f64>(config + (<usize>index << 3));
+}
+/** A cost in picoseconds. */
+@inline
+export function cost(index: u32): u64 {
+  return <u64>load<f64>(config + (<usize>(64 + index) << 3));
+}

@@ -1,0 +1,195 @@
+// Every number that the host and the engine share, in one table. src/engine/encode.ts reads them from the module's
+// exports; names live there. The engine knows occasions and steps, never a policy, a path or a machine by name.
+
+// ---- steps of a list (kernel vocabulary in src/model/policy.ts) ----
+export const STEP_END: u32 = 0;
+export const STEP_LOOP: u32 = 1; //          what follows is done once per lock hold
+export const STEP_AGAIN: u32 = 2; //         back to LOOP while there is another hold
+export const STEP_RANGE_START: u32 = 3;
+export const STEP_RANGE_END: u32 = 4;
+export const STEP_LOCK: u32 = 5;
+export const STEP_UNLOCK: u32 = 6;
+export const STEP_CLEAR: u32 = 7;
+export const STEP_SET_SWAP: u32 = 8;
+export const STEP_SET_NONE: u32 = 9;
+export const STEP_SET_NEW: u32 = 10;
+export const STEP_SET_READONLY: u32 = 11;
+export const STEP_SET_CLEAN: u32 = 12;
+export const STEP_SET_OLD: u32 = 13;
+export const STEP_SET_MOVED: u32 = 14;
+export const STEP_CPU_FLUSH: u32 = 15;
+export const STEP_CPU_DEFER: u32 = 16;
+export const STEP_SECONDARY: u32 = 17; //    of the pages of this hold, or of all after the loop
+export const STEP_SECONDARY_ALL: u32 = 18; // of the whole space
+export const STEP_SECONDARY_END: u32 = 19; // of the whole range of the operation
+export const STEP_CHANGE_PTE: u32 = 20;
+export const STEP_REMOVE_RMAP: u32 = 21;
+export const STEP_PUT: u32 = 22; //          the mapping's reference
+export const STEP_PUT_CALLER: u32 = 23;
+export const STEP_FREE: u32 = 24;
+
+// ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
+export const AT_RECLAIM_SWAP: u32 = 0;
+export const AT_RECLAIM_FILE: u32 = 1;
+export const AT_RECLAIM_LAZYFREE: u32 = 2;
+export const AT_RECLAIM_REDIRTIED: u32 = 3;
+export const AT_COW: u32 = 4;
+export const AT_UNMAP: u32 = 5;
+export const AT_DISCARD: u32 = 6;
+export const AT_LAZYFREE: u32 = 7;
+export const AT_PROTECT: u32 = 8;
+export const AT_MOVE: u32 = 9;
+export const AT_FAULT: u32 = 10; //          installs a PTE, invalidates nothing
+export const OCCASIONS: u32 = 11;
+
+// ---- commands of a driver's invalidation; see src/model/machine.ts ----
+export const COMMAND_END: u32 = 0;
+export const COMMAND_IOTLB_PAGE: u32 = 1;
+export const COMMAND_IOTLB_RANGE: u32 = 2;
+export const COMMAND_IOTLB_PASID: u32 = 3;
+export const COMMAND_IOTLB_DOMAIN: u32 = 4;
+export const COMMAND_IOTLB_GLOBAL: u32 = 5;
+export const COMMAND_DEVICE_PAGE: u32 = 6;
+export const COMMAND_DEVICE_RANGE: u32 = 7;
+export const COMMAND_DEVICE_ALL: u32 = 8;
+export const COMMAND_WAIT: u32 = 9;
+/** Commands of one recipe, the closing END included. */
+export const RECIPE_WORDS: u32 = 16;
+
+// ---- causes: what an agent's time went into ----
+export const CAUSE_COMPUTE: u32 = 0;
+export const CAUSE_L2: u32 = 1;
+export const CAUSE_WALK: u32 = 2;
+export const CAUSE_FAULT: u32 = 3;
+export const CAUSE_PAGE_IO: u32 = 4;
+export const CAUSE_PAGE_COPY: u32 = 5;
+export const CAUSE_SYSCALL: u32 = 6;
+export const CAUSE_NOTIFIER: u32 = 7;
+export const CAUSE_LOCK: u32 = 8;
+export const CAUSE_LOCK_WAIT: u32 = 9;
+export const CAUSE_PTE: u32 = 10;
+export const CAUSE_RMAP: u32 = 11;
+export const CAUSE_CPU_FLUSH: u32 = 12;
+export const CAUSE_IPI: u32 = 13;
+export const CAUSE_INTERRUPTED: u32 = 14;
+export const CAUSE_SUBMIT: u32 = 15;
+export const CAUSE_WAIT: u32 = 16;
+export const CAUSE_DEFER: u32 = 17;
+export const CAUSE_FRAME_WAIT: u32 = 18;
+export const CAUSE_RECLAIM: u32 = 19;
+export const CAUSE_FREE: u32 = 20;
+export const CAUSE_QUEUE_WAIT: u32 = 21;
+export const CAUSE_DEVICE: u32 = 22;
+export const CAUSE_TRANSLATION: u32 = 23;
+export const CAUSE_DEVICE_WALK: u32 = 24;
+export const CAUSE_PAGE_REQUEST: u32 = 25;
+export const CAUSE_ACTIVATE: u32 = 26;
+export const CAUSE_IDLE: u32 = 27; //        think and idle time: not work
+export const CAUSES: u32 = 28;
+
+// ---- costs, in picoseconds; the host writes them in this order ----
+export const COST_FETCH: u32 = 0;
+export const COST_ACCESS: u32 = 1;
+export const COST_L2_HIT: u32 = 2;
+export const COST_WALK_LEAF: u32 = 3;
+export const COST_WALK_UPPER: u32 = 4;
+export const COST_INVLPG: u32 = 5;
+export const COST_FLUSH_FULL: u32 = 6;
+export const COST_IPI_FIRST: u32 = 7;
+export const COST_IPI_NEXT: u32 = 8;
+export const COST_IPI_HANDLER: u32 = 9;
+export const COST_SYSCALL: u32 = 10;
+export const COST_LOCK: u32 = 11;
+export const COST_UNLOCK: u32 = 12;
+export const COST_HANDOFF: u32 = 13;
+export const COST_PTE_CLEAR: u32 = 14;
+export const COST_PTE_SET: u32 = 15;
+export const COST_RMAP: u32 = 16;
+export const COST_PUT: u32 = 17;
+export const COST_FREE: u32 = 18;
+export const COST_RANGE_START: u32 = 19;
+export const COST_RANGE_END: u32 = 20;
+export const COST_FAULT: u32 = 21;
+export const COST_SWAP_IN: u32 = 22;
+export const COST_FILE_IN: u32 = 23;
+export const COST_PAGE_COPY: u32 = 24;
+export const COST_PAGE_ZERO: u32 = 25;
+export const COST_ISOLATE: u32 = 26;
+export const COST_SUBMIT: u32 = 27;
+export const COST_SUBMIT_NEXT: u32 = 28;
+export const COST_WAIT: u32 = 29;
+export const COST_INV_PAGE: u32 = 30;
+export const COST_INV_PASID: u32 = 31;
+export const COST_INV_DOMAIN: u32 = 32;
+export const COST_INV_GLOBAL: u32 = 33;
+export const COST_INV_DEVICE: u32 = 34;
+export const COST_DEFER: u32 = 35;
+export const COST_ACTIVATE: u32 = 36;
+export const COST_DEVICE_THINK: u32 = 37;
+export const COST_TRANSLATION: u32 = 38; //  ATS round trip without the walk
+export const COST_DEVICE_WALK: u32 = 39; //  one memory reference of the IOMMU's walker
+export const COST_DMA: u32 = 40; //          from translate to land
+export const COST_PAGE_REQUEST: u32 = 41;
+export const COSTS: u32 = 42;
+
+// ---- settings; the host writes them in this order, f64 each ----
+export const SET_PAGES: u32 = 0; //          pages of the trace
+export const SET_TABLES: u32 = 1;
+export const SET_UPPERS: u32 = 2; //         tables one level up, and
+export const SET_TOPS: u32 = 3; //           two levels up
+export const SET_FRAMES: u32 = 4; //         frames of memory, frame 0 not counted
+export const SET_CPUS: u32 = 5;
+export const SET_RECLAIM: u32 = 6; //        1: there is a reclaim agent
+export const SET_DEVICE: u32 = 7; //         1: there is a device
+export const SET_L1I_SETS: u32 = 8; //       sets, ways of each cache
+export const SET_L1D_SETS: u32 = 10;
+export const SET_L2_SETS: u32 = 12;
+export const SET_CPU_PDE_SETS: u32 = 14;
+export const SET_CPU_PDPTE_SETS: u32 = 16;
+export const SET_CPU_PML4E_SETS: u32 = 18;
+export const SET_IOTLB_SETS: u32 = 20;
+export const SET_IOMMU_PDE_SETS: u32 = 22;
+export const SET_IOMMU_PDPTE_SETS: u32 = 24;
+export const SET_IOMMU_PML4E_SETS: u32 = 26;
+export const SET_DEVICE_TLB_SETS: u32 = 28;
+export const SET_CEILING: u32 = 30; //       pages above which a CPU flush is a full one
+export const SET_COMMANDS: u32 = 31; //      0 VT-d, 1 AMD
+export const SET_RING: u32 = 32; //          slots of the invalidation queue
+export const SET_WALKERS: u32 = 33;
+export const SET_ATS: u32 = 34;
+export const SET_OUTSTANDING: u32 = 35; //   device accesses in flight
+export const SET_DEFERRAL: u32 = 36;
+export const SET_CHANGE_PTE: u32 = 37; //    1: change_pte flushes a page
+export const SET_ALIGNED: u32 = 38; //       1: the range is widened to an aligned block
+export const SET_QUEUE_HELD: u32 = 39; //    1: the queue's lock is held until the wait completes
+export const SET_DROP_ON_IDLE: u32 = 40;
+export const SET_IDEAL: u32 = 41;
+export const SET_ACTIVE: u32 = 42; //        mean phases of the device, ps; idle 0 = always active
+export const SET_IDLE: u32 = 43;
+export const SET_LATE_SHARE: u32 = 44; //    share of device accesses held back, per mille
+export const SET_LATE_RECORDS: u32 = 45; //  how recent an unmap they look for
+export const SET_LOOKAHEAD: u32 = 46; //     ps
+export const SET_SEED: u32 = 47;
+export const SET_POSTS: u32 = 48; //         slots of the device's work queue
+export const SET_BATCH: u32 = 49; //         pages of one reclaim batch
+export const SET_LOW: u32 = 50; //           free frames that wake reclaim
+export const SET_HIGH: u32 = 51; //          free frames at which it sleeps again
+export const SET_DATA_ONLY: u32 = 52; //     1: there are no fetches, so data accesses take time
+export const SETTINGS: u32 = 53;
+
+// ---- kinds of memory behind a page ----
+export const KIND_UNKNOWN: u32 = 0; //       taken as anonymous
+export const KIND_ANON: u32 = 1;
+export const KIND_FILE: u32 = 2; //          private file mapping
+export const KIND_SHARED: u32 = 3; //        shared file mapping
+export const KIND_GONE: u32 = 4; //          unmapped by the program
+
+// ---- rows of events; f64 each: op, then the fields ----
+export const EVENT_WORDS: u32 = 8;
+export const EVENT_NONE: u32 = 0;
+export const EVENT_MAP: u32 = 1; //          first, end, kind
+export const EVENT_UNMAP: u32 = 2; //        first, end
+export const EVENT_MOVE: u32 = 3; //         first, end, new first
+export const EVENT_PROTECT: u32 = 4; //      first, end, writable
+export const EVENT_DISCARD: u32 = 5; //      first, end
+export const EVENT_LAZYFREE: u32 = 6; //     first, end

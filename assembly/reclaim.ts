@@ -1,0 +1,147 @@
+// The reclaim agent: second chance over frames, batches, the lists of a policy. It sleeps while there are frames enough.
+import { Agent, block, spend } from './clock';
+import { bump, N_RECLAIMED } from './counters';
+import { framesFreed } from './fault';
+import { frameCount, freeFrames, getFrame, pageOf } from './frame';
+import { cost, region, setting } from './layout';
+import {
+  AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
+  KIND_GONE, SET_BATCH, SET_HIGH,
+} from './ops';
+import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, Run, runOf, stepPath } from './path';
+import {
+  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte,
+} from './table';
+
+// Phases of the agent.
+const LOOK: u32 = 0; //    at rest, or about to choose a batch
+const BODY: u32 = 1; //    a list runs, page by page
+const MIDDLE: u32 = 2; //  once for the batch
+const TAIL: u32 = 3; //    page by page
+
+/** Frame pages looked at for one isolated page, at most: after two rounds everything is taken. */
+const ROUNDS: u32 = 2;
+
+let batch: usize = 0; // u32[4 * SET_BATCH]: page, frame, occasion, changed
+let size: usize = 0; //  u32 pages in the batch, u32 index of the one in hand, u32 clock hand, u32 any changed
+
+export function initReclaim(): void {
+  batch = region(<usize>setting(SET_BATCH) << 4);
+  size = region(16);
+}
+@inline
+function count(): u32 {
+  return load<u32>(size);
+}
+@inline
+function current(): u32 {
+  return load<u32>(size, 4);
+}
+@inline
+function row(index: u32): usize {
+  return batch + (<usize>index << 4);
+}
+
+/** One turn. */
+export function stepReclaim(who: Agent): void {
+  if (who.phase == LOOK) {
+    if (freeFrames >= setting(SET_HIGH) || !isolate(who)) {
+      block(who, CAUSE_IDLE);
+      return;
+    }
+    who.phase = BODY;
+    store<u32>(size, 0, 4);
+    store<u32>(size, 0, 12);
+    begin(who, PART_BODY);
+    return;
+  }
+  if (!stepPath(who)) return;
+  const run = runOf(who.id);
+  if (who.phase == BODY) {
+    const changed: u32 = run.skip == 0 ? 1 : 0;
+    store<u32>(row(current()), changed, 12);
+    if (changed != 0) store<u32>(size, 1, 12);
+    if (next(who, PART_BODY)) return;
+    who.phase = MIDDLE;
+    const middle = begin(who, PART_MIDDLE);
+    middle.touched = load<u32>(size, 12);
+    return;
+  }
+  if (who.phase == MIDDLE) {
+    who.phase = TAIL;
+    begin(who, PART_TAIL);
+    return;
+  }
+  settle(who);
+  if (next(who, PART_TAIL)) return;
+  framesFreed(who);
+  who.phase = LOOK;
+}
+
+/** The list of the page in hand; of the middle, the batch's first page stands for all. */
+function begin(who: Agent, part: u32): Run {
+  const at = row(current());
+  const run = beginPage(who, load<u32>(at, 8), part, load<u32>(at));
+  run.oldFrame = load<u32>(at, 4);
+  if (part == PART_TAIL && load<u32>(at, 12) == 0) run.skip = 1;
+  return run;
+}
+function next(who: Agent, part: u32): bool {
+  const index = current() + 1;
+  store<u32>(size, index == count() ? 0 : index, 4);
+  if (index == count()) return false;
+  begin(who, part);
+  return true;
+}
+
+/** The page in hand is out: who waits for it may go on. */
+function settle(who: Agent): void {
+  const at = row(current());
+  if (load<u32>(at, 12) == 0) return;
+  const page = load<u32>(at);
+  const occasion = load<u32>(at, 8);
+  if (occasion == AT_RECLAIM_REDIRTIED) return;
+  bump(N_RECLAIMED);
+  const flags = pte(page);
+  if ((flags & PTE_BUSY) == 0) return;
+  setPte(page, kindOf(page) == KIND_GONE ? 0 : flags & ~PTE_BUSY);
+}
+
+/** Fills the batch by second chance. Returns whether there is anything to take. */
+function isolate(who: Agent): bool {
+  const most = setting(SET_BATCH);
+  let taken: u32 = 0;
+  let hand = load<u32>(size, 8);
+  for (let looked: u32 = 0; taken < most && looked < frameCount * ROUNDS; looked++) {
+    hand = hand == frameCount ? 1 : hand + 1;
+    const owner = pageOf(hand);
+    if (owner == 0) continue;
+    const page = owner - 1;
+    const flags = pte(page);
+    if ((flags & PTE_P) == 0 || frameOf(page) != hand) continue;
+    if ((flags & PTE_A) != 0) {
+      // Without a flush: a TLB that still has the page does not set A again (x86 ptep_clear_flush_young).
+      setPte(page, flags & ~PTE_A);
+      continue;
+    }
+    if (isIn(page, taken)) continue;
+    getFrame(hand);
+    const at = row(taken++);
+    store<u32>(at, page);
+    store<u32>(at, hand, 4);
+    store<u32>(at, occasionOf(flags), 8);
+    store<u32>(at, 0, 12);
+  }
+  store<u32>(size, hand, 8);
+  store<u32>(size, taken);
+  spend(who, CAUSE_RECLAIM, cost(COST_ISOLATE) * taken);
+  return taken != 0;
+}
+function isIn(page: u32, taken: u32): bool {
+  for (let i: u32 = 0; i < taken; i++) if (load<u32>(row(i)) == page) return true;
+  return false;
+}
+function occasionOf(flags: u32): u32 {
+  if ((flags & PTE_LAZY) != 0) return (flags & PTE_D) != 0 ? AT_RECLAIM_REDIRTIED : AT_RECLAIM_LAZYFREE;
+  return (flags & PTE_CACHE) != 0 ? AT_RECLAIM_FILE : AT_RECLAIM_SWAP;
+}

@@ -1,0 +1,142 @@
+// Safety: windows of stale copies, obligation points, the properties S1, S2, S3 at the instant an access lands.
+//
+// A copy is an entry of the IOTLB or the device TLB, or a translation in flight. A page's window is open while a stale
+// copy of it is left; it is exposed from its obligation point on: the frame freed, the first CPU access through the new
+// PTE, the return of the operation that narrowed it.
+import { epoch, knows } from './clock';
+import {
+  add, bump, first, H_CPU_WINDOW, H_EXPOSED, H_WINDOW, N_ALLOWED, N_EXPOSED, N_IN_FLIGHT, N_S1_READ, N_S1_WRITE, N_S2,
+  N_S3, N_STALE, N_WINDOWS_EMPTY, record,
+} from './counters';
+import { region } from './layout';
+
+let staleCopies: usize = 0; // u32[pages]: stale copies in the secondary MMU
+let changedAt: usize = 0; //   u64[pages]: 1 + when the window opened; 0 = closed
+let obligedAt: usize = 0; //   u64[pages]: 1 + when the obligation fell due inside the open window; 0 = not yet
+let narrowed: usize = 0; //    u8[pages]: the obligation that fell due was a permission's
+let userAgent: usize = 0; //   u32[pages]: 1 + the first CPU that used the present PTE, and
+let userEpoch: usize = 0; //   u32[pages]: its epoch then; 0 = nobody yet
+let asked: usize = 0; //       u8[pages]: the program asked for the change itself and has not been answered
+let staleCpu: usize = 0; //    u32[pages]: stale entries of CPU TLBs
+let cpuSince: usize = 0; //    u64[pages]: 1 + when the first of them became stale
+export let openWindows: u32 = 0;
+
+export function initSafety(pages: u32): void {
+  staleCopies = region(<usize>pages << 2);
+  changedAt = region(<usize>pages << 3);
+  obligedAt = region(<usize>pages << 3);
+  narrowed = region(<usize>pages);
+  userAgent = region(<usize>pages << 2);
+  userEpoch = region(<usize>pages << 2);
+  asked = region(<usize>pages);
+  staleCpu = region(<usize>pages << 2);
+  cpuSince = region(<usize>pages << 3);
+  openWindows = 0;
+}
+
+@inline
+export function hasStaleCopy(page: u32): bool {
+  return load<u32>(staleCopies + (<usize>page << 2)) != 0;
+}
+/** Counts a copy of the page that has just become stale. */
+export function staleCopyMade(page: u32, now: u64): void {
+  const at = staleCopies + (<usize>page << 2);
+  store<u32>(at, load<u32>(at) + 1);
+  if (load<u64>(changedAt + (<usize>page << 3)) != 0) return;
+  store<u64>(changedAt + (<usize>page << 3), now + 1);
+  openWindows++;
+}
+/** Counts a stale copy that is gone, or valid again. The last one closes the window. */
+export function staleCopyGone(page: u32, now: u64): void {
+  const at = staleCopies + (<usize>page << 2);
+  assert(load<u32>(at) > 0);
+  store<u32>(at, load<u32>(at) - 1);
+  if (load<u32>(at) != 0) return;
+  const opened = changedAt + (<usize>page << 3);
+  const obliged = obligedAt + (<usize>page << 3);
+  record(H_WINDOW, now + 1 - load<u64>(opened));
+  if (load<u64>(obliged) != 0) record(H_EXPOSED, now + 1 - load<u64>(obliged));
+  store<u64>(opened, 0);
+  store<u64>(obliged, 0);
+  store<u8>(narrowed + page, 0);
+  openWindows--;
+}
+/** A translation was taken away or narrowed: a change without a copy is counted apart. */
+@inline
+export function countEmpty(page: u32): void {
+  if (!hasStaleCopy(page)) bump(N_WINDOWS_EMPTY);
+}
+
+/** A CPU's entry has become stale; or has gone, or is valid again. */
+export function staleCpuMade(page: u32, now: u64): void {
+  const at = staleCpu + (<usize>page << 2);
+  if (load<u32>(at) == 0) store<u64>(cpuSince + (<usize>page << 3), now + 1);
+  store<u32>(at, load<u32>(at) + 1);
+}
+export function staleCpuGone(page: u32, now: u64): void {
+  const at = staleCpu + (<usize>page << 2);
+  assert(load<u32>(at) > 0);
+  store<u32>(at, load<u32>(at) - 1);
+  const since = load<u64>(cpuSince + (<usize>page << 3));
+  // A CPU's private steps may be ahead of the change that closes the window.
+  if (load<u32>(at) == 0) record(H_CPU_WINDOW, now + 1 > since ? now + 1 - since : 0);
+}
+
+/** The page's obligation falls due. `reachable`: its copies are not behind a deferred invalidation. */
+export function oblige(page: u32, now: u64, permission: bool, reachable: bool): void {
+  if (!hasStaleCopy(page) || !reachable) return;
+  const at = obligedAt + (<usize>page << 3);
+  if (load<u64>(at) == 0) {
+    store<u64>(at, now + 1);
+    bump(N_EXPOSED);
+  }
+  if (permission) store<u8>(narrowed + page, 1);
+}
+
+/** The PTE was cleared: whoever uses the next one is its first user. */
+@inline
+export function forgetUser(page: u32): void {
+  store<u32>(userAgent + (<usize>page << 2), 0);
+}
+/** A CPU translates through the present PTE. Returns whether it is the first to do so. */
+export function noteUser(page: u32, who: u32): bool {
+  const at = userAgent + (<usize>page << 2);
+  if (load<u32>(at) != 0) return false;
+  store<u32>(at, who + 1);
+  store<u32>(userEpoch + (<usize>page << 2), epoch(who));
+  return true;
+}
+
+/** The program asked for a change of the page, or has its answer. */
+@inline
+export function setAsked(page: u32, value: u32): void {
+  store<u8>(asked + page, <u8>value);
+}
+
+/** A device access lands through a stale translation. `freed`: its frame has been freed since it was filled. */
+export function landStale(page: u32, write: bool, freed: bool, device: u32, now: u64, cursor: u32): void {
+  bump(N_STALE);
+  if (freed) {
+    violation(write ? N_S1_WRITE : N_S1_READ, 1, page, device, now, cursor);
+    return;
+  }
+  const user = load<u32>(userAgent + (<usize>page << 2));
+  if (user != 0 && knows(device, user - 1, load<u32>(userEpoch + (<usize>page << 2)))) {
+    if (load<u8>(asked + page) != 0) bump(N_ALLOWED);
+    else violation(N_S2, 2, page, device, now, cursor);
+    return;
+  }
+  if (load<u64>(obligedAt + (<usize>page << 3)) == 0) bump(N_IN_FLIGHT);
+  else if (write && load<u8>(narrowed + page) != 0) violation(N_S3, 3, page, device, now, cursor);
+}
+
+function violation(counter: u32, property: u64, page: u32, device: u32, now: u64, cursor: u32): void {
+  add(counter, 1);
+  if (load<u64>(first) != 0) return;
+  store<u64>(first, property);
+  store<u64>(first + 8, page);
+  store<u64>(first + 16, load<u64>(changedAt + (<usize>page << 3)) - 1);
+  store<u64>(first + 24, now);
+  store<u64>(first + 32, device);
+  store<u64>(first + 40, cursor);
+}

@@ -1,0 +1,267 @@
+// A space: page tables and a flat list of caches that hold its translations. A PTE change is one walk over that list,
+// and so is an invalidation. One space for now: the mm.
+//
+// The caches are each CPU's three TLBs, the IOTLB, the device TLB, and `flights`: translations that the device has been
+// given and has not used yet.
+import {
+  Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, newCache, placeId, removeAt,
+} from './cache';
+import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
+import { region, setting } from './layout';
+import {
+  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
+  SET_L1I_SETS, SET_L2_SETS, SET_OUTSTANDING, SET_PAGES,
+} from './ops';
+import { staleCopyGone, staleCopyMade, staleCpuGone, staleCpuMade } from './safety';
+import { frameOf, pte, PTE_D, PTE_P, PTE_W, vpnOf } from './table';
+import { empty, emptyWalker, newWalker, Walker } from './walk';
+
+/** Bit of an entry's frame word: the frame was freed since. */
+export const FREED: u32 = 1 << 31;
+
+/** One CPU's part of the space. */
+@unmanaged
+export class CpuCaches {
+  l1i: Cache;
+  l1d: Cache;
+  l2: Cache;
+  walker: Walker;
+  poked: u32; // entries of it have changed: its open runs are looked up again
+}
+const CPU_BYTES: usize = offsetof<CpuCaches>();
+
+/** A translation in the device's hands. */
+@unmanaged
+export class Flight {
+  page: u32; //    page id + 1 that is asked for; 0 = none
+  holds: u32; //   1: the translation has been given
+  frame: u32; //   frame, and FREED
+  stale: u32;
+  written: u32; // it grants writing
+  squashed: u32; // an invalidation has passed: it must not be cached any more
+  covered: u32; // an invalidation waits for it to land
+}
+const FLIGHT_BYTES: usize = offsetof<Flight>();
+
+let cpus: usize = 0; //    CpuCaches[cpuCount]
+let flights: usize = 0; // Flight[flightCount]
+export let cpuCount: u32 = 0;
+export let flightCount: u32 = 0;
+export let iotlb: Cache = changetype<Cache>(0);
+export let deviceTlb: Cache = changetype<Cache>(0);
+export let iommuWalker: Walker = changetype<Walker>(0);
+let ideal: bool = false;
+
+export function initSpace(): void {
+  const pages = setting(SET_PAGES);
+  cpuCount = setting(SET_CPUS);
+  flightCount = setting(SET_OUTSTANDING);
+  ideal = setting(SET_IDEAL) != 0;
+  cpus = region(<usize>cpuCount * CPU_BYTES);
+  flights = region(<usize>flightCount * FLIGHT_BYTES);
+  for (let i: u32 = 0; i < cpuCount; i++) {
+    const cpu = cpuCaches(i);
+    cpu.l1i = newCache(setting(SET_L1I_SETS), setting(SET_L1I_SETS + 1), 0, pages);
+    cpu.l1d = newCache(setting(SET_L1D_SETS), setting(SET_L1D_SETS + 1), 0, pages);
+    cpu.l2 = newCache(setting(SET_L2_SETS), setting(SET_L2_SETS + 1), 0, pages);
+    cpu.walker = newWalker(SET_CPU_PDE_SETS);
+  }
+  iotlb = newCache(setting(SET_IOTLB_SETS), setting(SET_IOTLB_SETS + 1), 0, pages);
+  deviceTlb = newCache(setting(SET_DEVICE_TLB_SETS), setting(SET_DEVICE_TLB_SETS + 1), 0, pages);
+  iommuWalker = newWalker(SET_IOMMU_PDE_SETS);
+}
+
+@inline
+export function cpuCaches(index: u32): CpuCaches {
+  return changetype<CpuCaches>(cpus + <usize>index * CPU_BYTES);
+}
+@inline
+export function flight(index: u32): Flight {
+  return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
+}
+
+/** Tells every cache where a new page belongs. */
+export function placePage(page: u32): void {
+  const vpn = vpnOf(page);
+  for (let i: u32 = 0; i < cpuCount; i++) {
+    const cpu = cpuCaches(i);
+    place(cpu.l1i, page, vpn);
+    place(cpu.l1d, page, vpn);
+    place(cpu.l2, page, vpn);
+  }
+  place(iotlb, page, vpn);
+  place(deviceTlb, page, vpn);
+}
+function place(cache: Cache, page: u32, vpn: u64): void {
+  if (cache.sets != 0) placeId(cache, page, <u32>(vpn % cache.sets));
+}
+
+// ---- a PTE changed ----
+
+/** Whether a copy with this frame word and W bit still says what the page's PTE says. */
+function agrees(page: u32, frame: u32, writes: bool): bool {
+  const flags = pte(page);
+  return (flags & PTE_P) != 0 && frame == frameOf(page) && (!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D));
+}
+
+/** Compares every copy of the page with its PTE; what differs is stale, what agrees again is not. */
+export function recheck(page: u32, now: u64): void {
+  for (let i: u32 = 0; i < cpuCount; i++) {
+    const cpu = cpuCaches(i);
+    const changed = recheckCpu(cpu.l1i, page, now) | recheckCpu(cpu.l1d, page, now) | recheckCpu(cpu.l2, page, now);
+    if (changed != 0) cpu.poked = 1;
+  }
+  recheckCopy(iotlb, page, now);
+  recheckCopy(deviceTlb, page, now);
+  for (let i: u32 = 0; i < flightCount; i++) {
+    const held = flight(i);
+    if (held.page != page + 1 || held.holds == 0) continue;
+    const stale: u32 = agrees(page, held.frame, held.written != 0) ? 0 : 1;
+    if (stale == held.stale) continue;
+    if (ideal && stale != 0) continue; // it lands as if it had come before the change
+    held.stale = stale;
+    if (stale != 0) staleCopyMade(page, now);
+    else staleCopyGone(page, now);
+  }
+}
+
+/** 1 if the cache's entry of the page changed its state, 0 if not. */
+function recheckCpu(cache: Cache, page: u32, now: u64): u32 {
+  const at = find(cache, page);
+  if (at == 0) return 0;
+  const stale = flip(cache, at, page);
+  if (stale == 0) return 0;
+  if (ideal) return 1;
+  if (stale > 0) staleCpuMade(page, now);
+  else staleCpuGone(page, now);
+  return 1;
+}
+function recheckCopy(cache: Cache, page: u32, now: u64): void {
+  const at = find(cache, page);
+  if (at == 0) return;
+  const stale = flip(cache, at, page);
+  if (ideal) return;
+  if (stale > 0) staleCopyMade(page, now);
+  else if (stale < 0) staleCopyGone(page, now);
+}
+/** Sets the STALE bit as the PTE says: 1 it is stale now, -1 it is valid again, 0 nothing changed. */
+function flip(cache: Cache, at: usize, page: u32): i32 {
+  const low = load<u32>(at);
+  const stale = !agrees(page, load<u32>(at + 4), (low & ENTRY_W) != 0);
+  if (stale == ((low & ENTRY_STALE) != 0)) return 0;
+  if (stale && ideal) removeAt(at, cache.end(cache.set(page)));
+  else store<u32>(at, low ^ ENTRY_STALE);
+  return stale ? 1 : -1;
+}
+
+/** The frame is free: stale copies of it are marked, whatever page they were filled for. */
+export function markFreed(frame: u32): void {
+  markFreedIn(iotlb, frame);
+  markFreedIn(deviceTlb, frame);
+  for (let i: u32 = 0; i < flightCount; i++) {
+    const held = flight(i);
+    if (held.holds != 0 && held.stale != 0 && held.frame == frame) held.frame |= FREED;
+  }
+}
+function markFreedIn(cache: Cache, frame: u32): void {
+  const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
+  for (let at = cache.entries; at < end; at += 8) {
+    if ((load<u32>(at) & ENTRY_STALE) != 0 && load<u32>(at + 4) == frame) store<u32>(at + 4, frame | FREED);
+  }
+}
+
+// ---- fills ----
+
+/** Low word of an entry that says what the page's PTE says. */
+@inline
+export function entryOf(page: u32): u32 {
+  const writes = (pte(page) & (PTE_W | PTE_D)) == (PTE_W | PTE_D);
+  return (page << ENTRY_SHIFT) | ENTRY_V | (writes ? ENTRY_W : 0);
+}
+
+/** Puts a translation of the page into a CPU's TLB in place of an older one. */
+export function fillCpu(cache: Cache, page: u32, low: u32, frame: u32, now: u64): void {
+  if (cache.sets == 0) return;
+  const old = find(cache, page);
+  const set = cache.set(page);
+  const end = cache.end(set);
+  if (old != 0) {
+    if ((load<u32>(old) & ENTRY_STALE) != 0) staleCpuGone(page, now);
+    removeAt(old, end);
+  }
+  const evicted = <u32>fill(set, end, (<u64>frame << 32) | low);
+  if ((evicted & ENTRY_STALE) != 0) staleCpuGone(evicted >> ENTRY_SHIFT, now);
+  if ((low & ENTRY_STALE) != 0) staleCpuMade(page, now);
+}
+
+/** Puts a translation into the IOTLB or the device TLB in place of an older one. */
+export function fillCopy(cache: Cache, page: u32, low: u32, frame: u32, now: u64): void {
+  if (cache.sets == 0) return;
+  const old = find(cache, page);
+  const set = cache.set(page);
+  const end = cache.end(set);
+  if (old != 0) {
+    if ((load<u32>(old) & ENTRY_STALE) != 0) staleCopyGone(page, now);
+    removeAt(old, end);
+  }
+  const evicted = <u32>fill(set, end, (<u64>frame << 32) | low);
+  if (evicted != 0) bump(N_IOTLB_EVICTED);
+  if ((evicted & ENTRY_STALE) != 0) staleCopyGone(evicted >> ENTRY_SHIFT, now);
+  if ((low & ENTRY_STALE) != 0) staleCopyMade(page, now);
+}
+
+// ---- invalidations ----
+
+/** Drops the copies of pages `first` .. `last` (page numbers) from the IOTLB or the device TLB. */
+export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void {
+  if (cache.sets == 0) return;
+  const bytes = <usize>cache.ways << 3;
+  const all = cache.entries + <usize>cache.sets * bytes;
+  for (let set = cache.entries; set < all; set += bytes) {
+    for (let at = set + bytes - 8; at >= set; at -= 8) {
+      const low = load<u32>(at);
+      if (low == 0) continue;
+      const page = low >> ENTRY_SHIFT;
+      const vpn = vpnOf(page);
+      if (vpn < first || vpn > last) continue;
+      removeAt(at, set + bytes);
+      if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
+      else bump(N_OVER);
+    }
+  }
+}
+
+/** Drops a CPU's entries of one page, and its walk caches, as INVLPG does (Intel SDM vol. 3A, 4.10.4.1). */
+export function flushCpuPage(index: u32, page: u32, now: u64): void {
+  const cpu = cpuCaches(index);
+  dropCpu(cpu.l1i, page, now);
+  dropCpu(cpu.l1d, page, now);
+  dropCpu(cpu.l2, page, now);
+  emptyWalker(cpu.walker);
+  cpu.poked = 1;
+  bump(N_CPU_PAGE);
+}
+function dropCpu(cache: Cache, page: u32, now: u64): void {
+  const at = find(cache, page);
+  if (at == 0) return;
+  if ((load<u32>(at) & ENTRY_STALE) != 0) staleCpuGone(page, now);
+  removeAt(at, cache.end(cache.set(page)));
+}
+/** Drops everything a CPU has of the space. */
+export function flushCpu(index: u32, now: u64): void {
+  const cpu = cpuCaches(index);
+  emptyCpu(cpu.l1i, now);
+  emptyCpu(cpu.l1d, now);
+  emptyCpu(cpu.l2, now);
+  emptyWalker(cpu.walker);
+  cpu.poked = 1;
+  bump(N_CPU_FULL);
+}
+function emptyCpu(cache: Cache, now: u64): void {
+  const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
+  for (let at = cache.entries; at < end; at += 8) {
+    const low = load<u32>(at);
+    if ((low & ENTRY_STALE) != 0) staleCpuGone(low >> ENTRY_SHIFT, now);
+  }
+  empty(cache);
+}

@@ -1,0 +1,144 @@
+// The driver's side of an invalidation: takes the queue's lock, writes the commands of the machine's recipe, rings the
+// doorbell, waits. A recipe is data; which commands it names is the machine's business.
+import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
+import { agent, Agent, block, spend } from './clock';
+import { coveringOrder, ORDER_ALL, roundedOrder } from './command';
+import { bump, N_SECONDARY } from './counters';
+import { cost, region, setting } from './layout';
+import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
+import {
+  CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE, COMMAND_END,
+  COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PASID, COMMAND_WAIT, COST_DEFER,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_QUEUE_HELD,
+} from './ops';
+import { defer } from './pasid';
+import { doorbell, push, room } from './ring';
+import {
+  encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL, VTD_PASID,
+  VTD_PASID_PAGE,
+} from './vtd';
+
+// The names that one space and one device go by.
+const DOMAIN: u32 = 1;
+const PASID: u32 = 1;
+const SOURCE: u32 = 0x100; // 01:00.0
+const QUEUE_DEPTH: u32 = 0; // 32
+
+/** An invalidation under way; part of the agent's path. */
+@unmanaged
+export class Submission {
+  first: u64; //  page numbers, first .. last
+  last: u64;
+  recipe: usize; // next command
+  phase: u32;
+}
+// Phases of a submission.
+const BEGIN: u32 = 0;
+const NEED_LOCK: u32 = 1;
+const READY: u32 = 2; //     has the queue's lock
+const WRITTEN: u32 = 3; //   the time that writing takes has passed
+const COMPLETE: u32 = 4; //  the wait has completed
+
+export const RECIPE_PAGE: u32 = 0;
+export const RECIPE_RANGE: u32 = 1;
+export const RECIPE_ALL: u32 = 2;
+const RECIPES: u32 = 3;
+
+let recipes: usize = 0; // u32[RECIPES * RECIPE_WORDS], written by the host
+let lock: Lock = changetype<Lock>(0);
+let hardware: u32 = 0; //  agent of the IOMMU
+
+export function initSubmit(hardwareAgent: u32): void {
+  recipes = region(<usize>RECIPES * RECIPE_WORDS << 2);
+  lock = lockOf(newLocks(1, 1, QUEUE_LOCK), 0);
+  hardware = hardwareAgent;
+}
+export function recipesAt(): usize {
+  return recipes;
+}
+
+/** Begins the invalidation of pages first..last, or of the whole space. */
+export function beginSubmission(job: Submission, first: u64, last: u64, whole: bool): void {
+  bump(N_SECONDARY);
+  job.first = first;
+  job.last = last;
+  job.phase = BEGIN;
+  const recipe = whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE;
+  job.recipe = recipes + (<usize>recipe * RECIPE_WORDS << 2);
+}
+
+/** One step of it; returns whether it is complete. The agent may be blocked afterwards. */
+export function stepSubmission(job: Submission, who: Agent): bool {
+  const held = setting(SET_QUEUE_HELD) != 0;
+  if (job.phase == BEGIN) {
+    if (defer()) {
+      spend(who, CAUSE_DEFER, cost(COST_DEFER));
+      return true;
+    }
+    job.phase = NEED_LOCK;
+  }
+  if (job.phase == COMPLETE) {
+    const over = load<u32>(job.recipe) == COMMAND_END;
+    if (over && held) give(lock, who);
+    if (over) return true;
+    job.phase = held ? READY : NEED_LOCK;
+  }
+  if (job.phase == NEED_LOCK) {
+    job.phase = READY; // a waiter wakes as the owner
+    if (!take(lock, who)) return false;
+  }
+  if (job.phase == READY) {
+    const count = groupLength(job.recipe);
+    if (!room(count, who)) return false;
+    job.phase = WRITTEN;
+    spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (count - 2));
+    return false;
+  }
+  assert(job.phase == WRITTEN);
+  writeGroup(job, who);
+  doorbell(agent(hardware), who.clock);
+  if (!held) give(lock, who);
+  job.phase = COMPLETE;
+  block(who, CAUSE_WAIT);
+  return false;
+}
+
+/** Commands up to and with the next wait; every group ends in one. */
+function groupLength(recipe: usize): u32 {
+  let count: u32 = 1;
+  for (let at = recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count++;
+  return count;
+}
+
+/** Writes the commands up to the next wait into the ring. */
+function writeGroup(job: Submission, who: Agent): void {
+  while (true) {
+    const command = load<u32>(job.recipe);
+    job.recipe += 4;
+    const at = push(command == COMMAND_WAIT ? who.id + 1 : 0);
+    if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job);
+    else writeVtd(at, command, job);
+    if (command == COMMAND_WAIT) return;
+  }
+}
+
+function writeAmd(at: usize, command: u32, job: Submission): void {
+  const pages = job.last - job.first + 1;
+  const whole = command == COMMAND_IOTLB_PASID || command == COMMAND_DEVICE_ALL;
+  const order = whole ? ORDER_ALL : coveringOrder(job.first, pages);
+  if (command == COMMAND_WAIT) encodeAmdWait(at, 0, 1);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, SOURCE, QUEUE_DEPTH, PASID, job.first, order, 1);
+  else encodeAmdPages(at, DOMAIN, PASID, job.first, order, 1, 1);
+}
+
+function writeVtd(at: usize, command: u32, job: Submission): void {
+  const pages = job.last - job.first + 1;
+  const order = coveringOrder(job.first, pages);
+  if (command == COMMAND_WAIT) encodeWait(at, 0, QI_DONE);
+  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, 0, ORDER_ALL);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, job.first, order);
+  else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
+  else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
+  else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
+  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, job.first, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), 0, 0);
+}

@@ -1,0 +1,108 @@
+// Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
+// question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, newCache, placeId } from './cache';
+import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, openArena, region } from './layout';
+
+let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host
+let l1i: Cache = changetype<Cache>(0);
+let l1d: Cache = changetype<Cache>(0);
+let l2: Cache = changetype<Cache>(0);
+let hasL2: bool = false;
+let stopAtEvents: bool = false;
+
+let fetchMisses: u32 = 0; // since the host last asked
+let dataMisses: u32 = 0;
+let l2Misses: u32 = 0;
+
+export const L1I: u32 = 0;
+export const L1D: u32 = 1;
+export const L2: u32 = 2;
+
+/** A new run for ids below `ids`. A second level of 0 sets is none. Returns the address of the heads. */
+export function tlbInit(
+  ids: u32,
+  l1iSets: u32,
+  l1iWays: u32,
+  l1dSets: u32,
+  l1dWays: u32,
+  l2Sets: u32,
+  l2Ways: u32,
+  replacement: u32,
+  invalidates: u32,
+): usize {
+  openArena();
+  heads = region(<usize>CHUNK_RECORDS << 2);
+  l1i = newCache(l1iSets, l1iWays, replacement, ids);
+  l1d = newCache(l1dSets, l1dWays, replacement, ids);
+  l2 = newCache(l2Sets, l2Ways, replacement, ids);
+  hasL2 = l2Sets != 0;
+  stopAtEvents = invalidates != 0;
+  fetchMisses = dataMisses = l2Misses = 0;
+  return heads;
+}
+
+/** Which sets `id` belongs to, before its first use. */
+export function tlbPlace(id: u32, l1iSet: u32, l1dSet: u32, l2Set: u32): void {
+  placeId(l1i, id, l1iSet);
+  placeId(l1d, id, l1dSet);
+  if (hasL2) placeId(l2, id, l2Set);
+}
+
+/** First-level miss: second level, then fill. */
+function miss(first: Cache, set: usize, id: u32, want: u32): void {
+  if (hasL2) {
+    const set2 = l2.set(id);
+    const end2 = l2.end(set2);
+    if (!lookup(set2, end2, want, ~0, l2.replacement)) {
+      l2Misses++;
+      fill(set2, end2, want);
+    }
+  }
+  fill(set, first.end(set), want);
+}
+
+/** Runs records `from` .. `count - 1` of `heads`. Returns `count`, or the index of the event it stopped at. */
+export function tlbRun(from: u32, count: u32): u32 {
+  const replacement = l1d.replacement;
+  const spanI = <usize>l1i.ways << 3;
+  const spanD = <usize>l1d.ways << 3;
+  const setsI = l1i.setOf;
+  const setsD = l1d.setOf;
+  for (let i = from; i < count; i++) {
+    const head = load<u32>(heads + (<usize>i << 2));
+    const op = head & HEAD_OP;
+    const id = head >> HEAD_SHIFT;
+    const want = (id << ENTRY_SHIFT) | ENTRY_V;
+    if (op == OP_FETCH) {
+      const set = <usize>load<u32>(setsI + (<usize>id << 2));
+      if (!lookup(set, set + spanI, want, ~0, replacement)) {
+        fetchMisses++;
+        miss(l1i, set, id, want);
+      }
+    } else if (op != OP_EVENT) {
+      const set = <usize>load<u32>(setsD + (<usize>id << 2));
+      if (!lookup(set, set + spanD, want, ~0, replacement)) {
+        dataMisses++;
+        miss(l1d, set, id, want);
+      }
+    } else if (stopAtEvents) {
+      return i;
+    }
+  }
+  return count;
+}
+
+/** Drops `id` from one level (L1I, L1D, L2). Returns 1 if it was there. */
+export function tlbInvalidate(level: u32, id: u32): u32 {
+  if (level == L2 && !hasL2) return 0;
+  return invalidate(level == L1I ? l1i : level == L1D ? l1d : l2, id) != 0 ? 1 : 0;
+}
+
+/** Misses of one level since the last call for it; called at least once a chunk, so that u32 is enough. */
+export function tlbMisses(level: u32): u32 {
+  const misses = level == L1I ? fetchMisses : level == L1D ? dataMisses : l2Misses;
+  if (level == L1I) fetchMisses = 0;
+  else if (level == L1D) dataMisses = 0;
+  else l2Misses = 0;
+  return misses;
+}

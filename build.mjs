@@ -1,0 +1,62 @@
+// What the npm scripts run. One command each, no shell, so that they are the same on every system.
+//   node build.mjs              both engines and dist/, each only if its sources are newer
+//   node build.mjs --check      build, lint, unused code, package form, then all tests
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** Runs the JavaScript entry of a package's command. */
+function run(bin, ...args) {
+  const [name, command = name.split('/').pop()] = bin.split(':');
+  const folder = packageFolder(name);
+  const manifest = require(join(folder, 'package.json'));
+  const entry = typeof manifest.bin === 'string' ? manifest.bin : manifest.bin[command];
+  const { status } = spawnSync(process.execPath, [join(folder, entry), ...args], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function packageFolder(name) {
+  const folder = join(root, 'node_modules', name);
+  if (existsSync(folder)) return folder;
+  console.error(`build: ${name} is not installed; run npm ci first`);
+  process.exit(1);
+}
+
+function newest(folder, accept) {
+  let time = 0;
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) time = Math.max(time, newest(path, accept));
+    else if (accept(entry.name)) time = Math.max(time, statSync(join(root, path)).mtimeMs);
+  }
+  return time;
+}
+
+const age = (file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0);
+const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.test.ts');
+
+function build() {
+  const engine = Math.max(newest('assembly', isSource), age('asconfig.json'));
+  for (const target of ['release', 'checked']) {
+    if (age(`build/${target}.wasm`) < engine) run('assemblyscript:asc', '--target', target);
+  }
+  const sources = Math.max(newest('src', isSource), age('tsconfig.json'));
+  if (age('dist/cli/main.js') >= sources && age('build/tsconfig.tsbuildinfo') >= sources) return;
+  // A source that is gone must not live on in dist.
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  rmSync(join(root, 'build/tsconfig.tsbuildinfo'), { force: true });
+  run('typescript:tsc', '-p', '.');
+}
+
+build();
+if (process.argv.includes('--check')) {
+  run('@biomejs/biome:biome', 'check');
+  run('knip');
+  run('publint');
+  run('vitest', 'run');
+}

@@ -1,0 +1,235 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { afterAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { COST_KEYS } from '../model/cost.ts';
+import { machineOf, machineSpec, submission } from '../model/machine.ts';
+import { PATH_NAMES, type PathName } from '../model/path.ts';
+import { flatSteps, secondaryInvalidations } from '../model/policy.ts';
+import {
+  CATALOG_KINDS,
+  catalogYaml,
+  describe,
+  listCatalog,
+  listCosts,
+  listMachines,
+  listPolicies,
+  loadCosts,
+  loadMachine,
+  loadPolicy,
+} from './catalog.ts';
+import { CATALOG } from './file.ts';
+
+const MM = ['under-lock', 'range-end', 'linux-4.14', 'linux-4.15', 'linux-6.6'];
+const here = mkdtempSync(join(tmpdir(), 'catalog-'));
+afterAll(() => rmSync(here, { recursive: true }));
+
+/** Path of a file with this text. */
+function file(name: string, text: string): string {
+  writeFileSync(join(here, name), text);
+  return join(here, name);
+}
+
+function steps(policy: string, path: PathName): string[] {
+  return flatSteps(loadPolicy(policy).mm!.paths[path]).map(({ word, pte }) =>
+    pte === null ? word : `${word}(${pte})`,
+  );
+}
+
+test('every shipped file loads, is named as its file, and has a source', () => {
+  const rows = [...listPolicies(), ...listMachines()];
+  expect(rows.map(({ name }) => name)).toEqual([
+    ...['lazy', 'linux-4.14', 'linux-4.15', 'linux-6.6', 'passthrough', 'range-end', 'strict', 'under-lock'],
+    ...['amd-v2', 'amd-vi', 'intel-svm', 'intel-svm-nodis', 'intel-vtd', 'qemu-amdvi', 'qemu-vtd'],
+  ]);
+  for (const { name } of listPolicies()) expect(loadPolicy(name).name).toBe(name);
+  for (const { name } of listMachines()) expect(loadMachine(name).name).toBe(name);
+  for (const row of [...rows, ...listCosts()]) expect(row.source.length, row.name).toBeGreaterThan(12);
+  expect(Object.keys(loadCosts())).toEqual([...COST_KEYS]);
+});
+
+test('the catalog names no file or machine of its authors', () => {
+  const files = readdirSync(CATALOG, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'));
+  for (const name of files)
+    expect(readFileSync(new URL(name, CATALOG), 'utf8'), name).not.toMatch(/\/work|\/home|shared\/|\.md\b/);
+});
+
+test('the schemas are valid draft-07 and describe every field', () => {
+  const bare: string[] = [];
+  const walk = (schema: Record<string, unknown>, at: string): void => {
+    for (const [key, value] of Object.entries((schema.properties ?? {}) as Record<string, Record<string, unknown>>)) {
+      if (typeof value.description !== 'string') bare.push(`${at}.${key}`);
+      walk(value, `${at}.${key}`);
+    }
+    if (typeof schema.additionalProperties === 'object')
+      walk(schema.additionalProperties as Record<string, unknown>, `${at}.*`);
+  };
+  for (const name of ['policy', 'machine', 'costs']) {
+    const schema = JSON.parse(readFileSync(new URL(`schema/${name}.schema.json`, CATALOG), 'utf8'));
+    expect(new Ajv().validateSchema(schema)).toBe(true);
+    expect(schema.$schema).toContain('draft-07');
+    walk(schema, name);
+  }
+  expect(bare).toEqual([]);
+});
+
+test('secondary invalidations per path and policy are those of the outside table', () => {
+  const table = readFileSync(new URL('../../traces/outside/secondary-invalidations.tsv', import.meta.url), 'utf8');
+  const [head, ...rows] = table.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const policies = head!.split('\t').slice(1);
+  expect([policies, rows.map((row) => row.split('\t')[0])]).toEqual([MM, PATH_NAMES]);
+  const counted = PATH_NAMES.map((path) =>
+    [path, ...policies.map((name) => secondaryInvalidations(loadPolicy(name).mm!.paths[path]))].join('\t'),
+  );
+  expect(counted).toEqual(rows);
+});
+
+test('under-lock and range-end differ in the place of one step: the reclaim and COW paths, mprotect and mremap', () => {
+  for (const path of PATH_NAMES) {
+    const lock = steps('under-lock', path);
+    const end = steps('range-end', path);
+    const without = lock.filter((word) => word !== 'SI');
+    expect(lock.length - without.length, path).toBe(1);
+    if (['munmap', 'dontneed', 'madv_free'].includes(path)) continue;
+    expect(
+      end.map((word) => (word === 'RE!' ? 'RE' : word)),
+      path,
+    ).toEqual(without);
+    expect([end.includes('SI'), end.includes('RE!'), lock.includes('RE!')], path).toEqual([false, true, false]);
+  }
+});
+
+test('under-lock invalidates in the hold, after the clear, before any new PTE; range-end never in a hold', () => {
+  for (const path of PATH_NAMES) {
+    const lock = steps('under-lock', path);
+    const at = lock.indexOf('SI');
+    const set = lock.findIndex((word) => word.startsWith('PS'));
+    expect([lock.indexOf('PC') < at, at < lock.indexOf('UL'), set === -1 || at < set], path).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    const end = steps('range-end', path);
+    expect(end.slice(end.indexOf('LK'), end.indexOf('UL')), path).not.toContain('SI');
+  }
+});
+
+test('zap: under-lock has no gather hook, range-end keeps it behind the CPU flush', () => {
+  for (const path of ['munmap', 'dontneed'] as const) {
+    expect(steps('under-lock', path)).toEqual(['RS', 'LK', 'PC', 'RR', 'SI', 'UL', 'RE', 'CF', 'FREE']);
+    expect(steps('range-end', path)).toEqual(['RS', 'LK', 'PC', 'RR', 'UL', 'RE!', 'CF', 'SI', 'FREE']);
+  }
+});
+
+test('change_pte stands in the COW of 4.14 and 4.15 and nowhere else', () => {
+  const found = MM.flatMap((name) =>
+    PATH_NAMES.filter((path) => steps(name, path).includes('CP')).map((path) => `${name} ${path}`),
+  );
+  expect(found).toEqual(['linux-4.14 cow', 'linux-4.15 cow']);
+});
+
+test('a reclaim batch of linux-6.6 is one PASID-wide invalidation per page and one CPU flush', () => {
+  for (const path of PATH_NAMES.filter((name) => name.startsWith('reclaim'))) {
+    const words = steps('linux-6.6', path);
+    expect([words.filter((word) => word === 'SI*').length, words.filter((word) => word === 'CF').length], path).toEqual(
+      [1, 1],
+    );
+  }
+});
+
+// machine          page | range | all | map, as submitted
+const SUBMISSIONS: [string, string][] = [
+  [
+    'amd-v2',
+    'iotlb.page wait device_tlb.page wait | iotlb.pasid wait device_tlb.all wait | iotlb.pasid wait device_tlb.all wait | ',
+  ],
+  [
+    'intel-svm',
+    'iotlb.page wait device_tlb.page wait | iotlb.range wait device_tlb.range wait | iotlb.pasid wait device_tlb.all wait | ',
+  ],
+  [
+    'intel-svm-nodis',
+    'iotlb.page wait device_tlb.page wait | iotlb.range wait device_tlb.range wait | iotlb.pasid wait device_tlb.all wait | ',
+  ],
+  ['intel-vtd', 'iotlb.page wait | iotlb.range wait | iotlb.domain wait | '],
+  ['amd-vi', 'iotlb.page wait | iotlb.range wait | iotlb.domain wait | '],
+  ['qemu-vtd', 'iotlb.page wait | iotlb.range wait | iotlb.domain wait | '],
+  ['qemu-amdvi', 'iotlb.page wait | iotlb.range wait | iotlb.domain wait | iotlb.page wait'],
+];
+
+for (const [name, expected] of SUBMISSIONS) {
+  test(`${name}: what an invalidation submits, and its file form is kept`, () => {
+    const machine = loadMachine(name);
+    expect(
+      (['page', 'range', 'all', 'map'] as const).map((what) => submission(machine, what).join(' ')).join(' | '),
+    ).toBe(expected);
+    const { page, range, all } = machine.driver;
+    expect([page, range, all].every((words) => words.at(-1) === 'wait')).toBe(true);
+    expect(machineSpec(machine)).toEqual(parse(catalogYaml('machines', name)));
+    expect(machineOf(machineSpec(machine), 'x')).toEqual(machine);
+  });
+}
+
+test('intel-svm-nodis is intel-svm without the deferral', () => {
+  const { name: a, title: b, source: c, ...with_ } = loadMachine('intel-svm');
+  const { name: d, title: e, source: f, ...without } = loadMachine('intel-svm-nodis');
+  expect([a === d, b === e, c === f]).toEqual([false, false, false]);
+  expect(without).toEqual({ ...with_, driver: { ...with_.driver, deferral: false } });
+});
+
+test('prices: a synchronous invalidation is 1.0 us on both command sets, a domain 1.2 us, everything 3 us', () => {
+  const ns = (...keys: (typeof COST_KEYS)[number][]): number =>
+    keys.reduce((sum, key) => sum + loadCosts()[key].default, 0);
+  expect(ns('qi.submit', 'qi.wait', 'iotlb.inv_page')).toBe(1000);
+  expect(ns('amd.submit', 'amd.wait')).toBe(1000);
+  expect(ns('qi.submit', 'qi.wait', 'iotlb.inv_domain')).toBe(1200);
+  expect(ns('qi.submit', 'qi.wait', 'iotlb.inv_global')).toBe(3000);
+  expect(ns('iommu.walk_start', 'iommu.walk_ref')).toBe(280);
+});
+
+test('a policy may extend another, from a file beside it too', () => {
+  const mine = file(
+    'mine.yaml',
+    "name: mine\ntitle: t\nsource: s\nextends: range-end\nmm: { paths: { mprotect: '{ RS LK PS(ro) UL RE } RET' } }\n",
+  );
+  expect(loadPolicy(mine).mm!.paths.mprotect.text).toBe('{ RS LK PS(ro) UL RE } RET');
+  expect(loadPolicy(mine).mm!.paths.cow).toEqual(loadPolicy('range-end').mm!.paths.cow);
+  const beside = file(
+    'beside.yaml',
+    'name: beside\ntitle: t\nsource: s\nextends: ./mine.yaml\ndma: { unmap: strict }\n',
+  );
+  expect([loadPolicy(beside).mm!.paths.mprotect.text, loadPolicy(beside).dma]).toEqual([
+    '{ RS LK PS(ro) UL RE } RET',
+    { unmap: 'strict' },
+  ]);
+});
+
+test('a costs file may hold a part', () => {
+  const path = file(
+    'part.yaml',
+    'qi.wait: { default: 7, low: 7, high: 7, confidence: measured, note: n, source: s }\n',
+  );
+  expect([loadCosts(path)['qi.wait'].default, loadCosts(path)['qi.submit']]).toEqual([7, loadCosts()['qi.submit']]);
+});
+
+test('lists and descriptions are plain rows; --yaml is what loads again', () => {
+  for (const kind of CATALOG_KINDS) {
+    for (const { name, title, source } of listCatalog(kind)) {
+      expect(
+        [title, source].every((text) => text !== '' && !text.includes('\n')),
+        name,
+      ).toBe(true);
+      expect(describe(kind, name).length, name).toBeGreaterThan(0);
+      expect(parse(catalogYaml(kind, name)), name).toBeTypeOf('object');
+    }
+  }
+  expect(describe('machines', 'amd-v2').find(({ key }) => key === 'machine.device.outstanding')).toEqual({
+    key: 'machine.device.outstanding',
+    value: '16',
+    note: 'accesses in flight at a time',
+  });
+  expect(loadMachine(file('copy.yaml', catalogYaml('machines', 'amd-vi')))).toEqual(loadMachine('amd-vi'));
+  expect(loadCosts(file('costs.yaml', catalogYaml('costs')))).toEqual(loadCosts());
+});

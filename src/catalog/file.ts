@@ -1,0 +1,142 @@
+/**
+ * Reads files that users write. Whatever is in them, the answer is a plain object of the schema's shape or one
+ * UsageError of one line that names the file, the field, what was read and what was expected.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { parseDocument } from 'yaml';
+import { UsageError } from '../model/errors.ts';
+import { nearText, quote } from '../model/near.ts';
+
+/** Bytes of one file. The catalog's largest has a quarter; a hostile one takes the YAML parser about a second. */
+export const MAX_FILE_BYTES = 1 << 16;
+
+/** The catalog: beside this file, and from dist/ in src/. */
+export const CATALOG = new URL('../../src/catalog/', import.meta.url);
+
+export type SchemaName = 'policy' | 'machine' | 'costs';
+
+/** Text of a file. `place` stands in errors instead of the path. */
+export function readText(path: string | URL, place: string): string {
+  let bytes: Uint8Array;
+  try {
+    const stat = statSync(path);
+    if (!stat.isFile()) throw new UsageError(`${place}: is not a file, expected a YAML file`);
+    if (stat.size > MAX_FILE_BYTES) {
+      throw new UsageError(`${place}: ${stat.size} bytes, expected at most ${MAX_FILE_BYTES}`);
+    }
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw error instanceof UsageError ? error : new UsageError(`${place}: ${reason(error)}`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError(`${place}: is not UTF-8 text, expected a YAML file`);
+  }
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOENT') return 'no such file';
+  if (code === 'EACCES') return 'cannot be read, permission denied';
+  return `cannot be read (${code || 'unknown reason'})`;
+}
+
+/** The content of YAML text, of the schema's shape. */
+export function parseFile<T>(text: string, schema: SchemaName, place: string): T {
+  const value = parseYaml(text, place);
+  checkShape(value, schema, place);
+  return value as T;
+}
+
+function parseYaml(text: string, place: string): unknown {
+  const document = parseDocument(text, { schema: 'core', prettyErrors: false, logLevel: 'error', stringKeys: true });
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem !== undefined) {
+    const line = text.slice(0, problem.pos[0]).split('\n').length;
+    throw new UsageError(`${place}:${line}: ${complaint(problem.message)}`);
+  }
+  try {
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (error) {
+    if (error instanceof ReferenceError)
+      throw new UsageError(`${place}: has an alias (*name), expected values written out`);
+    throw new UsageError(`${place}: ${complaint(error instanceof Error ? error.message : String(error))}`);
+  }
+}
+
+/** One line of the parser's. */
+function complaint(message: string): string {
+  if (message.startsWith('Maximum call stack')) return 'is nested too deeply, expected a few levels';
+  return `is not YAML: ${message.split('\n')[0]!.slice(0, 200)}`;
+}
+
+/** A JSON schema, as far as it is read here. */
+interface Schema {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+const schemas = new Map<SchemaName, { schema: Schema; valid: ValidateFunction }>();
+
+function schemaOf(name: SchemaName): { schema: Schema; valid: ValidateFunction } {
+  const known = schemas.get(name);
+  if (known !== undefined) return known;
+  const file = `schema/${name}.schema.json`;
+  const schema = JSON.parse(readText(new URL(file, CATALOG), file)) as Schema;
+  const made = { schema, valid: new Ajv({ verbose: true }).compile(schema) };
+  schemas.set(name, made);
+  return made;
+}
+
+/** What a schema says of a field, such as `device.itags`; nothing if it has no such field. */
+export function fieldNote(name: SchemaName, field: string): string {
+  const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemaOf(name).schema);
+  return found?.description ?? '';
+}
+
+/** Refuses a value that is not of the schema's shape. */
+export function checkShape(value: unknown, schema: SchemaName, place: string): void {
+  const { valid } = schemaOf(schema);
+  if (!valid(value)) throw new UsageError(`${place}: ${sentence(valid.errors![0]!)}`);
+}
+
+/** `device.itags: read 64, expected ...` */
+function sentence(error: ErrorObject): string {
+  const field = error.instancePath.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~');
+  const at = field === '' ? '' : `${field}: `;
+  const inside = field === '' ? '' : `${field}.`;
+  const { keyword, params, data, parentSchema } = error;
+  const { description = '', properties = {} } = (parentSchema ?? {}) as Schema;
+  switch (keyword) {
+    case 'required':
+      return `${inside}${params.missingProperty} is missing, expected ${properties[params.missingProperty]?.description}`;
+    case 'additionalProperties': {
+      const key = String(params.additionalProperty);
+      const known = Object.keys(properties);
+      return `${inside}${quote(key).slice(1, -1)}: no such field${nearText(key, known)}; fields are ${known.join(', ')}`;
+    }
+    case 'enum':
+      return `${at}read ${quote(data)}, expected one of ${(params.allowedValues as unknown[]).join(', ')}`;
+    case 'type':
+      return `${at}read ${quote(data)}, expected ${article(String(params.type))}: ${description}`;
+    case 'minimum':
+    case 'maximum':
+    case 'exclusiveMinimum':
+      return `${at}read ${quote(data)}, expected ${params.comparison} ${params.limit}: ${description}`;
+    case 'minLength':
+    case 'maxLength': {
+      const bound = keyword === 'minLength' ? 'at least' : 'at most';
+      return `${at}read ${quote(data)}, expected ${bound} ${params.limit} characters: ${description}`;
+    }
+    default:
+      return `${at}read ${quote(data)}, expected ${description}`;
+  }
+}
+
+function article(type: string): string {
+  if (type === 'object') return 'a group of fields';
+  if (type === 'boolean') return 'true or false';
+  return type === 'integer' ? 'an integer' : `a ${type}`;
+}

@@ -1,0 +1,96 @@
+/** `--set machine.KEY=V` and `--set cost.KEY=V`: changed copies, checked as if they had been read from a file. */
+import type { Cost, Costs } from '../model/cost.ts';
+import { COST_KEYS, costsOf, isCostKey } from '../model/cost.ts';
+import { UsageError } from '../model/errors.ts';
+import { type Machine, type MachineSpec, machineOf, machineSpec } from '../model/machine.ts';
+import { nearText, quote } from '../model/near.ts';
+import { checkShape } from './file.ts';
+
+/** What a setting changes. */
+export type SettingKind = 'machine' | 'cost';
+
+/** Fields of a machine that say what it is, not how it works. */
+const FIXED = new Set(['name', 'family', 'title', 'source']);
+
+/** Keys of a machine that a setting takes, such as `device.outstanding`, with their values as text. */
+export function machineKeys(machine: Machine): Map<string, string> {
+  const keys = new Map<string, string>();
+  const walk = (group: MachineSpec, before: string): void => {
+    for (const [key, value] of Object.entries(group)) {
+      if (before === '' && FIXED.has(key)) continue;
+      if (typeof value === 'object') walk(value, `${before}${key}.`);
+      else keys.set(`${before}${key}`, String(value));
+    }
+  };
+  walk(machineSpec(machine), '');
+  return keys;
+}
+
+/** Which of the two a setting is for. */
+export function settingKind(setting: string): SettingKind {
+  return split(setting).kind;
+}
+
+function split(setting: string): { kind: SettingKind; key: string; value: string; place: string } {
+  const match = /^(machine|cost)\.([^=]+)=(.*)$/s.exec(setting);
+  if (match === null) {
+    throw new UsageError(
+      `--set ${quote(setting)}: expected machine.KEY=VALUE or cost.KEY=VALUE, such as machine.device.outstanding=4`,
+    );
+  }
+  const [, kind, key, value] = match as unknown as [string, SettingKind, string, string];
+  return { kind, key: key.trim(), value: value.trim(), place: `--set ${kind}.${key.trim()}` };
+}
+
+/** A copy with one setting changed. The setting has to be of the kind of the first argument. */
+export function withSetting(machine: Machine, setting: string): Machine;
+export function withSetting(costs: Costs, setting: string): Costs;
+export function withSetting(target: Machine | Costs, setting: string): Machine | Costs {
+  const { kind, key, value, place } = split(setting);
+  const isMachine = 'driver' in target;
+  if (isMachine !== (kind === 'machine'))
+    throw new UsageError(`${place}: is not a setting of ${isMachine ? 'a machine' : 'costs'}`);
+  return isMachine ? setMachine(target as Machine, key, value, place) : setCost(target as Costs, key, value, place);
+}
+
+function setMachine(machine: Machine, key: string, value: string, place: string): Machine {
+  const keys = machineKeys(machine);
+  const before = keys.get(key);
+  if (before === undefined) {
+    const inside = [...keys.keys()].filter((known) => known.startsWith(`${key}.`));
+    const near = inside.length > 0 ? `; keys in it: ${inside.join(', ')}` : nearText(key, [...keys.keys()]);
+    throw new UsageError(`${place}: no such key of machine ${machine.name}${near}`);
+  }
+  const changed = replace(machineSpec(machine), key.split('.'), value);
+  checkShape(changed, 'machine', place);
+  return machineOf(changed, place);
+}
+
+/** A copy of a group with one field replaced, of the type it had. */
+function replace(group: MachineSpec, [head, ...rest]: string[], text: string): MachineSpec {
+  const value = group[head!]!;
+  return { ...group, [head!]: typeof value === 'object' ? replace(value, rest, text) : typed(text, value) };
+}
+
+/** Text as the type that a field has; what does not fit stays text, for the schema to refuse. */
+function typed(text: string, before: string | number | boolean): string | number | boolean {
+  if (typeof before === 'number' && /^(0x[\da-f]+|-?\d+(\.\d+)?(e\d+)?)$/i.test(text)) return Number(text);
+  if (typeof before === 'boolean')
+    return text === 'true' || text === 'on' ? true : text === 'false' || text === 'off' ? false : text;
+  return text;
+}
+
+function setCost(costs: Costs, key: string, text: string, place: string): Costs {
+  if (!isCostKey(key)) throw new UsageError(`${place}: no such cost${nearText(key, COST_KEYS)}`);
+  const value = typed(text, 0);
+  const cost: Cost = {
+    ...costs[key],
+    default: value as number,
+    low: value as number,
+    high: value as number,
+    source: `set to ${text} ns`,
+    confidence: 'given',
+  };
+  checkShape({ [key]: { ...cost, confidence: 'assumed' } }, 'costs', place);
+  return costsOf({ [key]: cost }, place, costs);
+}

@@ -1,0 +1,31 @@
+import type { Argv } from 'yargs';
+import { type LocatedTrace, locateTrace } from '../jobs/locate.ts';
+import { interrupted } from './interrupt.ts';
+import { startProgress } from './progress.ts';
+
+/** The TRACE positional of most commands. */
+export function traceArgument<T>(y: Argv<T>) {
+  return y.positional('trace', {
+    type: 'string',
+    demandOption: true,
+    describe: 'A trace file, the name of a shipped trace, or a foreign file, which is imported on the fly',
+  });
+}
+
+/** Finds the trace, with progress while a foreign file is imported; it is closed when `use` is done. */
+export async function withTrace<T>(
+  given: string,
+  quiet: boolean,
+  use: (trace: LocatedTrace) => Promise<T>,
+): Promise<T> {
+  const progress = startProgress(`importing ${given}`, quiet);
+  const trace = await locateTrace(given, {
+    onRead: (done, size) => progress.update(done / size),
+    signal: interrupted,
+  }).finally(() => progress.end());
+  try {
+    return await use(trace);
+  } finally {
+    trace.close();
+  }
+}

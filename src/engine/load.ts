@@ -1,0 +1,23 @@
+/** One instance of the engine: its memory and its exports. The bytes of the module come from outside. */
+export interface Instance<Exports> {
+  readonly memory: WebAssembly.Memory;
+  readonly exports: Exports;
+}
+
+/** Most memory of one instance: 2 GiB. An engine that needs more fails in `init`, before it runs. */
+const MAX_WASM_PAGES = 1 << 15;
+
+/** Instantiates the engine. `module` is compiled from build/release.wasm or build/checked.wasm. */
+export function instantiate<Exports>(module: WebAssembly.Module): Instance<Exports> {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_WASM_PAGES });
+  const abort = (_message: number, _file: number, line: number, column: number): never => {
+    throw new Error(`engine: assertion failed at ${line}:${column}`);
+  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
+  return { memory, exports: instance.exports as Exports };
+}
+
+/** Exported constants arrive as WebAssembly.Global. */
+export function constant(value: unknown): number {
+  return (value as WebAssembly.Global).value as number;
+}

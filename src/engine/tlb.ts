@@ -1,0 +1,190 @@
+import { UsageError } from '../model/errors.ts';
+import { REPLACEMENTS, type TlbConfig, type TlbResult, unitOf } from '../model/tlb.ts';
+import { ADVICE, MAP_FLAG, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import { PAGE_SHIFT } from '../model/units.ts';
+import { type Chunk, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE } from '../trace/format.ts';
+import { PageIndex } from '../trace/pages.ts';
+import { type Instance, instantiate } from './load.ts';
+
+/** What the module exports for `tlb`; see assembly/tlb.ts. */
+interface TlbExports {
+  tlbInit(ids: number, ...geometry: number[]): number;
+  tlbPlace(id: number, l1iSet: number, l1dSet: number, l2Set: number): void;
+  tlbRun(from: number, count: number): number;
+  tlbInvalidate(level: number, id: number): number;
+  tlbMisses(level: number): number;
+}
+
+const LEVELS = ['l1i', 'l1d', 'l2'] as const;
+const NONE = -1;
+const EVENT = 3;
+const FETCH = 0;
+
+/** Pure TLB statistics of one trace under one geometry, fed chunk by chunk. */
+export class TlbEngine {
+  private readonly instance: Instance<TlbExports>;
+  private readonly heads: number;
+  private readonly index = new PageIndex();
+  /** Page id -> id of the page of the size in use; identity at 4 KiB. */
+  private readonly units: number[] = [];
+  private readonly unitIds = new Map<string, number>();
+  /** Page id: a straddling access to it left a page of the size in use. */
+  private readonly crosses: boolean[] = [];
+  private readonly touched: Uint8Array;
+  private pages = 0;
+  private readonly misses = { l1i: 0, l1d: 0, l2: 0 };
+  private readonly invalidated = { l1i: 0, l1d: 0, l2: 0 };
+  private fetches = 0;
+  private datas = 0;
+  /** Whose runs these are; NONE before the first. */
+  private runAgent = NONE;
+
+  constructor(
+    module: WebAssembly.Module,
+    private readonly config: TlbConfig,
+    private readonly meta: TraceMeta,
+  ) {
+    this.instance = instantiate<TlbExports>(module);
+    const { l1i, l1d, l2 } = config;
+    const ids = Math.max(1, meta.counts.pages);
+    this.touched = new Uint8Array(ids);
+    const geometry = [l1i.sets, l1i.ways, l1d.sets, l1d.ways, l2.sets, l2.ways];
+    const invalidates = config.invalidate === 'none' ? 0 : 1;
+    try {
+      const replacement = REPLACEMENTS.indexOf(config.replacement);
+      this.heads = this.instance.exports.tlbInit(ids, ...geometry, replacement, invalidates);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      throw new UsageError(`${ids} pages and these geometries need more memory than an engine may have (2 GiB)`);
+    }
+  }
+
+  feed(chunk: Chunk): void {
+    this.addPages(chunk);
+    const { exports, memory } = this.instance;
+    const view = new Uint32Array(memory.buffer, this.heads, chunk.records);
+    const count = this.writeHeads(chunk, view);
+    for (let at = 0; ; ) {
+      at = exports.tlbRun(at, count);
+      if (at === count) break;
+      this.apply(chunk.events[view[at]! >>> HEAD_SHIFT]!);
+      at++;
+    }
+    LEVELS.forEach((level, i) => {
+      this.misses[level] += exports.tlbMisses(i);
+    });
+  }
+
+  result(): TlbResult {
+    const { misses, invalidated } = this;
+    const level = (name: (typeof LEVELS)[number], accesses: number) => ({
+      accesses,
+      misses: misses[name],
+      invalidated: invalidated[name],
+    });
+    return {
+      l1d: level('l1d', this.datas),
+      l1i: level('l1i', this.fetches),
+      l2: level('l2', this.config.l2.sets === 0 ? 0 : misses.l1i + misses.l1d),
+      pages: this.pages,
+    };
+  }
+
+  private addPages(chunk: Chunk): void {
+    const { l1i, l1d, l2, pageShift } = this.config;
+    const perUnit = 2 ** (pageShift - PAGE_SHIFT);
+    for (const { space, vpn } of chunk.pages) {
+      const unit = unitOf(vpn, pageShift);
+      const key = `${space}:${unit}`;
+      let id = pageShift === PAGE_SHIFT ? this.units.length : this.unitIds.get(key);
+      if (id === undefined) {
+        id = this.unitIds.size;
+        this.unitIds.set(key, id);
+      }
+      this.units.push(id);
+      this.crosses.push(vpn % perUnit === 0);
+      this.instance.exports.tlbPlace(id, unit % l1i.sets, unit % l1d.sets, l2.sets === 0 ? 0 : unit % l2.sets);
+    }
+    this.index.add(chunk.pages);
+  }
+
+  /** Heads as the loop wants them: page ids in units of the size in use, without accesses that do not count here. */
+  private writeHeads(chunk: Chunk, out: Uint32Array): number {
+    const { config, units, crosses, touched } = this;
+    const { heads } = chunk;
+    let droppedFetches = 0;
+    let droppedDatas = 0;
+    let count = 0;
+    let agent = chunk.agent;
+    for (let i = 0; i < heads.length; i++) {
+      const head = heads[i]!;
+      const op = head & HEAD_OP;
+      if (op === EVENT) {
+        const event = chunk.events[head >>> HEAD_SHIFT]!;
+        if (event.op === 'switch') agent = event.agent;
+        out[count++] = head;
+        continue;
+      }
+      if (agent !== this.runAgent) this.checkAgent(agent);
+      const page = head >>> HEAD_SHIFT;
+      if ((head & HEAD_STRADDLE) !== 0 && (config.straddle === 'one' || !crosses[page]!)) {
+        if (op === FETCH) droppedFetches++;
+        else droppedDatas++;
+        continue;
+      }
+      if (config.dataOnly && op === FETCH) continue;
+      const unit = units[page]!;
+      if (touched[unit] === 0) {
+        touched[unit] = 1;
+        this.pages++;
+      }
+      out[count++] = ((unit << HEAD_SHIFT) | op) >>> 0;
+    }
+    if (!config.dataOnly) this.fetches += chunk.fetches - droppedFetches;
+    this.datas += chunk.datas - droppedDatas;
+    return count;
+  }
+
+  /** One cache that several agents share sees the accesses inside a merged run: they are not all hits. */
+  private checkAgent(agent: number): void {
+    if (this.runAgent !== NONE && !this.meta.interleaved) {
+      throw new UsageError('the runs of several agents are merged, which one shared TLB cannot replay: import with --interleave');
+    }
+    this.runAgent = agent;
+  }
+
+  private apply(event: TraceEvent): void {
+    const range = invalidatedRange(event, this.config.invalidate);
+    if (range === undefined) return;
+    const perUnit = 2 ** (this.config.pageShift - PAGE_SHIFT);
+    const first = Math.floor(range.first / perUnit) * perUnit;
+    const end = Math.ceil(range.end / perUnit) * perUnit;
+    for (const unit of new Set(this.index.inRange(range.space, first, end).map((page) => this.units[page]!))) {
+      LEVELS.forEach((level, i) => {
+        this.invalidated[level] += this.instance.exports.tlbInvalidate(i, unit);
+      });
+    }
+  }
+}
+
+/** The pages that an address-space change takes away or changes, under `--invalidate`. */
+export function invalidatedRange(
+  event: TraceEvent,
+  invalidate: TlbConfig['invalidate'],
+): { space: number; first: number; end: number } | undefined {
+  const [space, first, end, , last] = event.fields as [number, number, number, number, number];
+  const range = { space, first, end };
+  switch (event.op) {
+    case 'munmap':
+    case 'mremap':
+      return range;
+    case 'mprotect':
+      return invalidate === 'all' ? range : undefined;
+    case 'madvise':
+      return event.fields[3] === ADVICE.dontneed ? range : undefined;
+    case 'mmap':
+      return (last & MAP_FLAG.fixed) !== 0 ? range : undefined;
+    default:
+      return undefined;
+  }
+}

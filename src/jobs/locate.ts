@@ -1,0 +1,96 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Interrupted, TraceError } from '../model/errors.ts';
+import type { TraceMeta } from '../model/trace.ts';
+import { importTrace } from '../trace/import/index.ts';
+import { codec, digest, headOf, openInput, openRandom, type ReadOptions } from '../trace/input.ts';
+import { openOutput } from '../trace/output.ts';
+import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
+
+/** The shipped traces, beside `dist` and `src` alike. */
+const SHIPPED = fileURLToPath(new URL('../../traces/', import.meta.url));
+
+/** A trace file that is ready to be replayed. */
+export interface LocatedTrace {
+  readonly path: string;
+  /** Base name of what the user named. */
+  readonly name: string;
+  readonly sha256: string;
+  readonly meta: TraceMeta;
+  /** Removes what was imported on the fly; nothing otherwise. */
+  close(): void;
+}
+
+/** Names of the shipped traces. */
+export function shippedTraces(): string[] {
+  const ends = '.trace';
+  return readdirSync(SHIPPED)
+    .flatMap((file) => (file.endsWith(ends) ? [file.slice(0, -ends.length)] : []))
+    .sort();
+}
+
+/** A file, or the name of a shipped trace; a foreign file is imported into a temporary one first. */
+export async function locateTrace(given: string, reading: ReadOptions = {}): Promise<LocatedTrace> {
+  const path = existsSync(given) ? given : join(SHIPPED, `${given}.trace`);
+  if (!existsSync(path)) {
+    throw new TraceError(
+      given,
+      `no such file, and no shipped trace of that name (${shippedTraces().join(', ') || 'none'})`,
+    );
+  }
+  const name = basename(path);
+  const head = openRandomHead(path);
+  if (isTrace(head))
+    return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
+  const folder = mkdtempSync(join(tmpdir(), 'iommulator-'));
+  const close = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    const imported = join(folder, 'imported.trace');
+    const meta = await importFile(path, imported, { strict: false, interleave: false }, reading);
+    return { path: imported, name, sha256: digest(imported), meta, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Opens a trace file for as long as `use` runs. */
+export async function useTrace<T>(path: string, use: (trace: Trace) => T | Promise<T>): Promise<T> {
+  const file = openRandom(path);
+  try {
+    return await use(openTrace(file, codec, basename(path)));
+  } finally {
+    file.close();
+  }
+}
+
+/** Imports a foreign file into the trace file `to`, which appears whole or not at all. */
+export async function importFile(
+  from: string,
+  to: string,
+  request: Parameters<typeof importTrace>[2],
+  reading: ReadOptions = {},
+): Promise<TraceMeta> {
+  const input = openInput(from, reading);
+  await headOf(input, 1);
+  const output = openOutput(to);
+  try {
+    const meta = await importTrace(input, output, request);
+    if (reading.signal?.aborted) throw new Interrupted('interrupted');
+    output.commit();
+    return meta;
+  } finally {
+    output.discard();
+  }
+}
+
+function openRandomHead(path: string): Uint8Array {
+  const file = openRandom(path);
+  try {
+    return file.read(0, 16);
+  } finally {
+    file.close();
+  }
+}

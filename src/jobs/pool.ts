@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
+import type { Job, JobResult, PassReply, PassTask } from './job.ts';
+import type { LocatedTrace } from './locate.ts';
+
+export interface PoolOptions {
+  /** Worker threads; all cores if not given. */
+  readonly workers?: number | undefined;
+  /** Share of the work that is done, 0..1. */
+  readonly onProgress?: (done: number) => void;
+  /** Stops the work; the promise then rejects with `Interrupted`. */
+  readonly signal?: AbortSignal;
+}
+
+const TICK_MS = 100;
+
+/**
+ * Runs `jobs` on one trace. They are dealt to the workers in turn, one pass a worker, so that a trace is decoded as
+ * often as there are workers; results come back in the order of the jobs whatever the number of workers.
+ */
+export async function runJobs(
+  trace: LocatedTrace,
+  jobs: readonly Job[],
+  options: PoolOptions = {},
+): Promise<JobResult[]> {
+  const workers = Math.max(1, Math.min(options.workers ?? availableParallelism(), jobs.length));
+  const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
+  const shared = hands.map(() => new SharedArrayBuffer(8));
+  const pool = new Piscina({
+    filename: new URL('./worker.js', import.meta.url).href,
+    minThreads: workers,
+    maxThreads: workers,
+  });
+  const stop = (): void => {
+    for (const words of shared) Atomics.store(new Int32Array(words), 1, 1);
+  };
+  options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
+  const tick = setInterval(() => {
+    const done = shared.reduce((sum, words) => sum + Atomics.load(new Int32Array(words), 0) * 1000, 0);
+    options.onProgress?.(done / Math.max(1, trace.meta.counts.records * workers));
+  }, TICK_MS);
+  try {
+    const tasks = hands.map(
+      (hand, i): PassTask => ({ trace: trace.path, name: trace.name, jobs: hand, shared: shared[i]! }),
+    );
+    const replies = (await Promise.all(tasks.map((task) => pool.run(task)))) as PassReply[];
+    const dealt = replies.map(unwrap);
+    return jobs.map((_, i) => dealt[i % workers]![Math.floor(i / workers)]!);
+  } finally {
+    clearInterval(tick);
+    options.signal?.removeEventListener('abort', stop);
+    await pool.destroy();
+  }
+}
+
+function unwrap(reply: PassReply): readonly JobResult[] {
+  if (reply.ok) return reply.results;
+  const { kind, place, message } = reply;
+  if (kind === 'trace') throw new TraceError(place, message.slice(place.length + 2));
+  if (kind === 'usage') throw new UsageError(message);
+  if (kind === 'interrupted') throw new Interrupted(message);
+  throw new Error(message);
+}

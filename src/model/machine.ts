@@ -1,0 +1,229 @@
+/**
+ * A machine: modelled hardware and the driver that submits its invalidations. Pure data; numbers come from the files
+ * that users copy, nothing here has a default.
+ */
+import { UsageError } from './errors.ts';
+import { nearText, quote } from './near.ts';
+import type { Family } from './policy.ts';
+import { type Geometry, parseGeometry } from './tlb.ts';
+
+/** Commands of a driver string: scope after the dot. `wait` returns when all before it are complete. */
+export const COMMANDS = {
+  'iotlb.page': 'one 4 KiB page out of the IOTLB',
+  'iotlb.range': 'a power-of-two block of pages out of the IOTLB',
+  'iotlb.pasid': 'one address space (PASID) out of the IOTLB and the walk caches',
+  'iotlb.domain': 'one domain out of the IOTLB and the walk caches',
+  'iotlb.global': 'everything out of the IOTLB and the walk caches',
+  'device_tlb.page': 'one 4 KiB page out of the device TLB (ATS invalidate request)',
+  'device_tlb.range': 'a power-of-two block of pages out of the device TLB',
+  'device_tlb.all': 'the whole space out of the device TLB',
+  wait: 'a wait descriptor, and its completion seen by the CPU',
+} as const;
+export type Command = keyof typeof COMMANDS;
+const COMMAND_WORDS = Object.keys(COMMANDS);
+
+/** Upper-level caches of a page walk, by the entry they hold. No sets: absent. */
+export interface WalkCache {
+  readonly pml4e: Geometry;
+  readonly pdpte: Geometry;
+  readonly pde: Geometry;
+}
+
+/** CPU TLBs; one of each per CPU. */
+export interface Cpu {
+  readonly l1i: Geometry;
+  readonly l1d: Geometry;
+  /** Of fetches and data. No sets: absent. */
+  readonly l2: Geometry;
+  readonly walkCache: WalkCache;
+  /** A CPU flush of more pages drops the whole space. */
+  readonly flushCeiling: number;
+}
+
+export interface Iommu {
+  /** Whose command set and prices: `amd.*` or `qi.*`. */
+  readonly commands: 'amd' | 'vtd';
+  /** Slots of the command ring. */
+  readonly ring: number;
+  readonly pageTable: 'amdv1' | 'amdv2' | 'vtdss' | 'x86_64';
+  /** Levels of a walk to a 4 KiB page. */
+  readonly levels: number;
+  readonly iotlb: Geometry;
+  /** What tells entries of one page number apart: the space (domain, PASID) or the source device. */
+  readonly iotlbTag: 'space' | 'source';
+  /** When a set is full: one entry goes, or the whole cache is cleared. */
+  readonly iotlbFull: 'evict' | 'clear';
+  /** What a page or range command drops: just that, all pages of the space that agree in the low byte of the page number,
+   * or the whole space. */
+  readonly pageDrops: 'range' | 'low-byte' | 'space';
+  readonly walkCache: WalkCache;
+  /** Walks at a time. */
+  readonly walkers: number;
+  /** Largest order (log2 of pages) of a range command; a wider range is submitted as `all`. */
+  readonly maxAm: number;
+}
+
+export interface Device {
+  /** Address Translation Services: the device has a TLB of its own. */
+  readonly ats: boolean;
+  readonly deviceTlb: Geometry;
+  /** ATS invalidations in flight at a time. */
+  readonly itags: number;
+  /** Accesses in flight at a time. */
+  readonly outstanding: number;
+  /** What becomes of the device TLB when the device stops using a PASID. */
+  readonly atcOnIdle: 'keep' | 'drop';
+}
+
+/** What one secondary invalidation submits. See `submission`. */
+export interface Driver {
+  /** Of one page. */
+  readonly page: readonly Command[];
+  /** Of more pages. */
+  readonly range: readonly Command[];
+  /** Of the whole space; on dma machines also one drain of a flush queue. */
+  readonly all: readonly Command[];
+  /** Of a map; empty without caching mode. */
+  readonly map: readonly Command[];
+  /** `aligned`: the order is raised until one aligned block covers the range. `as-given`: order of the rounded-up page count
+   * alone, so that an unaligned IOTLB range is covered in part; the device-TLB word is right in both. */
+  readonly rangeCover: 'aligned' | 'as-given';
+  /** VT-d invalidation hint, which spares the walk caches: never given, or given whenever no table page was freed. */
+  readonly ih: 'never' | 'leaf-only';
+  /** An idle PASID is marked instead of invalidated; see `deferral.*` costs. */
+  readonly deferral: boolean;
+  /** Whether the driver has a change_pte callback, which invalidates one page. */
+  readonly changePte: 'none' | 'flush';
+}
+
+/** The IOVA allocator of a domain: per-CPU magazines over one tree (drivers/iommu/iova.c). */
+export interface Iova {
+  /** Largest page number handed out. */
+  readonly limitPfn: number;
+  /** Page numbers of one magazine; a CPU has two of each size. */
+  readonly magazine: number;
+  /** Full magazines that all CPUs share, per size. */
+  readonly depot: number;
+  /** Sizes that have magazines: 1, 2, 4, ... pages, this many. */
+  readonly sizes: number;
+}
+
+/** A machine, checked. */
+export interface Machine {
+  readonly name: string;
+  readonly family: Family;
+  /** One line. */
+  readonly title: string;
+  readonly source: string;
+  /** Timer ticks per second of the kernel. */
+  readonly hz: number;
+  readonly cpu: Cpu;
+  readonly iommu: Iommu;
+  readonly device: Device;
+  readonly driver: Driver;
+  /** Of dma machines, and only of those. */
+  readonly iova?: Iova;
+}
+
+/** A machine as its file has it: snake_case keys, geometries and commands as strings. The schema has checked its shape. */
+export interface MachineSpec {
+  readonly [key: string]: string | number | boolean | MachineSpec;
+}
+
+/** Geometry of a cache that is not there: `none`. */
+export const NO_CACHE: Geometry = { sets: 0, ways: 0 };
+
+const GEOMETRIES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'deviceTlb']);
+const SUBMISSIONS = new Set(['page', 'range', 'all', 'map']);
+/** Commands of one submission. */
+const MAX_COMMANDS = 8;
+/** Caches without which nothing is translated. */
+const PRESENT = new Set(['l1i', 'l1d', 'iotlb']);
+
+const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** The machine of a file, checked. `place` is the file. */
+export function machineOf(spec: MachineSpec, place: string): Machine {
+  const machine = parseGroup(spec, place, '') as unknown as Machine;
+  const { family, driver } = machine;
+  if (family === 'dma' && machine.iova === undefined)
+    throw new UsageError(`${place}: iova is missing, expected it in a machine of family dma`);
+  if (family === 'mm' && machine.iova !== undefined)
+    throw new UsageError(`${place}: iova: read a group, expected none in a machine of family mm`);
+  for (const key of ['page', 'range', 'all', 'map'] as const) {
+    if (family === 'dma' && driver[key].includes('iotlb.pasid')) {
+      throw new UsageError(
+        `${place}: driver.${key}: read "iotlb.pasid", expected iotlb.domain: a dma machine has domains`,
+      );
+    }
+  }
+  for (const key of ['page', 'range', 'all'] as const) {
+    if (driver[key].length === 0)
+      throw new UsageError(`${place}: driver.${key}: read "none", expected commands such as "iotlb.page wait"`);
+  }
+  if (machine.device.ats && machine.device.deviceTlb.sets === 0) {
+    throw new UsageError(`${place}: device.device_tlb: read "none", expected SETSxWAYS with ats: true`);
+  }
+  return machine;
+}
+
+/** The file form of a machine: the inverse of `machineOf`. */
+export function machineSpec(machine: Machine): MachineSpec {
+  return specGroup(machine);
+}
+
+function parseGroup(spec: MachineSpec, place: string, group: string): Record<string, unknown> {
+  const parsed = Object.entries(spec).map(([name, value]) => {
+    const key = camel(name);
+    const at = `${place}: ${group}${name}`;
+    if (typeof value === 'object') return [key, parseGroup(value, place, `${group}${name}.`)];
+    if (group !== '' && typeof value === 'string' && GEOMETRIES.has(key)) return [key, cache(value, key, at)];
+    if (group === 'driver.' && typeof value === 'string' && SUBMISSIONS.has(key)) return [key, commands(value, at)];
+    return [key, value];
+  });
+  return Object.fromEntries(parsed) as Record<string, unknown>;
+}
+
+function cache(text: string, key: string, at: string): Geometry {
+  if (text !== 'none') return parseGeometry(text, at);
+  if (PRESENT.has(key)) throw new UsageError(`${at}: read "none", expected SETSxWAYS, such as 16x4`);
+  return NO_CACHE;
+}
+
+function commands(text: string, at: string): readonly Command[] {
+  const words = text.trim().split(/\s+/);
+  if (words.length === 1 && (words[0] === 'none' || words[0] === '')) return [];
+  if (words.length > MAX_COMMANDS)
+    throw new UsageError(`${at}: ${words.length} commands, expected at most ${MAX_COMMANDS}`);
+  for (const word of words) {
+    if (!Object.hasOwn(COMMANDS, word)) {
+      throw new UsageError(
+        `${at}: ${quote(word)} is not a command${nearText(word, COMMAND_WORDS)}; commands are ${COMMAND_WORDS.join(' ')}`,
+      );
+    }
+  }
+  if (words[0] === 'wait') throw new UsageError(`${at}: begins with "wait", expected a command to wait for`);
+  return words as Command[];
+}
+
+function specGroup(group: object): MachineSpec {
+  const entries = Object.entries(group).map(([key, value]: [string, unknown]) => {
+    if (Array.isArray(value)) return [snake(key), value.length === 0 ? 'none' : value.join(' ')];
+    if (GEOMETRIES.has(key)) {
+      const { sets, ways } = value as Geometry;
+      return [snake(key), sets === 0 ? 'none' : `${sets}x${ways}`];
+    }
+    return [snake(key), typeof value === 'object' && value !== null ? specGroup(value) : value];
+  });
+  return Object.fromEntries(entries) as MachineSpec;
+}
+
+/**
+ * Commands that one invalidation submits on this machine. Without ATS the device-TLB commands fall out, and of two
+ * waits that then stand side by side one.
+ */
+export function submission(machine: Machine, what: 'page' | 'range' | 'all' | 'map'): Command[] {
+  const words = machine.driver[what].filter((word) => machine.device.ats || !word.startsWith('device_tlb.'));
+  return words.filter((word, i) => i === 0 || word !== 'wait' || words[i - 1] !== 'wait');
+}

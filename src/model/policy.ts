@@ -1,0 +1,342 @@
+/**
+ * An invalidation policy: for every kernel path, the order of its steps. Pure data with two readers: the engine prices
+ * a list, the explorer judges it. Unsafe orders are legal here; finding them is what the verdicts are for.
+ */
+import { UsageError } from './errors.ts';
+import { nearText, quote } from './near.ts';
+import { PATH_NAMES, PATHS, type PathInfo, type PathName } from './path.ts';
+
+/** Steps of the kernel, in the vocabulary of step lists. */
+export const STEPS = {
+  RS: 'mmu_notifier range_start of the range',
+  RE: 'range_end that invalidates nothing',
+  'RE!': 'range_end that also invalidates the secondary MMU for the range',
+  LK: 'take the page-table lock',
+  UL: 'drop the page-table lock',
+  PC: 'read and clear the PTEs',
+  PS: 'set the PTEs, to what stands in parentheses',
+  CF: 'flush the CPU TLBs and wait, other CPUs by IPI; ends what CFq recorded',
+  CFq: 'record a CPU flush that a later CF makes (batched unmap)',
+  SI: 'invalidate the secondary MMU, IOTLB then device TLB, and wait; in braces for their pages, outside for the whole path',
+  'SI*': 'the same for the whole address space (PASID)',
+  CP: 'change_pte: one more secondary invalidation, on machines whose driver has it',
+  RR: 'remove the mapping from rmap and mapcount',
+  PP: 'put the reference of the mapping',
+  PPc: 'put the reference of the caller',
+  FREE: 'give back the pages whose last reference is put',
+} as const;
+export type StepWord = keyof typeof STEPS;
+
+/** Words that a list may hold for its readers; they are kept and never executed. */
+export const NOTES = {
+  'NEW?': 'from here on another thread may map a different page',
+  IO: 'the page is written out: its content is read',
+  COPY: 'the page is copied: its content is read',
+  RET: 'the system call returns',
+} as const;
+export type NoteWord = keyof typeof NOTES;
+
+/** What `PS(...)` makes of a PTE. */
+export const PTE_STATES = {
+  swp: 'a swap entry',
+  none: 'empty',
+  new: 'another page',
+  ro: 'the same page with other permissions, write taken away',
+  clean: 'the same page, accessed and dirty cleared',
+  old: 'what it was before the clear',
+  moved: 'empty, and the same page at the new address',
+} as const;
+export type PteState = keyof typeof PTE_STATES;
+
+/** One step. `at` is its number in the list, from 1, braces not counted. */
+export interface Step {
+  readonly kind: 'step';
+  readonly word: StepWord;
+  /** Of PS only. */
+  readonly pte: PteState | null;
+  readonly at: number;
+}
+
+/** One word of documentation. */
+export interface Note {
+  readonly kind: 'note';
+  readonly word: NoteWord;
+  readonly at: number;
+}
+
+/** `{ ... }`: once per lock hold on range paths, once per page on batch paths. Braces do not nest. */
+export interface Repeat {
+  readonly kind: 'repeat';
+  readonly body: readonly (Step | Note)[];
+}
+
+/** A step list and the text it was read from. */
+export interface StepList {
+  readonly text: string;
+  readonly items: readonly (Step | Note | Repeat)[];
+}
+
+export const FAMILIES = ['mm', 'dma'] as const;
+/** mm: consumers of mmu_notifiers, which share a process's page table. dma: the DMA API. */
+export type Family = (typeof FAMILIES)[number];
+
+/** How page-table changes reach the secondary MMU. */
+export interface MmHalf {
+  readonly paths: Readonly<Record<PathName, StepList>>;
+}
+
+/** How dma_unmap invalidates. strict: before it returns. lazy: from a queue. never: no translation is ever taken away. */
+export type DmaHalf = { readonly unmap: 'strict' } | LazyUnmap | { readonly unmap: 'never' };
+
+export interface LazyUnmap {
+  readonly unmap: 'lazy';
+  /** Slots of the per-CPU ring; one stays empty, so `queueSize - 1` are usable. */
+  readonly queueSize: number;
+  /** From the first entry to the flush that the timer makes. */
+  readonly timeoutMs: number;
+}
+
+/** An invalidation policy, checked. An absent half is `linux-6.6` or `strict`. */
+export interface Policy {
+  readonly name: string;
+  /** One line. */
+  readonly title: string;
+  /** Kernel release and files, paper, or mail. */
+  readonly source: string;
+  readonly mm?: MmHalf;
+  readonly dma?: DmaHalf;
+}
+
+/** A policy as its file has it, once the schema has passed it. */
+export interface PolicySpec {
+  readonly name: string;
+  readonly title: string;
+  readonly source: string;
+  readonly extends?: string;
+  readonly mm?: { readonly paths: Readonly<Partial<Record<string, string>>> };
+  readonly dma?: { readonly unmap: DmaHalf['unmap']; readonly queue_size?: number; readonly timeout_ms?: number };
+}
+
+/** Words of one step list; the engine's tables are this long. */
+export const MAX_STEPS = 64;
+const MAX_TEXT = 1000;
+const WORDS: readonly string[] = [
+  ...Object.keys(STEPS).filter((word) => word !== 'PS'),
+  ...Object.keys(PTE_STATES).map((state) => `PS(${state})`),
+  ...Object.keys(NOTES),
+];
+
+/** Families that a policy has a half for. */
+export function familiesOf(policy: Policy): Family[] {
+  return FAMILIES.filter((family) => policy[family] !== undefined);
+}
+
+/** The steps of a list in order, what is in braces once, notes left out. */
+export function flatSteps(list: StepList): Step[] {
+  const words = list.items.flatMap((item) => (item.kind === 'repeat' ? item.body : [item]));
+  return words.filter((item) => item.kind === 'step');
+}
+
+/** Secondary invalidations of one page or one lock hold; CP is apart, it depends on the machine. */
+export function secondaryInvalidations(list: StepList): number {
+  return flatSteps(list).filter(({ word }) => word === 'SI' || word === 'SI*' || word === 'RE!').length;
+}
+
+/**
+ * Reads a step list such as `RS { LK PC RR UL } RE! CF SI FREE`. Refuses what has no meaning, such as a PTE changed
+ * without the lock. `place` stands in errors: file and path.
+ */
+export function parseSteps(text: string, place: string): StepList {
+  if (text.length > MAX_TEXT) throw new UsageError(`${place}: ${text.length} characters, expected at most ${MAX_TEXT}`);
+  const items: (Step | Note | Repeat)[] = [];
+  let body: (Step | Note)[] | null = null;
+  const form = new Form(place);
+  for (const word of text.match(/[{}]|[^\s{}]+/g) ?? []) {
+    if (word === '{') {
+      form.open();
+      body = [];
+    } else if (word === '}') {
+      form.close(body?.length ?? 0);
+      items.push({ kind: 'repeat', body: body! });
+      body = null;
+    } else {
+      (body ?? items).push(form.take(word));
+    }
+  }
+  form.end();
+  return { text: text.trim().replace(/\s+/g, ' '), items };
+}
+
+/** What has been taken and opened so far in one list. */
+class Form {
+  private at = 0;
+  /** Step that took the lock, 0 if it is free. */
+  private lock = 0;
+  /** Step that opened the notifier bracket, 0 if none is open; and the same at the last `{`. */
+  private range = 0;
+  private outer = 0;
+  private inBraces = false;
+  private unmapped = false;
+  private freed = 0;
+
+  constructor(private readonly place: string) {}
+
+  take(text: string): Step | Note {
+    const at = ++this.at;
+    if (at > MAX_STEPS) throw new UsageError(`${this.place}: more than ${MAX_STEPS} steps`);
+    if (Object.hasOwn(NOTES, text)) return { kind: 'note', word: text as NoteWord, at };
+    const state = /^PS\(([^()]*)\)$/.exec(text)?.[1];
+    const word = state === undefined ? text : 'PS';
+    if (!WORDS.includes(text)) {
+      if (word !== 'PS') this.fail(text, `is not a step${nearText(text, WORDS)}; steps are ${WORDS.join(' ')}`);
+      this.fail(text, `expected what the PTE becomes, one of ${Object.keys(PTE_STATES).join(', ')}, as in PS(swp)`);
+    }
+    this.order(word as StepWord, text);
+    return { kind: 'step', word: word as StepWord, pte: (state as PteState) ?? null, at };
+  }
+
+  private order(word: StepWord, text: string): void {
+    switch (word) {
+      case 'LK':
+        if (this.lock > 0) this.fail(text, `the lock is held since step ${this.lock}, expected UL first`);
+        this.lock = this.at;
+        return;
+      case 'UL':
+        if (this.lock === 0) this.fail(text, 'the lock is not held, expected LK first');
+        this.lock = 0;
+        return;
+      case 'PC':
+      case 'PS':
+        if (this.lock === 0)
+          this.fail(text, 'a PTE changes under the page-table lock, expected LK before and UL after it');
+        return;
+      case 'RS':
+        if (this.range > 0)
+          this.fail(text, `range_start of step ${this.range} is still open, expected RE or RE! first`);
+        this.range = this.at;
+        return;
+      case 'RE':
+      case 'RE!':
+        if (this.range === 0) this.fail(text, 'there is no open range_start, expected RS first');
+        this.range = 0;
+        return;
+      case 'RR':
+        this.unmapped = true;
+        return;
+      case 'PP':
+      case 'PPc':
+        if (this.freed > 0)
+          this.fail(text, `FREE of step ${this.freed} comes before this reference is put, expected it after`);
+        return;
+      case 'FREE':
+        if (!this.unmapped)
+          this.fail(text, 'the mapping is still there, expected the references put first: RR, then PP and PPc if any');
+        this.freed = this.at;
+        return;
+      default:
+        return;
+    }
+  }
+
+  open(): void {
+    if (this.inBraces) this.fail('{', 'braces do not nest, expected } first');
+    if (this.lock > 0)
+      this.fail('{', `the lock is held since step ${this.lock}; braces repeat whole lock holds, expected UL first`);
+    this.inBraces = true;
+    this.outer = this.range;
+  }
+
+  close(words: number): void {
+    if (!this.inBraces) this.fail('}', 'closes no {');
+    if (words === 0) this.fail('}', 'the braces are empty, expected steps to repeat');
+    if (this.lock > 0)
+      this.fail('}', `the lock is held since step ${this.lock}; braces repeat whole lock holds, expected UL first`);
+    if (this.range !== this.outer) this.fail('}', 'RS and RE have to be both inside or both outside the braces');
+    this.inBraces = false;
+  }
+
+  end(): void {
+    if (this.at === 0) throw new UsageError(`${this.place}: the list is empty, expected steps such as LK PC CF UL`);
+    if (this.inBraces) throw new UsageError(`${this.place}: { is not closed, expected } before the end`);
+    if (this.lock > 0)
+      throw new UsageError(`${this.place}: the list ends with the lock of step ${this.lock} held, expected UL`);
+    if (this.range > 0) {
+      throw new UsageError(
+        `${this.place}: the list ends with range_start of step ${this.range} open, expected RE or RE!`,
+      );
+    }
+  }
+
+  private fail(text: string, why: string): never {
+    const brace = text === '{' || text === '}';
+    throw new UsageError(
+      `${this.place}: ${brace ? `after step ${this.at}` : `step ${this.at}`} ${quote(text)}: ${why}`,
+    );
+  }
+}
+
+/** Refuses a list that `path` cannot walk or that leaves out what the path is for. */
+export function checkPath(list: StepList, path: PathName, place: string): void {
+  const { kind, needs }: PathInfo = PATHS[path];
+  const words = new Set(flatSteps(list).map((step) => (step.pte === null ? step.word : `PS(${step.pte})`)));
+  for (const need of needs) {
+    if (!words.has(need)) throw new UsageError(`${place}: has no ${need}, expected one: ${PATHS[path].title}`);
+  }
+  for (const item of list.items) {
+    if (kind === 'page' && item.kind === 'repeat')
+      throw new UsageError(`${place}: has { }, expected none: the path is of one page`);
+    if (kind !== 'page' && item.kind === 'step' && item.word === 'LK') {
+      const per = kind === 'range' ? 'one lock hold per leaf page table' : 'one lock hold per page';
+      throw new UsageError(`${place}: step ${item.at} "LK": the path makes ${per}, expected LK and UL inside { }`);
+    }
+  }
+}
+
+/** The policy of a file, checked. `place` is the file. */
+export function policyOf(spec: PolicySpec, place: string): Policy {
+  const { name, title, source } = spec;
+  if (spec.mm === undefined && spec.dma === undefined)
+    throw new UsageError(`${place}: has neither mm nor dma, expected at least one`);
+  return {
+    name,
+    title,
+    source,
+    ...(spec.mm === undefined ? {} : { mm: { paths: pathsOf(spec.mm.paths, place) } }),
+    ...(spec.dma === undefined ? {} : { dma: dmaOf(spec.dma, place) }),
+  };
+}
+
+function pathsOf(texts: Readonly<Partial<Record<string, string>>>, place: string): Record<PathName, StepList> {
+  for (const name of Object.keys(texts)) {
+    if (!Object.hasOwn(PATHS, name)) {
+      throw new UsageError(
+        `${place}: mm.paths.${name}: no such path${nearText(name, PATH_NAMES)}; paths are ${PATH_NAMES.join(', ')}`,
+      );
+    }
+  }
+  const lists = PATH_NAMES.map((name) => {
+    const text = texts[name];
+    if (text === undefined)
+      throw new UsageError(
+        `${place}: mm.paths.${name} is missing, expected a step list (or extends: a policy that has one)`,
+      );
+    const list = parseSteps(text, `${place}: ${name}`);
+    checkPath(list, name, `${place}: ${name}`);
+    return [name, list] as const;
+  });
+  return Object.fromEntries(lists) as Record<PathName, StepList>;
+}
+
+function dmaOf(dma: NonNullable<PolicySpec['dma']>, place: string): DmaHalf {
+  const { unmap, queue_size: queueSize, timeout_ms: timeoutMs } = dma;
+  if (unmap !== 'lazy') {
+    const extra = Object.keys(dma).find((key) => key !== 'unmap');
+    if (extra !== undefined) throw new UsageError(`${place}: dma.${extra} goes with unmap: lazy, read unmap: ${unmap}`);
+    return { unmap };
+  }
+  if (queueSize === undefined)
+    throw new UsageError(`${place}: dma.queue_size is missing, expected it with unmap: lazy`);
+  if (timeoutMs === undefined)
+    throw new UsageError(`${place}: dma.timeout_ms is missing, expected it with unmap: lazy`);
+  return { unmap, queueSize, timeoutMs };
+}

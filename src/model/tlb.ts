@@ -1,0 +1,66 @@
+import { UsageError } from './errors.ts';
+import { PAGE_SHIFT } from './units.ts';
+
+/** Sets and ways of a cache; any number of sets. */
+export interface Geometry {
+  readonly sets: number;
+  readonly ways: number;
+}
+
+export const REPLACEMENTS = ['lru', 'fifo'] as const;
+export type Replacement = (typeof REPLACEMENTS)[number];
+
+export const STRADDLES = ['both', 'one'] as const;
+export const INVALIDATES = ['none', 'all', 'no-mprotect'] as const;
+
+/** What `tlb` measures: two first levels over a shared second one, not inclusive. */
+export interface TlbConfig {
+  readonly l1d: Geometry;
+  readonly l1i: Geometry;
+  /** 0 sets: none. */
+  readonly l2: Geometry;
+  readonly replacement: Replacement;
+  /** log2 of the page size, at least 12. */
+  readonly pageShift: number;
+  readonly dataOnly: boolean;
+  /** Whether an access that crosses a page touches both pages or only its first. */
+  readonly straddle: (typeof STRADDLES)[number];
+  /** Which address-space changes invalidate. */
+  readonly invalidate: (typeof INVALIDATES)[number];
+}
+
+export interface LevelCounts {
+  readonly accesses: number;
+  readonly misses: number;
+  /** Entries dropped by an address-space change. */
+  readonly invalidated: number;
+}
+
+export interface TlbResult {
+  readonly l1d: LevelCounts;
+  readonly l1i: LevelCounts;
+  readonly l2: LevelCounts;
+  /** Distinct pages, of the page size in use, that were accessed. */
+  readonly pages: number;
+}
+
+/** Most entries of one cache: 2^20. */
+export const MAX_ENTRIES = 1 << 20;
+
+/** `64x4` -> 64 sets of 4 ways. `option` stands in the message. */
+export function parseGeometry(text: string, option: string): Geometry {
+  const match = /^(\d{1,7})x(\d{1,7})$/.exec(text);
+  const sets = Number(match?.[1]);
+  const ways = Number(match?.[2]);
+  if (!(sets >= 1 && ways >= 1 && sets * ways <= MAX_ENTRIES)) {
+    throw new UsageError(
+      `${option} is "${text}", expected SETSxWAYS with at most ${MAX_ENTRIES} entries, such as 16x4`,
+    );
+  }
+  return { sets, ways };
+}
+
+/** Number of a page in units of the page size in use. */
+export function unitOf(vpn: number, pageShift: number): number {
+  return Math.floor(vpn / 2 ** (pageShift - PAGE_SHIFT));
+}

@@ -1,0 +1,190 @@
+/**
+ * What a trace is: agents, spaces, records. The binary form is `trace/format.ts`, the text form `trace/text.ts`,
+ * both described in traces/FORMAT.md.
+ *
+ * A record is either the start of an access run or an event. A run is a maximal sequence of accesses of one agent and
+ * one kind (fetch or data) to one page; see `Run`.
+ */
+
+/** Starts of access runs. A modify is one write. */
+export const RUN_OPS = ['fetch', 'read', 'write'] as const;
+
+/** One field of an event: `d` is stored as the difference to the same field of the last event of that op. */
+type Fields = readonly string[];
+
+/**
+ * Events and their fields, in the order of their codes (`EVENT_CODE`). All fields are integers that a double holds
+ * exactly. `space` is a space index; `first`/`end` are page numbers, half-open; `prot` is 1 read, 2 write, 4 execute.
+ */
+export const EVENTS = {
+  /** The access runs that follow belong to `agent`. The only event that is not work. */
+  switch: [],
+  /** `flags`: 1 fixed (replaces what was mapped), 2 file, 4 shared. */
+  mmap: ['space', 'first', 'end', 'prot', 'flags'],
+  munmap: ['space', 'first', 'end'],
+  /** The program break moved: the heap ended at page number `oldEnd` (half-open) and ends at `newEnd`. */
+  brk: ['space', 'oldEnd', 'newEnd'],
+  mremap: ['space', 'first', 'end', 'newFirst', 'newEnd'],
+  mprotect: ['space', 'first', 'end', 'prot'],
+  /** `advice`: 4 MADV_DONTNEED, 8 MADV_FREE (uapi/asm-generic/mman-common.h). */
+  madvise: ['space', 'first', 'end', 'advice'],
+  /** DMA mapping instance `instance` of `pages` pages from frame `frame` on; `iova` is the recorded page number.
+   * `joined` 1: the instance lies behind the previous one in the same IOVA allocation (a scatter list). */
+  map: ['space', 'instance', 'pages', 'frame', 'prot', 'iova', 'joined'],
+  /** Ends instances `instance` .. `instance + instances - 1`; waits for their `accesses` recorded before it. */
+  unmap: ['space', 'instance', 'instances', 'accesses'],
+  /** One translation by a device: page `page` of `instance`. `after`: 0, or 1 + picoseconds since its unmap began. */
+  dma: ['instance', 'page', 'offset', 'write', 'after'],
+  /** A device access to an IOVA that no instance ever covered. */
+  dmaRaw: ['space', 'iova', 'offset', 'write'],
+  /** The agent, a device, translates through `space` from here on. `domain`: the id that the driver gave the space;
+   * `source`: the device's bus << 8 | device << 3 | function; `ats` 1: it has a TLB of its own. */
+  attach: ['space', 'domain', 'source', 'ats'],
+  activate: ['space'],
+  deactivate: ['space'],
+  /** Edge: a `wait` for a token ends no earlier than the `signal` of that token plus `lag` picoseconds. */
+  signal: ['token'],
+  wait: ['token', 'lag'],
+  /** The recorded flush-queue timer drained the queues of `space`: an input of order replay, ignored by timed replay. */
+  timer: ['space'],
+  /** A frame is given to, or taken from, an owner outside the trace (`--reuse trace`). */
+  frameAlloc: ['frame', 'frames'],
+  frameFree: ['frame', 'frames'],
+  /** Nothing but think time. */
+  idle: [],
+  /** The recorded IOMMU is switched on: `kind` of `IOMMU_KINDS`; `caching` 1: it may cache what is not present, so that a
+   * map is followed by an invalidation; `hint` 1: the driver sets the invalidation hint; `status`: address that the
+   * driver's waits count from. This and the next three are inputs of order replay, ignored by timed replay. */
+  iommu: ['kind', 'caching', 'hint', 'status'],
+  /** Unmaps of `space` wait in the flush queue from here on; before, they are flushed at once. */
+  lazy: ['space'],
+  /** The invalidation of the agent's next map or unmap stands at the `submit` of `token`: other records lie between. */
+  hold: ['token'],
+  submit: ['token'],
+} as const satisfies Record<string, Fields>;
+
+export type EventName = keyof typeof EVENTS;
+export const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
+export const EVENT_CODE = Object.fromEntries(EVENT_NAMES.map((name, code) => [name, code])) as Record<
+  EventName,
+  number
+>;
+
+/** Address-space changes: the events that reach a kernel path. */
+export const MM_EVENTS: ReadonlySet<EventName> = new Set(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise']);
+
+/** `kind` of an `iommu` event. */
+export const IOMMU_KINDS = ['vtd', 'amdvi'] as const;
+
+export const PROT = { read: 1, write: 2, exec: 4 } as const;
+export const MAP_FLAG = { fixed: 1, file: 2, shared: 4 } as const;
+export const ADVICE = { dontneed: 4, free: 8 } as const;
+
+/** One event of an agent. `gap`: think time before it in picoseconds, 0 where the source has no stamps. */
+export interface TraceEvent {
+  readonly op: EventName;
+  readonly agent: number;
+  readonly gap: number;
+  /** In the order of `EVENTS[op]`. */
+  readonly fields: readonly number[];
+}
+
+/**
+ * The start of an access run, in the order of starts. From this record to the agent's next one, itself included, the
+ * agent makes `fetches` instruction fetches and `datas` data accesses; they continue the agent's open fetch run and
+ * open data run. Counts of a run are sums over records, so a writer holds one record only.
+ */
+export interface Run {
+  readonly op: (typeof RUN_OPS)[number];
+  /** Dense page id, see `TracePage`. */
+  readonly page: number;
+  /** Second half of an access that crosses a 4 KiB boundary; always a run of one access. */
+  readonly straddle: boolean;
+  readonly fetches: number;
+  readonly datas: number;
+}
+
+/** A page id is the position of its page in the order of first use. */
+export interface TracePage {
+  readonly space: number;
+  readonly vpn: number;
+}
+
+export interface TraceAgent {
+  readonly name: string;
+  readonly kind: 'cpu' | 'device';
+  /** The space of its accesses. */
+  readonly space: number;
+}
+
+export interface TraceSpace {
+  readonly name: string;
+  readonly kind: 'mm' | 'domain';
+}
+
+/** Where a trace comes from, in words. */
+export interface TraceSource {
+  /** Importer or generator. */
+  readonly format: string;
+  /** Base name of the file it was made from. */
+  readonly file: string;
+}
+
+/** Lines of the source: accepted + rejected + ignored = read, always. */
+export interface ImportTally {
+  readonly lines: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly ignored: number;
+  /** Why lines were ignored, by rule, with counts. */
+  readonly rules: Readonly<Record<string, number>>;
+}
+
+export interface TraceCounts {
+  readonly records: number;
+  readonly fetches: number;
+  readonly datas: number;
+  /** Second halves among them, of fetches and of data accesses. */
+  readonly straddledFetches: number;
+  readonly straddledDatas: number;
+  readonly events: number;
+  readonly pages: number;
+  /** Leaf page tables that hold at least one page: distinct `vpn >> 9` per space, summed over spaces. */
+  readonly tables: number;
+  readonly mmOps: number;
+  readonly maps: number;
+  readonly unmaps: number;
+  readonly dma: number;
+  /** Largest instance id + 1. */
+  readonly instances: number;
+}
+
+/** What stands at the end of a trace file. */
+export interface TraceMeta {
+  readonly format: 1;
+  readonly source: TraceSource;
+  readonly agents: readonly TraceAgent[];
+  readonly spaces: readonly TraceSpace[];
+  readonly counts: TraceCounts;
+  readonly tally: ImportTally;
+  /** Runs keep the exact interleaving of fetches and data accesses: every access is a record of its own. */
+  readonly interleaved: boolean;
+  /** Assumptions the importer made, one sentence each. */
+  readonly inferred: readonly string[];
+}
+
+/** A recorded outcome: what the real machine did at record `record`. Only `verify` reads these. */
+export const OUTCOMES = ['hit', 'fill', 'fault', 'descriptor', 'wait', 'iovaFree', 'fullReset', 'rangeEvent'] as const;
+export type OutcomeKind = (typeof OUTCOMES)[number];
+
+export interface Outcome {
+  readonly kind: OutcomeKind;
+  /** Index of the trace record that was the last one written before it, -1 before the first. */
+  readonly record: number;
+  /** Line of the source. */
+  readonly line: number;
+  /** hit, fill: frame, then what the recording has of domain id and permission (`PROT`). fault: reason (0 where there is
+   * none), page number. descriptor: type, then low 32 bits and high 32 bits of each word as far as they are recorded.
+   * wait: nothing. iovaFree: page number, pages. fullReset: nothing. */
+  readonly values: readonly number[];
+}

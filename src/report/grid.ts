@@ -1,0 +1,56 @@
+/** Rows and columns, and the four ways to print them. */
+
+export const FORMATS = ['table', 'json', 'csv', 'md'] as const;
+export type Format = (typeof FORMATS)[number];
+
+export interface Grid {
+  readonly columns: readonly string[];
+  /** Text cells; a cell that is a number is set flush right. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+const NUMBER = /^[-+]?[\d,.]+( ?(%|ns|us|ms|s|KiB|MiB|GiB|M|k))?$|^-$/;
+
+/** The grid as text in a format other than JSON. */
+export function renderGrid(grid: Grid, format: Exclude<Format, 'json'>): string {
+  if (format === 'csv') return [grid.columns, ...grid.rows].map((row) => `${row.map(csvCell).join(',')}\n`).join('');
+  return format === 'md' ? markdown(grid) : table(grid);
+}
+
+function table({ columns, rows }: Grid): string {
+  const right = flushRight(columns, rows);
+  const widths = columns.map((column, i) => Math.max(column.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd();
+  return [columns, ...rows].map((row) => `${line(row)}\n`).join('');
+}
+
+function markdown({ columns, rows }: Grid): string {
+  const right = flushRight(columns, rows);
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+  return line(columns) + line(columns.map((_, i) => (right[i] ? '--:' : '---'))) + rows.map(line).join('');
+}
+
+function flushRight(columns: readonly string[], rows: readonly (readonly string[])[]): boolean[] {
+  return columns.map((_, i) => rows.length > 0 && rows.every((row) => NUMBER.test(row[i]!)));
+}
+
+/** RFC 4180; a leading = + - @ of a text is defused with a quote, since spreadsheets run such cells. */
+function csvCell(cell: string): string {
+  const safe = /^[=+\-@]/.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** 1234567 -> `1,234,567`, in every locale. */
+export function count(value: number): string {
+  return value.toString().replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** Share of a whole with three decimals, `-` of nothing. */
+export function percent(part: number, whole: number): string {
+  return whole === 0 ? '-' : `${((part / whole) * 100).toFixed(3)} %`;
+}

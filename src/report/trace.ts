@@ -1,0 +1,51 @@
+import type { TraceMeta } from '../model/trace.ts';
+import { count, type Grid } from './grid.ts';
+
+/** What identifies a trace in every result. */
+export interface TraceLabel {
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** The `trace` object of a result. */
+export function traceResult(label: TraceLabel, meta: TraceMeta) {
+  const { counts } = meta;
+  return {
+    ...label,
+    agents: meta.agents.length,
+    accesses: counts.fetches + counts.datas,
+    dma: counts.dma,
+    maps: counts.maps,
+    unmaps: counts.unmaps,
+    mm_ops: counts.mmOps,
+    added: [] as string[],
+    inferred: [...meta.inferred],
+    rejected: meta.tally.rejected,
+  };
+}
+
+/** What is in a trace, as rows of name and value. */
+export function traceGrid(label: TraceLabel, meta: TraceMeta): Grid {
+  const { counts, tally } = meta;
+  const rows: string[][] = [
+    ['file', label.file],
+    ['sha256', label.sha256],
+    ['source', `${meta.source.file} (${meta.source.format})`],
+    ['agents', meta.agents.map((agent) => `${agent.name} (${agent.kind})`).join(', ')],
+    ['spaces', meta.spaces.map((space) => `${space.name} (${space.kind})`).join(', ')],
+    ['records', count(counts.records)],
+    ['instruction fetches', `${count(counts.fetches)} (${count(counts.straddledFetches)} second halves)`],
+    ['data accesses', `${count(counts.datas)} (${count(counts.straddledDatas)} second halves)`],
+    ['device accesses', count(counts.dma)],
+    ['mappings', `${count(counts.maps)} mapped, ${count(counts.unmaps)} unmapped`],
+    ['address-space changes', count(counts.mmOps)],
+    ['pages', `${count(counts.pages)} in ${count(counts.tables)} page tables`],
+    [
+      'lines',
+      `${count(tally.lines)} read, ${count(tally.accepted)} accepted, ${count(tally.rejected)} rejected, ${count(tally.ignored)} ignored`,
+    ],
+    ...Object.entries(tally.rules).map(([rule, n]) => ['ignored', `${count(n)} x ${rule}`]),
+    ...meta.inferred.map((sentence) => ['inferred', sentence]),
+  ];
+  return { columns: ['what', 'value'], rows };
+}
