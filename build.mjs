@@ -1,6 +1,7 @@
 // What the npm scripts run. One command each, no shell, so that they are the same on every system.
 //   node build.mjs              both engines and dist/, each only if its sources are newer
-//   node build.mjs --check      build, lint, unused code, package form, then all tests
+//   node build.mjs --check      build, types of the tests, lint, unused code, package form, then all tests
+//   node build.mjs --bench      build, then every bench, one after the other
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -55,8 +56,20 @@ function build() {
 
 build();
 if (process.argv.includes('--check')) {
+  run('typescript:tsc', '-p', 'testing');
   run('@biomejs/biome:biome', 'check');
   run('knip');
   run('publint');
   run('vitest', 'run');
+}
+if (process.argv.includes('--bench')) {
+  rmSync(join(root, 'build/bench'), { recursive: true, force: true });
+  run('typescript:tsc', '-p', 'bench');
+  for (const file of readdirSync(join(root, 'build/bench/bench')).filter((name) => name.endsWith('.bench.js'))) {
+    const { status } = spawnSync(process.execPath, [join(root, 'build/bench/bench', file)], {
+      cwd: root,
+      stdio: 'inherit',
+    });
+    if (status !== 0) process.exit(status ?? 1);
+  }
 }

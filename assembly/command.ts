@@ -67,3 +67,9 @@ export function sizedOrder(word: u64): u32 {
 export function sizedPage(word: u64, order: u32): u64 {
   return order >= ORDER_ALL ? 0 : ((word >> 12) >> order) << order;
 }
+
+/** Order of the largest naturally aligned block at `page` that holds no more than `pages`. */
+export function alignedOrder(page: u64, pages: u64): u32 {
+  const size = 63 - <u32>clz(pages);
+  return page == 0 ? size : min(<u32>ctz(page), size);
+}

@@ -17,8 +17,8 @@ import { reachable } from './pasid';
 import { noteUser, oblige } from './safety';
 import { CpuCaches, cpuCaches, entryOf, fillCpu, recheck } from './space';
 import {
-  firstTable, frameOf, keyAt, pageIn, pte, PTE_A, PTE_D, PTE_P, PTE_W, setKind, setPte, tableAt, tableCount, TABLE_LG2,
-  tableOfPage,
+  firstTable, frameOf, keyAt, pageIn, pte, PTE_A, PTE_D, PTE_P, PTE_W, setKind, setPte, setReadOnly, tableAt, tableCount, TABLE_LG2,
+  tableOfPage, touch,
 } from './table';
 import { upperRefs } from './walk';
 
@@ -192,6 +192,7 @@ function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
       dataPage = page + 1;
       dataWrites = writes;
     }
+    touch(page);
     accesses += i + d;
     clock = end;
     cursor++;
@@ -218,6 +219,7 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     const writes: u32 = op == OP_WRITE ? 1 : 0;
     if (!hits(who, cpu, page, op == OP_FETCH, writes)) return false;
     p.begun = 1;
+    touch(page);
     if (op == OP_FETCH) {
       p.fetchPage = page + 1;
       p.again &= ~1;
@@ -299,6 +301,8 @@ function translate(who: Agent, cpu: CpuCaches): void {
   const flags = pte(page);
   const allowed = (flags & PTE_P) != 0 && (p.missedWrite == 0 || (flags & PTE_W) != 0);
   if (!allowed) {
+    // The program knows better what it may write than the mappings that its recording shows.
+    if (p.missedWrite != 0) setReadOnly(page, 0);
     if (beginFault(who, page, p.missedWrite != 0)) who.phase = KERNEL;
     return;
   }
@@ -383,7 +387,9 @@ function mapPages(row: usize): void {
     for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
       const vpn = (keyAt(position) << TABLE_LG2) + slot;
       const page = pageIn(tableAt(position), slot);
-      if (page != 0 && vpn >= first && vpn < end) setKind(page - 1, <u32>field(row, 3));
+      if (page == 0 || vpn < first || vpn >= end) continue;
+      setKind(page - 1, <u32>field(row, 3));
+      setReadOnly(page - 1, 0);
     }
   }
 }

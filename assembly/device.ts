@@ -4,8 +4,8 @@ import { bump, N_DMA_LATE } from './counters';
 import { flightAgent, flying, launch } from './flight';
 import { cost, region, setting, settingU64 } from './layout';
 import {
-  CAUSE_ACTIVATE, CAUSE_DEVICE, CAUSE_IDLE, COST_ACTIVATE, COST_DEVICE_THINK, SET_ACTIVE, SET_IDLE, SET_LATE_RECORDS,
-  SET_LATE_SHARE, SET_PAGES, SET_POSTS,
+  CAUSE_ACTIVATE, CAUSE_DEVICE, CAUSE_IDLE, COST_ACTIVATE, COST_DEVICE_THINK, SET_ACTIVE, SET_DEVICE, SET_IDLE, SET_LATE_RECORDS,
+  SET_LATE_SHARE, SET_OUTSTANDING, SET_PAGES, SET_POSTS,
 } from './ops';
 import { activate, deactivate } from './pasid';
 import { exponential } from './random';
@@ -49,6 +49,7 @@ export function post(from: Agent, page: u32, write: u32): void {
 
 /** Ends the device's wait for work or for a free place in flight. */
 export function rouse(now: u64): void {
+  if (setting(SET_DEVICE) == 0) return;
   const device = agent(issuer);
   if (device.state == BLOCKED) {
     wake(device, now);
@@ -114,7 +115,9 @@ function issue(device: Agent, place: u32): bool {
     store<u32>(state, late + 1, 28);
   } else {
     const head = load<u32>(state, 16);
-    if (head == load<u32>(state, 20)) return false;
+    // A quarter of the places is kept for what comes late.
+    const places = setting(SET_OUTSTANDING);
+    if (head == load<u32>(state, 20) || flying() >= places - (places >> 2)) return false;
     const work = load<u32>(queue + (<usize>slot(head) << 2));
     page = work >> 1;
     write = work & 1;

@@ -12,7 +12,7 @@ import { CAUSE_IDLE, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_OUTSTA
 import { initPasid } from './pasid';
 import { initPaths } from './path';
 import { initQuantiles, initRandom } from './random';
-import { initRecent } from './recent';
+import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
 import { initRing } from './ring';
 import { initSafety } from './safety';
@@ -85,13 +85,16 @@ export function run(records: u32, posts: u32, last: u32): u32 {
     const who = agent(id);
     if (over(who.clock)) return IS_OVER;
     if (<u32>id < cpus) {
-      if (stepCpu(who, horizon(who)) != NEEDS_INPUT) continue;
-      if (last == 0) return WANTS_RECORDS;
-      who.state = DONE;
+      if (stepCpu(who, horizon(who)) == NEEDS_INPUT) {
+        if (last == 0) return WANTS_RECORDS;
+        who.state = DONE;
+      }
     } else if (<u32>id == reclaimer) stepReclaim(who);
     else if (<u32>id == hardware) stepIommu(who);
     else if (<u32>id == device) stepDevice(who);
     else if (stepFlight(who)) rouse(who.clock);
+    // A device that answers late has its chance at what has just been unmapped.
+    if (takeNews()) rouse(who.clock);
   }
 }
 

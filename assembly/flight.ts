@@ -11,14 +11,14 @@ import { drained } from './iommu';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, take } from './lock';
 import {
-  CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_WALK, COST_DMA,
+  CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
   COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
 } from './ops';
 import { stepPath } from './path';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade } from './safety';
 import { deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, recheck } from './space';
-import { frameOf, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage } from './table';
+import { frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage, touch } from './table';
 import { upperRefs } from './walk';
 
 // Phases of a place in flight.
@@ -86,10 +86,12 @@ export function stepFlight(who: Agent): bool {
   switch (who.phase) {
     case TRANSLATE: {
       held.page = page + 1;
+      touch(page);
       const at: usize = ats ? use(deviceTlb, page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (at != 0) {
         hold(held, at, who.clock);
+        spend(who, CAUSE_TRANSLATION, cost(COST_DEVICE_HIT));
         fly(who, place);
         return false;
       }
@@ -107,12 +109,14 @@ export function stepFlight(who: Agent): bool {
         return false;
       }
       hold(held, at, who.clock);
+      spend(who, CAUSE_TRANSLATION, cost(COST_IOTLB_HIT));
       goBack(who, place, ats, half);
       return false;
     }
     case WALK: {
       who.phase = WALKED;
-      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK) * (1 + upperRefs(iommuWalker, tableOfPage(page))));
+      const refs = 1 + upperRefs(iommuWalker, tableOfPage(page));
+      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * refs);
       return false;
     }
     case WALKED: {
@@ -132,22 +136,14 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case REQUEST: {
-      if (kindOf(page) == KIND_GONE) {
-        bump(N_DEVICE_FAULTS);
-        rest(who, held);
-        return true;
-      }
+      if (forbidden(page, write)) return deny(who, held);
       bump(N_PAGE_REQUESTS);
       who.phase = FAULT;
       spend(who, CAUSE_PAGE_REQUEST, cost(COST_PAGE_REQUEST));
       return false;
     }
     case FAULT: {
-      if (kindOf(page) == KIND_GONE) {
-        bump(N_DEVICE_FAULTS);
-        rest(who, held);
-        return true;
-      }
+      if (forbidden(page, write)) return deny(who, held);
       if (allowed(page, write)) who.phase = ARRIVE;
       else if (beginFault(who, page, write)) who.phase = HANDLE;
       return false;
@@ -176,6 +172,17 @@ export function stepFlight(who: Agent): bool {
 function allowed(page: u32, write: bool): bool {
   const flags = pte(page);
   return (flags & PTE_P) != 0 && (!write || (flags & PTE_W) != 0);
+}
+
+/** The program has unmapped the page, or may not write it itself: the page request is answered with `invalid`. */
+@inline
+function forbidden(page: u32, write: bool): bool {
+  return kindOf(page) == KIND_GONE || (write && isReadOnly(page));
+}
+function deny(who: Agent, held: Flight): bool {
+  bump(N_DEVICE_FAULTS);
+  rest(who, held);
+  return true;
 }
 
 /** Address of an entry, stale or not, that allows the access; it is the most recent then. Or 0. */
@@ -216,7 +223,8 @@ function fly(who: Agent, place: u32): void {
 
 function land(who: Agent, held: Flight, page: u32, write: bool): void {
   if (held.stale != 0) {
-    landStale(page, write, (held.frame & FREED) != 0, who.id, who.clock, <u32>cursor());
+    const same = (pte(page) & PTE_P) != 0 && frameOf(page) == held.frame;
+    landStale(page, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());
     staleCopyGone(page, who.clock);
   }
   const covered = held.covered != 0;

@@ -1,9 +1,10 @@
 // The ABI: exports only. i32, u32, f64 and blocks of memory; no u64 crosses.
 export { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT } from './layout';
 export { FIFO, LRU } from './cache';
-export { L1D, L1I, L2, tlbInit, tlbInvalidate, tlbMisses, tlbPlace, tlbRun } from './tlb';
+export { L1D, L1I, L2, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun } from './tlb';
 export * from './ops';
-export { configAt } from './layout';
+export { CONFIG_WORDS, configAt } from './layout';
+export { openWindowCount } from './safety';
 export { causesAt } from './clock';
 export * from './counters';
 export { eventsAt, headsAt, postsAt } from './cpu';
@@ -12,3 +13,12 @@ export { recipesAt } from './submit';
 export {
   agents, clockOf, definePage, defineTable, init, IS_OVER, IS_STUCK, quantilesAt, run, WANTS_RECORDS,
 } from './engine';
+export {
+  ORDER_ATTACH, ORDER_DMA, ORDER_DMA_RAW, ORDER_EVENT_WORDS, ORDER_HOLD, ORDER_IOMMU, ORDER_LAZY, ORDER_MAP, ORDER_OTHER,
+  ORDER_SUBMIT, ORDER_TIMER, ORDER_UNMAP, orderInit, orderRun, POLICY_LAZY, POLICY_RECORDED, POLICY_STRICT,
+} from './order';
+export {
+  orderDrain, orderRows, ROW_DESCRIPTOR, ROW_FAULT, ROW_FILL, ROW_FULL_RESET, ROW_HIT, ROW_IOVA_FREE, ROW_WAIT, ROW_WORDS,
+  WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_NONE, WHY_QUEUE_FULL, WHY_STRICT, WHY_TIMER,
+} from './prediction';
+export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';

@@ -130,13 +130,14 @@ export const COST_TRANSLATION: u32 = 38; //  ATS round trip without the walk
 export const COST_DEVICE_WALK: u32 = 39; //  one memory reference of the IOMMU's walker
 export const COST_DMA: u32 = 40; //          from translate to land
 export const COST_PAGE_REQUEST: u32 = 41;
-export const COSTS: u32 = 42;
+export const COST_DEVICE_WALK_START: u32 = 42;
+export const COST_DEVICE_HIT: u32 = 43;
+export const COST_IOTLB_HIT: u32 = 44;
+export const COSTS: u32 = 45;
 
 // ---- settings; the host writes them in this order, f64 each ----
 export const SET_PAGES: u32 = 0; //          pages of the trace
 export const SET_TABLES: u32 = 1;
-export const SET_UPPERS: u32 = 2; //         tables one level up, and
-export const SET_TOPS: u32 = 3; //           two levels up
 export const SET_FRAMES: u32 = 4; //         frames of memory, frame 0 not counted
 export const SET_CPUS: u32 = 5;
 export const SET_RECLAIM: u32 = 6; //        1: there is a reclaim agent

@@ -22,7 +22,7 @@ import { cpuCount, flushCpu, flushCpuPage, markFreed, recheck } from './space';
 import { beginSubmission, stepSubmission, Submission } from './submit';
 import {
   firstTable, frameOf, keyAt, kindOf, pageAt, pageIn, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, PTE_SEEN,
-  PTE_SWP, PTE_W, PTE_ZERO, setFrameOf, setKind, setPte, tableAt, tableCount, TABLE_LG2, tableOfPage, vpnOf,
+  PTE_SWP, PTE_W, PTE_ZERO, setFrameOf, setKind, setPte, setReadOnly, tableAt, tableCount, TABLE_LG2, tableOfPage, vpnOf,
 } from './table';
 
 /** A list being run. */
@@ -371,6 +371,7 @@ function changePage(run: Run, who: Agent, step: u32, page: u32): void {
       break;
     }
     default: {
+      if (run.occasion == AT_PROTECT) setReadOnly(page, run.writable != 0 ? 0 : 1);
       if (hasRange(run) && !gatheredNow(run, page) && step != STEP_SET_NONE && step != STEP_SET_MOVED) break;
       set(run, who, step, page, flags);
       break;

@@ -2,7 +2,7 @@
 import { region } from './layout';
 
 const LENGTH: u32 = 64;
-let state: usize = 0; // u64 cursor, u32 next place
+let state: usize = 0; // u64 cursor, u32 next place, u32 news since last asked
 let ring: usize = 0; //  LENGTH of u64 cursor, u32 page + 1, u32 0
 
 export function initRecent(): void {
@@ -25,6 +25,14 @@ export function noteUnmapped(page: u32): void {
   store<u64>(at, cursor());
   store<u32>(at, page + 1, 8);
   store<u32>(state, (load<u32>(state, 8) + 1) % LENGTH, 8);
+  store<u32>(state, 1, 12);
+}
+
+/** Whether a page was unmapped since this was last asked. */
+export function takeNews(): bool {
+  const news = load<u32>(state, 12) != 0;
+  store<u32>(state, 0, 12);
+  return news;
 }
 
 /** Page id + 1 of a page of `wanted` (u8 per page) unmapped at most `records` ago, newest first; each but once. Or 0. */

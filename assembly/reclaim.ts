@@ -10,7 +10,7 @@ import {
 } from './ops';
 import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, Run, runOf, stepPath } from './path';
 import {
-  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte,
+  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched,
 } from './table';
 
 // Phases of the agent.
@@ -119,9 +119,9 @@ function isolate(who: Agent): bool {
     const page = owner - 1;
     const flags = pte(page);
     if ((flags & PTE_P) == 0 || frameOf(page) != hand) continue;
-    if ((flags & PTE_A) != 0) {
-      // Without a flush: a TLB that still has the page does not set A again (x86 ptep_clear_flush_young).
-      setPte(page, flags & ~PTE_A);
+    // Use, not the A bit: that is set by walks alone, so which pages go would hang on how often a policy flushes TLBs.
+    if (load<u8>(touched + page) != 0) {
+      store<u8>(touched + page, 0);
       continue;
     }
     if (isIn(page, taken)) continue;

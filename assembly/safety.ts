@@ -113,15 +113,18 @@ export function setAsked(page: u32, value: u32): void {
   store<u8>(asked + page, <u8>value);
 }
 
-/** A device access lands through a stale translation. `freed`: its frame has been freed since it was filled. */
-export function landStale(page: u32, write: bool, freed: bool, device: u32, now: u64, cursor: u32): void {
+/**
+ * A device access lands through a stale translation. `freed`: its frame has been freed since it was filled. `same`: the
+ * page still has that frame, so that only a permission has changed.
+ */
+export function landStale(page: u32, write: bool, freed: bool, same: bool, device: u32, now: u64, cursor: u32): void {
   bump(N_STALE);
   if (freed) {
     violation(write ? N_S1_WRITE : N_S1_READ, 1, page, device, now, cursor);
     return;
   }
   const user = load<u32>(userAgent + (<usize>page << 2));
-  if (user != 0 && knows(device, user - 1, load<u32>(userEpoch + (<usize>page << 2)))) {
+  if (!same && user != 0 && knows(device, user - 1, load<u32>(userEpoch + (<usize>page << 2)))) {
     if (load<u8>(asked + page) != 0) bump(N_ALLOWED);
     else violation(N_S2, 2, page, device, now, cursor);
     return;
@@ -139,4 +142,9 @@ function violation(counter: u32, property: u64, page: u32, device: u32, now: u64
   store<u64>(first + 24, now);
   store<u64>(first + 32, device);
   store<u64>(first + 40, cursor);
+}
+
+/** Windows that are open now. */
+export function openWindowCount(): u32 {
+  return openWindows;
 }

@@ -25,6 +25,8 @@ let tableOf: usize = 0; // u32[pages]
 let flags: usize = 0; //   u32[pages]
 let frames: usize = 0; //  u32[pages]
 let kinds: usize = 0; //   u32[pages]
+let readOnly: usize = 0; // u8[pages]: the program may not write it
+export let touched: usize = 0; // u8[pages]: used since reclaim last looked
 let slots: usize = 0; //   u32[tables << 9]: page id + 1
 let keys: usize = 0; //    u64[tables], ascending: vpn >> 9
 let order: usize = 0; //   u32[tables]: table of keys[i]
@@ -38,6 +40,8 @@ export function initTable(pages: u32, tables: u32): void {
   flags = region(<usize>pages << 2);
   frames = region(<usize>pages << 2);
   kinds = region(<usize>pages << 2);
+  readOnly = region(pages);
+  touched = region(pages);
   slots = region(<usize>tables << (TABLE_LG2 + 2));
   keys = region(<usize>tables << 3);
   order = region(<usize>tables << 2);
@@ -101,6 +105,19 @@ export function kindOf(page: u32): u32 {
 @inline
 export function setKind(page: u32, kind: u32): void {
   store<u32>(kinds + (<usize>page << 2), kind);
+}
+@inline
+export function isReadOnly(page: u32): bool {
+  return load<u8>(readOnly + page) != 0;
+}
+@inline
+export function setReadOnly(page: u32, value: u32): void {
+  store<u8>(readOnly + page, <u8>value);
+}
+/** A CPU or the device uses the page. */
+@inline
+export function touch(page: u32): void {
+  store<u8>(touched + page, 1);
 }
 @inline
 export function upperOf(table: u32): u32 {

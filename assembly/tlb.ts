@@ -1,24 +1,34 @@
 // Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
 // question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
 import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, newCache, placeId } from './cache';
-import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, openArena, region } from './layout';
+import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT, OP_FETCH, openArena, region } from './layout';
 
 let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host
+let units: usize = 0; // u32[ids], by page id: unit << 1 | 1 if a second half in the page is in another unit than the first
+let touched: usize = 0; // u8[ids], by unit: it was accessed
 let l1i: Cache = changetype<Cache>(0);
 let l1d: Cache = changetype<Cache>(0);
 let l2: Cache = changetype<Cache>(0);
 let hasL2: bool = false;
 let stopAtEvents: bool = false;
+let dataOnly: bool = false;
+let firstHalfOnly: bool = false;
 
 let fetchMisses: u32 = 0; // since the host last asked
 let dataMisses: u32 = 0;
 let l2Misses: u32 = 0;
+let droppedFetches: u32 = 0; // second halves that are not accesses here, since the host last asked
+let droppedDatas: u32 = 0;
+let pages: u32 = 0; // units accessed
 
 export const L1I: u32 = 0;
 export const L1D: u32 = 1;
 export const L2: u32 = 2;
 
-/** A new run for ids below `ids`. A second level of 0 sets is none. Returns the address of the heads. */
+/**
+ * A new run for ids below `ids`, of pages and of units alike. A second level of 0 sets is none. `oneHalf`: an access across
+ * two pages touches its first only. Returns the address of the heads.
+ */
 export function tlbInit(
   ids: u32,
   l1iSets: u32,
@@ -29,26 +39,33 @@ export function tlbInit(
   l2Ways: u32,
   replacement: u32,
   invalidates: u32,
+  withoutFetches: u32,
+  oneHalf: u32,
 ): usize {
   openArena();
   heads = region(<usize>CHUNK_RECORDS << 2);
+  units = region(<usize>ids << 2);
+  touched = region(ids);
   l1i = newCache(l1iSets, l1iWays, replacement, ids);
   l1d = newCache(l1dSets, l1dWays, replacement, ids);
   l2 = newCache(l2Sets, l2Ways, replacement, ids);
   hasL2 = l2Sets != 0;
   stopAtEvents = invalidates != 0;
-  fetchMisses = dataMisses = l2Misses = 0;
+  dataOnly = withoutFetches != 0;
+  firstHalfOnly = oneHalf != 0;
+  fetchMisses = dataMisses = l2Misses = droppedFetches = droppedDatas = pages = 0;
   return heads;
 }
 
-/** Which sets `id` belongs to, before its first use. */
-export function tlbPlace(id: u32, l1iSet: u32, l1dSet: u32, l2Set: u32): void {
+/** Which unit a page belongs to, and which sets the unit, before their first use. */
+export function tlbPlace(page: u32, id: u32, crosses: u32, l1iSet: u32, l1dSet: u32, l2Set: u32): void {
+  store<u32>(units + (<usize>page << 2), (id << 1) | crosses);
   placeId(l1i, id, l1iSet);
   placeId(l1d, id, l1dSet);
   if (hasL2) placeId(l2, id, l2Set);
 }
 
-/** First-level miss: second level, then fill. */
+/** First-level miss: second level, then fill. The first access to a unit is one. */
 function miss(first: Cache, set: usize, id: u32, want: u32): void {
   if (hasL2) {
     const set2 = l2.set(id);
@@ -59,6 +76,9 @@ function miss(first: Cache, set: usize, id: u32, want: u32): void {
     }
   }
   fill(set, first.end(set), want);
+  const mark = touched + <usize>id;
+  pages += 1 - load<u8>(mark);
+  store<u8>(mark, 1);
 }
 
 /** Runs records `from` .. `count - 1` of `heads`. Returns `count`, or the index of the event it stopped at. */
@@ -71,22 +91,31 @@ export function tlbRun(from: u32, count: u32): u32 {
   for (let i = from; i < count; i++) {
     const head = load<u32>(heads + (<usize>i << 2));
     const op = head & HEAD_OP;
-    const id = head >> HEAD_SHIFT;
+    if (op == OP_EVENT) {
+      if (stopAtEvents) return i;
+      continue;
+    }
+    const unit = load<u32>(units + (<usize>(head >> HEAD_SHIFT) << 2));
+    if ((head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (unit & 1) == 0)) {
+      if (op == OP_FETCH) droppedFetches++;
+      else droppedDatas++;
+      continue;
+    }
+    const id = unit >> 1;
     const want = (id << ENTRY_SHIFT) | ENTRY_V;
     if (op == OP_FETCH) {
+      if (dataOnly) continue;
       const set = <usize>load<u32>(setsI + (<usize>id << 2));
       if (!lookup(set, set + spanI, want, ~0, replacement)) {
         fetchMisses++;
         miss(l1i, set, id, want);
       }
-    } else if (op != OP_EVENT) {
+    } else {
       const set = <usize>load<u32>(setsD + (<usize>id << 2));
       if (!lookup(set, set + spanD, want, ~0, replacement)) {
         dataMisses++;
         miss(l1d, set, id, want);
       }
-    } else if (stopAtEvents) {
-      return i;
     }
   }
   return count;
@@ -105,4 +134,17 @@ export function tlbMisses(level: u32): u32 {
   else if (level == L1D) dataMisses = 0;
   else l2Misses = 0;
   return misses;
+}
+
+/** Second halves left out, of fetches (L1I) or of data accesses (L1D), since the last call for them. */
+export function tlbDropped(level: u32): u32 {
+  const dropped = level == L1I ? droppedFetches : droppedDatas;
+  if (level == L1I) droppedFetches = 0;
+  else droppedDatas = 0;
+  return dropped;
+}
+
+/** Units accessed so far. */
+export function tlbPages(): u32 {
+  return pages;
 }

@@ -18,8 +18,18 @@ import { type Provenance, TraceWriter } from '../src/trace/writer.ts';
 
 /** One step of a program, as an importer would tell it to a writer. */
 export type Step =
-  | { readonly access: (typeof RUN_OPS)[number]; readonly agent: number; readonly vpn: number; readonly straddle: boolean }
-  | { readonly event: Exclude<EventName, 'switch'>; readonly agent: number; readonly fields: number[]; readonly gap: number }
+  | {
+      readonly access: (typeof RUN_OPS)[number];
+      readonly agent: number;
+      readonly vpn: number;
+      readonly straddle: boolean;
+    }
+  | {
+      readonly event: Exclude<EventName, 'switch'>;
+      readonly agent: number;
+      readonly fields: number[];
+      readonly gap: number;
+    }
   | { readonly outcome: OutcomeKind; readonly line: number; readonly values: number[] };
 
 /** What agents do, one step after the other. Agent i works in space `agents[i]`. */
@@ -110,7 +120,7 @@ export function writeProgram(program: Program): Uint8Array {
   const parts: Uint8Array[] = [];
   const writer = new TraceWriter({ write: (bytes) => parts.push(bytes.slice()) }, codec, program.interleaved);
   for (let i = 0; i < program.spaces; i++) writer.space(`space ${i}`, i === 0 ? 'mm' : 'domain');
-  program.agents.forEach((space, i) => writer.agent(`cpu${i}`, i === 0 ? 'cpu' : 'device', space));
+  for (const [i, space] of program.agents.entries()) writer.agent(`cpu${i}`, i === 0 ? 'cpu' : 'device', space);
   for (const step of program.steps) {
     if ('access' in step) writer.access(step.agent, RUN_OPS.indexOf(step.access), step.vpn, step.straddle);
     else if ('event' in step) writer.event(step.agent, step.event, step.fields, step.gap);

@@ -14,6 +14,7 @@ export const MAX_FILE_BYTES = 1 << 16;
 /** The catalog: beside this file, and from dist/ in src/. */
 export const CATALOG = new URL('../../src/catalog/', import.meta.url);
 
+/** Name of a published schema. */
 export type SchemaName = 'policy' | 'machine' | 'costs';
 
 /** Text of a file. `place` stands in errors instead of the path. */

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { useTrace } from '../jobs/locate.ts';
 import { textOf } from '../trace/text.ts';
-import { emit } from './output.ts';
+import { emit } from './emit.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
 
 interface Args {
@@ -15,7 +15,12 @@ export const exportCommand: CommandModule<object, Args> = {
   describe: 'Print a trace in its text form, lossless',
   builder: (y) =>
     traceArgument(y)
-      .option('output', { alias: 'o', type: 'string', describe: 'Write to a file, whole or not at all' })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        requiresArg: true,
+        describe: 'Write to a file, whole or not at all',
+      })
       .example('$0 export sqlite -o sqlite.txt', 'text that `import` reads back byte for byte')
       .example('$0 export sqlite | head -40', 'the first records') as never,
   handler: (args) =>

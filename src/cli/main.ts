@@ -1,22 +1,25 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
+import { compare } from './compare.ts';
 import { EXIT, report } from './errors.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
 import { inspect } from './inspect.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
 import { list } from './list.ts';
+import { run } from './run.ts';
 import { tlb } from './tlb.ts';
+import { verify } from './verify.ts';
+import { toolVersion } from './version.ts';
 
 const START = `iommulator replays recorded memory accesses through a model of TLBs and IOMMUs.
 
-  how often does a program miss the TLB?         iommulator tlb sqlite
-  make a trace from a valgrind lackey recording  iommulator import app.lk.zst -o app.trace
-  what is in a trace?                            iommulator inspect app.trace
+  what does deferring an invalidation save, and is it safe?   iommulator compare sqlite
+  how often does a program miss the TLB?                      iommulator tlb sqlite
+  make a trace from a valgrind lackey recording               iommulator import app.lk.zst -o app.trace
 
 iommulator --help lists all commands, iommulator COMMAND --help explains one.
 `;
@@ -26,30 +29,42 @@ async function main(args: string[]): Promise<void> {
     process.stdout.write(START);
     return;
   }
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  refuseTwice(args);
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
-    .command([tlb, importCommand, exportCommand, inspect, list] as never)
+    .command([compare, run, tlb, importCommand, exportCommand, inspect, list, verify] as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()
     .strict()
-    .version(version)
+    .version(toolVersion())
     .wrap(100)
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(`${message.split('\n')[0]} (see iommulator --help)`);
+      // yargs says what it finds wrong with arguments now as a message, now as an error of its own.
+      if (error && error.name !== 'YError') throw error;
+      throw new UsageError(`${(error?.message ?? message).split('\n')[0]} (see iommulator --help)`);
     })
     .parseAsync();
 }
 
+/** yargs makes a list of an option that is given twice; no option here takes one that way. */
+function refuseTwice(args: readonly string[]): void {
+  const seen = new Set<string>();
+  const end = args.indexOf('--');
+  for (const arg of end < 0 ? args : args.slice(0, end)) {
+    const name = arg === '-o' ? '--output' : /^--[^=]+/.exec(arg)?.[0];
+    if (name !== undefined && seen.has(name)) throw new UsageError(`${name} is given twice`);
+    if (name !== undefined) seen.add(name);
+  }
+}
+
 watchInterrupts();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  discardUnfinished();
   if (error.code === 'EPIPE') process.exit(0);
-  process.exitCode = report(error);
+  process.exit(report(new UsageError(`cannot write to standard output: ${error.code}`)));
 });
 try {
   await main(hideBin(process.argv));

@@ -9,6 +9,7 @@ const QUIET_MS = 1000; //  shorter work prints nothing
 const TTY_MS = 100;
 const PLAIN_MS = 10_000;
 
+/** Starts to report on `what`; prints nothing with `quiet`, and nothing of work that is soon done. */
 export function startProgress(what: string, quiet: boolean): Progress {
   const start = Date.now();
   const tty = process.stderr.isTTY === true;

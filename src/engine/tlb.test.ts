@@ -52,7 +52,16 @@ describe.each(BUILDS)('%s engine', (build) => {
   const module = engineModule(build);
 
   test('counts as the reference does, whatever the program and the geometry', () => {
-    const reached = { hits: 0, misses: 0, evictions: 0, invalidations: 0, straddles: 0, l2Hits: 0, refills: 0, merged: 0 };
+    const reached = {
+      hits: 0,
+      misses: 0,
+      evictions: 0,
+      invalidations: 0,
+      straddles: 0,
+      l2Hits: 0,
+      refills: 0,
+      merged: 0,
+    };
     fc.assert(
       fc.property(program, config, (program, config) => {
         const result = runEngine(module, config, program);
@@ -67,7 +76,8 @@ describe.each(BUILDS)('%s engine', (build) => {
         // A page missed twice in L2 was evicted or invalidated in between.
         reached.refills += Math.max(0, l2.misses - result.pages);
         if (config.invalidate === 'none') reached.evictions += Math.max(0, l2.misses - result.pages);
-        const straddling = config.straddle === 'both' && program.steps.some((step) => 'access' in step && step.straddle);
+        const straddling =
+          config.straddle === 'both' && program.steps.some((step) => 'access' in step && step.straddle);
         reached.straddles += straddling ? 1 : 0;
         reached.merged += program.interleaved ? 0 : 1;
       }),
@@ -128,7 +138,12 @@ describe.each(BUILDS)('%s engine', (build) => {
   test('pages that need more memory than there is are refused before the run', () => {
     const trace = openBytes(writeProgram({ interleaved: false, spaces: 1, agents: [0], steps: [] }));
     const counts = { ...trace.meta.counts, pages: 2 ** 27 };
-    const large = { ...ONE, l1d: { sets: 1024, ways: 1024 }, l1i: { sets: 1024, ways: 1024 }, l2: { sets: 1024, ways: 1024 } };
+    const large = {
+      ...ONE,
+      l1d: { sets: 1024, ways: 1024 },
+      l1i: { sets: 1024, ways: 1024 },
+      l2: { sets: 1024, ways: 1024 },
+    };
     const config = { ...large, pageShift: 12 };
     const make = (pages: number) => new TlbEngine(module, config, { ...trace.meta, counts: { ...counts, pages } });
     expect(() => make(2 ** 27)).not.toThrow();

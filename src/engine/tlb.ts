@@ -26,10 +26,11 @@ export class TlbEngine {
   private readonly heads: number;
   private readonly index = new PageIndex();
   /** Page id -> id of the page of the size in use; identity at 4 KiB. */
-  private readonly units: number[] = [];
+  private readonly units: Uint32Array;
+  private known = 0;
   private readonly unitIds = new Map<string, number>();
   /** Page id: a straddling access to it left a page of the size in use. */
-  private readonly crosses: boolean[] = [];
+  private readonly crosses: Uint8Array;
   private readonly touched: Uint8Array;
   private pages = 0;
   private readonly misses = { l1i: 0, l1d: 0, l2: 0 };
@@ -47,6 +48,8 @@ export class TlbEngine {
     this.instance = instantiate<TlbExports>(module);
     const { l1i, l1d, l2 } = config;
     const ids = Math.max(1, meta.counts.pages);
+    this.units = new Uint32Array(ids);
+    this.crosses = new Uint8Array(ids);
     this.touched = new Uint8Array(ids);
     const geometry = [l1i.sets, l1i.ways, l1d.sets, l1d.ways, l2.sets, l2.ways];
     const invalidates = config.invalidate === 'none' ? 0 : 1;
@@ -96,61 +99,32 @@ export class TlbEngine {
     for (const { space, vpn } of chunk.pages) {
       const unit = unitOf(vpn, pageShift);
       const key = `${space}:${unit}`;
-      let id = pageShift === PAGE_SHIFT ? this.units.length : this.unitIds.get(key);
+      let id = pageShift === PAGE_SHIFT ? this.known : this.unitIds.get(key);
       if (id === undefined) {
         id = this.unitIds.size;
         this.unitIds.set(key, id);
       }
-      this.units.push(id);
-      this.crosses.push(vpn % perUnit === 0);
+      this.units[this.known] = id;
+      this.crosses[this.known++] = vpn % perUnit === 0 ? 1 : 0;
       this.instance.exports.tlbPlace(id, unit % l1i.sets, unit % l1d.sets, l2.sets === 0 ? 0 : unit % l2.sets);
     }
     this.index.add(chunk.pages);
   }
 
-  /** Heads as the loop wants them: page ids in units of the size in use, without accesses that do not count here. */
-  private writeHeads(chunk: Chunk, out: Uint32Array): number {
-    const { config, units, crosses, touched } = this;
-    const { heads } = chunk;
-    let droppedFetches = 0;
-    let droppedDatas = 0;
-    let count = 0;
-    let agent = chunk.agent;
-    for (let i = 0; i < heads.length; i++) {
-      const head = heads[i]!;
-      const op = head & HEAD_OP;
-      if (op === EVENT) {
-        const event = chunk.events[head >>> HEAD_SHIFT]!;
-        if (event.op === 'switch') agent = event.agent;
-        out[count++] = head;
-        continue;
-      }
-      if (agent !== this.runAgent) this.checkAgent(agent);
-      const page = head >>> HEAD_SHIFT;
-      if ((head & HEAD_STRADDLE) !== 0 && (config.straddle === 'one' || !crosses[page]!)) {
-        if (op === FETCH) droppedFetches++;
-        else droppedDatas++;
-        continue;
-      }
-      if (config.dataOnly && op === FETCH) continue;
-      const unit = units[page]!;
-      if (touched[unit] === 0) {
-        touched[unit] = 1;
-        this.pages++;
-      }
-      out[count++] = ((unit << HEAD_SHIFT) | op) >>> 0;
-    }
-    if (!config.dataOnly) this.fetches += chunk.fetches - droppedFetches;
-    this.datas += chunk.datas - droppedDatas;
-    return count;
-  }
-
   /** One cache that several agents share sees the accesses inside a merged run: they are not all hits. */
-  private checkAgent(agent: number): void {
-    if (this.runAgent !== NONE && !this.meta.interleaved) {
-      throw new UsageError('the runs of several agents are merged, which one shared TLB cannot replay: import with --interleave');
+  private checkAgents({ heads, events, agent: first }: Chunk): void {
+    if (this.meta.interleaved) return;
+    let agent = first;
+    for (const head of heads) {
+      if ((head & HEAD_OP) !== EVENT) break;
+      const event = events[head >>> HEAD_SHIFT]!;
+      if (event.op === 'switch') agent = event.agent;
     }
-    this.runAgent = agent;
+    if (this.runAgent === NONE) this.runAgent = agent;
+    if (agent === this.runAgent && events.every((event) => event.op !== 'switch' || event.agent === agent)) return;
+    throw new UsageError(
+      'the runs of several agents are merged, which one shared TLB cannot replay: import with --interleave',
+    );
   }
 
   private apply(event: TraceEvent): void {

@@ -1,9 +1,19 @@
+import type { RawRun } from '../model/result.ts';
+import type { RunSetup } from '../model/run.ts';
 import type { TlbConfig, TlbResult } from '../model/tlb.ts';
 
-/** One question about one trace. */
-export type Job = { readonly kind: 'tlb'; readonly config: TlbConfig };
+/** One question about one trace: TLB statistics, or a machine under a policy. */
+export type Job =
+  | { readonly kind: 'tlb'; readonly config: TlbConfig }
+  | { readonly kind: 'machine'; readonly setup: RunSetup };
 
-export type JobResult = { readonly kind: 'tlb'; readonly result: TlbResult };
+/** A question to the TLB loop. */
+export type TlbJob = Extract<Job, { kind: 'tlb' }>;
+/** A question to the machine. */
+export type MachineJob = Extract<Job, { kind: 'machine' }>;
+
+/** The answer to a job. */
+export type ResultOf<J extends Job> = J extends TlbJob ? TlbResult : RawRun;
 
 /** What a worker is sent: one pass over a trace that feeds the engines of several jobs. */
 export interface PassTask {
@@ -17,7 +27,7 @@ export interface PassTask {
 
 /** What comes back. Errors travel as data: an Error that crosses threads loses its fields. */
 export type PassReply =
-  | { readonly ok: true; readonly results: readonly JobResult[] }
+  | { readonly ok: true; readonly results: readonly ResultOf<Job>[] }
   | {
       readonly ok: false;
       readonly kind: 'trace' | 'usage' | 'interrupted' | 'bug';

@@ -1,19 +1,62 @@
+import { MachineEngine } from '../engine/machine.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { Interrupted } from '../model/errors.ts';
+import type { RunSetup } from '../model/run.ts';
+import type { Chunk } from '../trace/format.ts';
+import { Follower, type Posts } from '../trace/generate/follow.ts';
 import type { Trace } from '../trace/reader.ts';
-import type { Job, JobResult } from './job.ts';
+import type { Job, ResultOf } from './job.ts';
 
 /** Called once a chunk with the records done so far; returns whether to stop. */
 export type OnChunk = (records: number) => boolean;
 
+/** An engine at work on one job. */
+interface Worker {
+  feed(chunk: Chunk): void;
+  finish(): ResultOf<Job>;
+}
+
 /** One pass over `trace`: each chunk is decoded once and given to the engine of every job. */
-export function runPass(trace: Trace, jobs: readonly Job[], module: WebAssembly.Module, onChunk: OnChunk): JobResult[] {
-  const engines = jobs.map((job) => new TlbEngine(module, job.config, trace.meta));
+export function runPass(
+  trace: Trace,
+  jobs: readonly Job[],
+  module: WebAssembly.Module,
+  onChunk: OnChunk,
+): ResultOf<Job>[] {
+  const devices = new Devices();
+  const workers = jobs.map((job): Worker => {
+    if (job.kind === 'tlb') {
+      const engine = new TlbEngine(module, job.config, trace.meta);
+      return { feed: (chunk) => engine.feed(chunk), finish: () => engine.result() };
+    }
+    const engine = new MachineEngine(module, job.setup, trace.meta);
+    return { feed: (chunk) => engine.feed(chunk, devices.posts(job.setup, chunk)), finish: () => engine.finish() };
+  });
   let records = 0;
   for (const chunk of trace.chunks()) {
-    for (const engine of engines) engine.feed(chunk);
+    for (const worker of workers) worker.feed(chunk);
     records += chunk.records;
     if (onChunk(records)) throw new Interrupted('interrupted');
   }
-  return engines.map((engine) => ({ kind: 'tlb', result: engine.result() }));
+  return workers.map((worker) => worker.finish());
+}
+
+/** Work of the devices that the jobs add: made once per chunk for all jobs with the same device and seed. */
+class Devices {
+  private readonly followers = new Map<string, { follower: Follower; chunk: Chunk | undefined; posts: Posts }>();
+
+  posts({ device, seed }: RunSetup, chunk: Chunk): Posts | undefined {
+    if (device === null) return undefined;
+    const key = JSON.stringify([device, seed]);
+    let entry = this.followers.get(key);
+    if (entry === undefined) {
+      entry = { follower: new Follower(device, seed), chunk: undefined, posts: new Uint32Array(0) };
+      this.followers.set(key, entry);
+    }
+    if (entry.chunk !== chunk) {
+      entry.posts = entry.follower.posts(chunk);
+      entry.chunk = chunk;
+    }
+    return entry.posts;
+  }
 }

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
-import type { Job, JobResult, PassReply, PassTask } from './job.ts';
+import type { Job, PassReply, PassTask, ResultOf } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
 
+/** How jobs are run, watched and stopped. */
 export interface PoolOptions {
   /** Worker threads; all cores if not given. */
   readonly workers?: number | undefined;
@@ -19,11 +20,11 @@ const TICK_MS = 100;
  * Runs `jobs` on one trace. They are dealt to the workers in turn, one pass a worker, so that a trace is decoded as
  * often as there are workers; results come back in the order of the jobs whatever the number of workers.
  */
-export async function runJobs(
+export async function runJobs<J extends Job>(
   trace: LocatedTrace,
-  jobs: readonly Job[],
+  jobs: readonly J[],
   options: PoolOptions = {},
-): Promise<JobResult[]> {
+): Promise<ResultOf<J>[]> {
   const workers = Math.max(1, Math.min(options.workers ?? availableParallelism(), jobs.length));
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
@@ -47,7 +48,7 @@ export async function runJobs(
     );
     const replies = (await Promise.all(tasks.map((task) => pool.run(task)))) as PassReply[];
     const dealt = replies.map(unwrap);
-    return jobs.map((_, i) => dealt[i % workers]![Math.floor(i / workers)]!);
+    return jobs.map((_, i) => dealt[i % workers]![Math.floor(i / workers)] as ResultOf<J>);
   } finally {
     clearInterval(tick);
     options.signal?.removeEventListener('abort', stop);
@@ -55,7 +56,7 @@ export async function runJobs(
   }
 }
 
-function unwrap(reply: PassReply): readonly JobResult[] {
+function unwrap(reply: PassReply): readonly ResultOf<Job>[] {
   if (reply.ok) return reply.results;
   const { kind, place, message } = reply;
   if (kind === 'trace') throw new TraceError(place, message.slice(place.length + 2));

@@ -123,3 +123,8 @@ export function isCostKey(key: string): key is CostKey {
 export function costPs(costs: Costs, key: CostKey): number {
   return Math.round(costs[key].default * PS_PER_NS);
 }
+
+/** Whether a price rests on no published figure. */
+export function isAssumed(cost: Cost): boolean {
+  return cost.confidence === 'assumed';
+}

@@ -40,6 +40,7 @@ export interface Cpu {
   readonly flushCeiling: number;
 }
 
+/** The IOMMU of a machine: its queue, its caches, its walkers. */
 export interface Iommu {
   /** Whose command set and prices: `amd.*` or `qi.*`. */
   readonly commands: 'amd' | 'vtd';
@@ -63,6 +64,7 @@ export interface Iommu {
   readonly maxAm: number;
 }
 
+/** The device behind the IOMMU. */
 export interface Device {
   /** Address Translation Services: the device has a TLB of its own. */
   readonly ats: boolean;

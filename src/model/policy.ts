@@ -88,6 +88,7 @@ export interface MmHalf {
 /** How dma_unmap invalidates. strict: before it returns. lazy: from a queue. never: no translation is ever taken away. */
 export type DmaHalf = { readonly unmap: 'strict' } | LazyUnmap | { readonly unmap: 'never' };
 
+/** A lazy unmap of the DMA API: when its flush queue is drained. */
 export interface LazyUnmap {
   readonly unmap: 'lazy';
   /** Slots of the per-CPU ring; one stays empty, so `queueSize - 1` are usable. */

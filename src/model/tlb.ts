@@ -29,6 +29,7 @@ export interface TlbConfig {
   readonly invalidate: (typeof INVALIDATES)[number];
 }
 
+/** What one level saw. */
 export interface LevelCounts {
   readonly accesses: number;
   readonly misses: number;
@@ -36,6 +37,7 @@ export interface LevelCounts {
   readonly invalidated: number;
 }
 
+/** What `tlb` counts: each first level, and the second level that they share. */
 export interface TlbResult {
   readonly l1d: LevelCounts;
   readonly l1i: LevelCounts;

@@ -110,6 +110,7 @@ export interface TracePage {
   readonly vpn: number;
 }
 
+/** Whoever makes accesses and events; agents are numbered from 0 in order. */
 export interface TraceAgent {
   readonly name: string;
   readonly kind: 'cpu' | 'device';
@@ -117,6 +118,7 @@ export interface TraceAgent {
   readonly space: number;
 }
 
+/** One translation context; spaces are numbered from 0 in order. */
 export interface TraceSpace {
   readonly name: string;
   readonly kind: 'mm' | 'domain';
@@ -140,6 +142,7 @@ export interface ImportTally {
   readonly rules: Readonly<Record<string, number>>;
 }
 
+/** Totals of a trace. */
 export interface TraceCounts {
   readonly records: number;
   readonly fetches: number;
@@ -177,6 +180,7 @@ export interface TraceMeta {
 export const OUTCOMES = ['hit', 'fill', 'fault', 'descriptor', 'wait', 'iovaFree', 'fullReset', 'rangeEvent'] as const;
 export type OutcomeKind = (typeof OUTCOMES)[number];
 
+/** One recorded outcome. */
 export interface Outcome {
   readonly kind: OutcomeKind;
   /** Index of the trace record that was the last one written before it, -1 before the first. */

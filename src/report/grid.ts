@@ -3,6 +3,7 @@
 export const FORMATS = ['table', 'json', 'csv', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
 
+/** Cells as text, row by row. */
 export interface Grid {
   readonly columns: readonly string[];
   /** Text cells; a cell that is a number is set flush right. */
@@ -13,7 +14,7 @@ const NUMBER = /^[-+]?[\d,.]+( ?(%|ns|us|ms|s|KiB|MiB|GiB|M|k))?$|^-$/;
 
 /** The grid as text in a format other than JSON. */
 export function renderGrid(grid: Grid, format: Exclude<Format, 'json'>): string {
-  if (format === 'csv') return [grid.columns, ...grid.rows].map((row) => `${row.map(csvCell).join(',')}\n`).join('');
+  if (format === 'csv') return csv(grid);
   return format === 'md' ? markdown(grid) : table(grid);
 }
 
@@ -33,6 +34,32 @@ function markdown({ columns, rows }: Grid): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
   return line(columns) + line(columns.map((_, i) => (right[i] ? '--:' : '---'))) + rows.map(line).join('');
+}
+
+/** For programs: numbers without thousands separators, a unit that a whole column has behind its name, `-` as nothing. */
+function csv({ columns, rows }: Grid): string {
+  const units = columns.map((_, i) => {
+    const found = new Set(
+      rows.map((row) => (NUMBER.test(row[i]!) ? (/[^\d.,]+$/.exec(row[i]!)?.[0].trim() ?? '') : '')),
+    );
+    found.delete('-');
+    return found.size === 1 ? [...found][0]! : '';
+  });
+  const cell = (text: string, unit: string): string => {
+    if (!NUMBER.test(text)) return csvCell(text);
+    return csvCell(
+      text === '-'
+        ? ''
+        : text
+            .slice(0, text.length - unit.length)
+            .trim()
+            .replaceAll(',', ''),
+    );
+  };
+  const head = columns.map((column, i) => csvCell(units[i] === '' ? column : `${column} ${units[i]}`));
+  return [head, ...rows.map((row) => row.map((text, i) => cell(text, units[i]!)))]
+    .map((row) => `${row.join(',')}\n`)
+    .join('');
 }
 
 function flushRight(columns: readonly string[], rows: readonly (readonly string[])[]): boolean[] {

@@ -49,3 +49,10 @@ export function traceGrid(label: TraceLabel, meta: TraceMeta): Grid {
   ];
   return { columns: ['what', 'value'], rows };
 }
+
+/** What an import came to, in one line. */
+export function importNote({ tally, counts }: TraceMeta): string {
+  const accesses = `${count(counts.fetches + counts.datas + counts.dma)} accesses in ${count(counts.records)} records`;
+  const fates = `${count(tally.accepted)} accepted, ${count(tally.rejected)} rejected, ${count(tally.ignored)} ignored`;
+  return `${accesses}; ${count(tally.lines)} lines: ${fates}`;
+}

@@ -15,6 +15,7 @@ import { engineModule } from '../../testing/wasm.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { TraceError } from '../model/errors.ts';
 import { REPLACEMENTS, type TlbConfig } from '../model/tlb.ts';
+import type { TraceMeta } from '../model/trace.ts';
 import {
   CHUNK_FIELDS,
   CHUNK_HEADER_BYTES,
@@ -30,10 +31,19 @@ import { codec } from './input.ts';
 import { openTrace } from './reader.ts';
 
 // Two agents, two chunks' worth of kinds: records with pages and events of every sort, outcomes, meta.
-const SMALL: Program = fc.sample(
-  programs({ agents: 2, vpn: fc.nat(9), events: ALL_EVENTS, field: () => fc.nat(50), steps: 120, interleaved: false }),
-  { seed: 7, numRuns: 40 },
-).reduce((a, b) => (a.steps.length > b.steps.length ? a : b));
+const SMALL: Program = fc
+  .sample(
+    programs({
+      agents: 2,
+      vpn: fc.nat(9),
+      events: ALL_EVENTS,
+      field: () => fc.nat(50),
+      steps: 120,
+      interleaved: false,
+    }),
+    { seed: 7, numRuns: 40 },
+  )
+  .reduce((a, b) => (a.steps.length > b.steps.length ? a : b));
 
 /** What reading comes to: the content, or the one error. Anything but a TraceError is thrown on. */
 function outcomeOf(bytes: Uint8Array): Content | TraceError {
@@ -184,19 +194,39 @@ describe('a forged trace, whose checksums fit', () => {
   });
 
   // A change of the meta chunk's JSON, and the error.
-  const metas: [string, (meta: Record<string, never>) => unknown, string][] = [
+  const metas: [string, (meta: TraceMeta) => unknown, string][] = [
     ['no object', () => 5, 'has no "format": 1'],
     ['of another format', (meta) => ({ ...meta, format: 2 }), 'has no "format": 1'],
     ['no agents', (meta) => ({ ...meta, agents: undefined }), 'agents is not a short list'],
-    ['a thousand agents', (meta) => ({ ...meta, agents: Array(1000).fill(meta.agents[0]) }), 'agents is not a short list'],
-    ['an agent without a space', (meta) => ({ ...meta, agents: [{ name: 'a', kind: 'cpu', space: 0.5 }] }), 'has a malformed agent'],
+    [
+      'a thousand agents',
+      (meta) => ({ ...meta, agents: Array(1000).fill(meta.agents[0]) }),
+      'agents is not a short list',
+    ],
+    [
+      'an agent without a space',
+      (meta) => ({ ...meta, agents: [{ name: 'a', kind: 'cpu', space: 0.5 }] }),
+      'has a malformed agent',
+    ],
     ['an agent of no kind', (meta) => ({ ...meta, agents: [{ name: 'a', space: 0 }] }), 'has a malformed agent'],
     ['a space of no kind', (meta) => ({ ...meta, spaces: [null] }), 'has a malformed space'],
     ['no counts', (meta) => ({ ...meta, counts: null }), 'has no counts'],
-    ['counts below 0', (meta) => ({ ...meta, counts: { ...(meta.counts as object), maps: -1 } }), 'counts.maps is -1, expected a count'],
-    ['huge pages', (meta) => ({ ...meta, counts: { ...(meta.counts as object), pages: 2 ** 40 } }), 'counts.pages is 1099511627776, expected at most 134217728'],
+    [
+      'counts below 0',
+      (meta) => ({ ...meta, counts: { ...meta.counts, maps: -1 } }),
+      'counts.maps is -1, expected a count',
+    ],
+    [
+      'huge pages',
+      (meta) => ({ ...meta, counts: { ...meta.counts, pages: 2 ** 40 } }),
+      'counts.pages is 1099511627776, expected at most 134217728',
+    ],
     ['no tally', (meta) => ({ ...meta, tally: undefined }), 'tally has no rules'],
-    ['a rule that is no count', (meta) => ({ ...meta, tally: { ...PROVENANCE.tally, rules: { a: 'b' } } }), 'tally.rules["a"] is "b", expected a count'],
+    [
+      'a rule that is no count',
+      (meta) => ({ ...meta, tally: { ...PROVENANCE.tally, rules: { a: 'b' } } }),
+      'tally.rules["a"] is "b", expected a count',
+    ],
     ['no source', (meta) => ({ ...meta, source: {} }), 'source is not {"format": NAME, "file": NAME}'],
     ['an odd inference', (meta) => ({ ...meta, inferred: [1] }), 'inferred is not a short list of sentences'],
     ['an odd flag', (meta) => ({ ...meta, interleaved: 1 }), 'interleaved is neither true nor false'],
@@ -261,7 +291,10 @@ test('a decompression bomb stops at the stated size', () => {
 
 test('a source that ends early is cut short, not waited for', () => {
   const bytes = writeProgram(SMALL);
-  const source = { ...memorySource(bytes), read: (at: number, n: number) => bytes.slice(at, at + (n > 48 ? n - 1 : n)) };
+  const source = {
+    ...memorySource(bytes),
+    read: (at: number, n: number) => bytes.slice(at, at + (n > 48 ? n - 1 : n)),
+  };
   expect(() => openBytes(bytes)).not.toThrow();
   expect(() => openTrace(source, codec, 't')).toThrow('is cut short');
 });

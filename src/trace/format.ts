@@ -48,6 +48,7 @@ export const CHUNK_FIELDS = [
   'straddledFetches',
   'straddledDatas',
 ] as const;
+/** The fields of a chunk's header by name. */
 export type ChunkHeader = Record<(typeof CHUNK_FIELDS)[number], number>;
 
 /**
@@ -283,7 +284,8 @@ function checkColumns(chunk: Chunk, bounds: Bounds, pages: number, place: string
       const own = op === 0 ? ofFetches : ofDatas;
       if (own === 0 || (straddle && own !== 1)) bad(i, `is a run of ${own} accesses`);
       const kind = op === 0 ? 1 : 2;
-      if ((op === 0 ? ofDatas : ofFetches) !== 0 && (open[agent]! & ~kind) === 0) bad(i, 'continues a run that is not open');
+      if ((op === 0 ? ofDatas : ofFetches) !== 0 && (open[agent]! & ~kind) === 0)
+        bad(i, 'continues a run that is not open');
       if (!straddle) open[agent]! |= kind;
       else {
         open[agent]! &= ~kind;
@@ -293,7 +295,7 @@ function checkColumns(chunk: Chunk, bounds: Bounds, pages: number, place: string
     } else {
       const next = head === ((event << HEAD_SHIFT) | HEAD_EVENT) >>> 0 ? events[event++] : undefined;
       if (next === undefined || ofFetches + ofDatas !== 0) {
-        return bad(i, `has head 0x${head.toString(16)}, expected a run or event ${event}`);
+        throw new TraceError(place, `record ${i} has head 0x${head.toString(16)}, expected a run or event ${event}`);
       }
       if (next.op === 'switch') agent = next.agent;
       else open[next.agent] = 0;
@@ -374,6 +376,7 @@ export function decodeChunkHeader(bytes: Uint8Array, place: string): ChunkHeader
   return header;
 }
 
+/** The 48 bytes of a chunk's header. */
 export function encodeChunkHeader(header: ChunkHeader): Uint8Array {
   const bytes = new Uint8Array(CHUNK_HEADER_BYTES);
   const view = new DataView(bytes.buffer);

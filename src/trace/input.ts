@@ -117,6 +117,7 @@ export interface RandomFile {
   close(): void;
 }
 
+/** Opens a file for reads at any place. */
 export function openRandom(path: string): RandomFile {
   const fd = open(path);
   return {

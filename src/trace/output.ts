@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { UsageError } from '../model/errors.ts';
 import type { ByteSink } from './writer.ts';
 
@@ -12,27 +12,31 @@ export interface OutputFile extends ByteSink {
 
 const unfinished = new Set<OutputFile>();
 
+/** Starts a file that is to stand at `path`. */
 export function openOutput(path: string): OutputFile {
   const part = `${path}.${process.pid}.part`;
-  let fd: number;
-  try {
-    fd = openSync(part, 'w');
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
-  }
+  const attempt = <T>(step: () => T): T => {
+    try {
+      return step();
+    } catch (error) {
+      throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
+    }
+  };
+  if (existsSync(path) && !statSync(path).isFile()) throw new UsageError(`cannot write ${path}: it is not a file`);
+  const fd = attempt(() => openSync(part, 'w'));
   const output: OutputFile = {
     write(bytes) {
-      try {
+      attempt(() => {
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-      } catch (error) {
-        throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
-      }
+      });
     },
     commit() {
-      fsyncSync(fd);
-      closeSync(fd);
+      attempt(() => {
+        fsyncSync(fd);
+        renameSync(part, path);
+      });
       unfinished.delete(output);
-      renameSync(part, path);
+      closeSync(fd);
     },
     discard() {
       if (!unfinished.delete(output)) return;

@@ -1,4 +1,5 @@
 import { TraceError } from '../model/errors.ts';
+import { MAX_RUN } from '../model/limits.ts';
 import {
   EVENT_NAMES,
   EVENTS,
@@ -7,13 +8,14 @@ import {
   type Outcome,
   type OutcomeKind,
   RUN_OPS,
+  type Run,
   type TraceMeta,
   type TracePage,
 } from '../model/trace.ts';
 import { MAX_FIELD } from './format.ts';
+import { MetaChecks } from './meta.ts';
 import type { Trace } from './reader.ts';
 import { recordsOf } from './records.ts';
-import { MetaChecks } from './meta.ts';
 import type { Provenance, TraceWriter } from './writer.ts';
 
 /**
@@ -31,6 +33,7 @@ import type { Provenance, TraceWriter } from './writer.ts';
 export const TEXT_MAGIC = 'iommulator trace text 1';
 
 const RUN = new RegExp(`^(${RUN_OPS.join('|')})\\+?$`);
+const RUN_LINE = new RegExp(`^(${RUN_OPS.join('|')})(\\+?) ([0-9a-f]{1,12}) (\\d{1,5}) (\\d{1,5})$`);
 
 /** A trace as text, in pieces of many lines. */
 export function* textOf(trace: Trace): Generator<string> {
@@ -115,10 +118,11 @@ export class TextReader {
       if (text !== TEXT_MAGIC) this.fail(text, `"${TEXT_MAGIC}"`);
       return;
     }
-    const word = text.slice(0, text.indexOf(' ') === -1 ? text.length : text.indexOf(' '));
+    const space = text.indexOf(' ');
+    const word = space === -1 ? text : text.slice(0, space);
     const rest = text.slice(word.length + 1);
     if (word === '=') this.outcome(text, rest.split(' '));
-    else if (RUN.test(word)) this.run(text, word, rest);
+    else if (RUN.test(word)) this.run(text);
     else if ((EVENT_NAMES as readonly string[]).includes(word))
       this.event(text, word as EventName, this.numbers(text, rest));
     else this.head(text, word, rest);
@@ -148,18 +152,16 @@ export class TextReader {
     } else this.fail(text, 'a line of a trace text');
   }
 
-  private run(text: string, word: string, rest: string): void {
-    const [page, fetches, datas, ...more] = rest.split(' ');
-    const vpn = /^[0-9a-f]{1,12}$/.test(page ?? '')
-      ? Number.parseInt(page!, 16)
-      : this.fail(text, 'OP VPN FETCHES DATAS');
-    const counts = this.numbers(text, `${fetches} ${datas}`);
-    const op = word.replace('+', '') as (typeof RUN_OPS)[number];
-    const ours = counts[op === 'fetch' ? 0 : 1]!;
-    if (more.length > 0 || ours < 1 || counts.some((count) => count > 0xffff))
-      this.fail(text, 'OP VPN FETCHES DATAS, counts of 1..65535');
+  private run(text: string): void {
+    const match = RUN_LINE.exec(text) as unknown as [string, Run['op'], string, string, string, string] | null;
+    if (!match) this.fail(text, 'OP VPN FETCHES DATAS, counts of 1..65535');
+    const [, op, second, vpn] = match;
+    const fetches = Number(match[4]);
+    const datas = Number(match[5]);
+    const own = op === 'fetch' ? fetches : datas;
+    if (own < 1 || fetches > MAX_RUN || datas > MAX_RUN) this.fail(text, 'OP VPN FETCHES DATAS, counts of 1..65535');
     this.below(text, this.by, this.agents, 'agent');
-    this.out.run(this.by, vpn, { op, straddle: word.endsWith('+'), fetches: counts[0]!, datas: counts[1]! });
+    this.out.run(this.by, Number.parseInt(vpn, 16), { op, straddle: second === '+', fetches, datas });
   }
 
   private event(text: string, op: EventName, numbers: readonly number[]): void {

@@ -1,16 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ALL_EVENTS, contentOf, openBytes, PROVENANCE, type Program, programs, writeProgram } from '../../testing/program.ts';
+import {
+  ALL_EVENTS,
+  contentOf,
+  openBytes,
+  PROVENANCE,
+  type Program,
+  programs,
+  writeProgram,
+} from '../../testing/program.ts';
 import { MAX_VPN } from '../model/limits.ts';
 import { type Outcome, RUN_OPS, type TraceEvent } from '../model/trace.ts';
 import { MAX_FIELD } from './format.ts';
-import { linesOf } from './lines.ts';
 import { codec } from './input.ts';
+import { linesOf } from './lines.ts';
 import { TextReader, textOf } from './text.ts';
 import { TraceWriter } from './writer.ts';
 
 const EDGES = [0, 1, 511, 512, 1023, 0x12345, MAX_VPN - 1, MAX_VPN];
-const field = fc.oneof(fc.nat(100), fc.constantFrom(0, 1, MAX_FIELD - 1, MAX_FIELD), fc.integer({ min: 0, max: MAX_FIELD }));
+const field = fc.oneof(
+  fc.nat(100),
+  fc.constantFrom(0, 1, MAX_FIELD - 1, MAX_FIELD),
+  fc.integer({ min: 0, max: MAX_FIELD }),
+);
 const anything = programs({
   agents: 3,
   vpn: fc.oneof(fc.nat(5), fc.constantFrom(...EDGES)),
@@ -38,7 +50,10 @@ function expectedOf(program: Program): { records: Expected[]; outcomes: (Outcome
     } else if ('event' in step) {
       if (records.length === 0) by = step.agent;
       open[step.agent] = { fetch: '', data: '', last: undefined };
-      records.push({ agent: step.agent, event: { op: step.event, agent: step.agent, gap: step.gap, fields: step.fields } });
+      records.push({
+        agent: step.agent,
+        event: { op: step.event, agent: step.agent, gap: step.gap, fields: step.fields },
+      });
     } else {
       const { agent, access, vpn, straddle } = step;
       const runs = open[agent]!;
@@ -68,7 +83,8 @@ describe('binary form', () => {
         const expected = expectedOf(program);
         const all = content.records;
         const shown = all.flatMap((record): Expected[] => {
-          if ('event' in record) return record.event.op === 'switch' ? [] : [{ agent: record.agent, event: record.event }];
+          if ('event' in record)
+            return record.event.op === 'switch' ? [] : [{ agent: record.agent, event: record.event }];
           const { op, straddle, fetches, datas } = record.run;
           return [{ agent: record.agent, ...record.page, op, straddle, counts: [fetches, datas] }];
         });
@@ -92,11 +108,20 @@ describe('binary form', () => {
     fc.assert(
       fc.property(anything, (program) => {
         const { meta, records } = contentOf(openBytes(writeProgram(program)));
-        const pages = new Set(records.flatMap((record) => ('run' in record ? [`${record.page.space} ${record.page.vpn}`] : [])));
-        const tables = new Set([...pages].map((page) => page.replace(/\d+$/, (vpn) => `${Math.floor(Number(vpn) / 512)}`)));
+        const pages = new Set(
+          records.flatMap((record) => ('run' in record ? [`${record.page.space} ${record.page.vpn}`] : [])),
+        );
+        const tables = new Set(
+          [...pages].map((page) => page.replace(/\d+$/, (vpn) => `${Math.floor(Number(vpn) / 512)}`)),
+        );
         const events = records.flatMap((record) => ('event' in record ? [record.event.op] : []));
         const times = (...ops: string[]) => events.filter((op) => ops.includes(op)).length;
-        expect(meta.counts).toMatchObject({ records: records.length, events: events.length, pages: pages.size, tables: tables.size });
+        expect(meta.counts).toMatchObject({
+          records: records.length,
+          events: events.length,
+          pages: pages.size,
+          tables: tables.size,
+        });
         expect(meta.counts).toMatchObject({ maps: times('map'), unmaps: times('unmap'), dma: times('dma', 'dmaRaw') });
       }),
       { seed: 2, numRuns: 100 },
@@ -146,25 +171,31 @@ describe('large traces', () => {
     }
   }
 
-  test.each([65_533, 65_534, 65_535, 65_536, 65_537, 65_538, 200_000])('%i records cross chunk borders whole', async (n) => {
-    const program = { interleaved: false, spaces: 2, agents: [0, 1], steps: [...busy(n)] };
-    const bytes = writeProgram(program);
-    const trace = openBytes(bytes);
-    const chunks = [...trace.chunks()];
-    expect(chunks.every((chunk) => chunk.records <= 65_536)).toBe(true);
-    expect(chunks.length).toBe(Math.ceil(trace.meta.counts.records / 65_536) || 1);
-    const { records } = contentOf(trace);
-    const accesses = records.flatMap((record) =>
-      'run' in record ? [[record.agent, record.run.op, record.page.vpn, record.run.straddle]] : [],
-    );
-    const told = program.steps.flatMap((step) => ('access' in step ? [[step.agent, step.access, step.vpn, step.straddle]] : []));
-    expect(accesses).toEqual(told);
-    expect(Buffer.compare((await throughText(bytes)).bytes, bytes)).toBe(0);
-  });
+  test.each([65_533, 65_534, 65_535, 65_536, 65_537, 65_538, 200_000])(
+    '%i records cross chunk borders whole',
+    async (n) => {
+      const program = { interleaved: false, spaces: 2, agents: [0, 1], steps: [...busy(n)] };
+      const bytes = writeProgram(program);
+      const trace = openBytes(bytes);
+      const chunks = [...trace.chunks()];
+      expect(chunks.every((chunk) => chunk.records <= 65_536)).toBe(true);
+      expect(chunks.length).toBe(Math.ceil(trace.meta.counts.records / 65_536) || 1);
+      const { records } = contentOf(trace);
+      const accesses = records.flatMap((record) =>
+        'run' in record ? [[record.agent, record.run.op, record.page.vpn, record.run.straddle]] : [],
+      );
+      const told = program.steps.flatMap((step) =>
+        'access' in step ? [[step.agent, step.access, step.vpn, step.straddle]] : [],
+      );
+      expect(accesses).toEqual(told);
+      expect(Buffer.compare((await throughText(bytes)).bytes, bytes)).toBe(0);
+    },
+  );
 
   test('a run beyond 65,535 accesses is continued by a record of the same page', async () => {
     const steps: Program['steps'][number][] = [];
-    for (let i = 0; i < 140_000; i++) steps.push({ access: i % 2 === 0 ? 'fetch' : 'read', agent: 0, vpn: i % 2, straddle: false });
+    for (let i = 0; i < 140_000; i++)
+      steps.push({ access: i % 2 === 0 ? 'fetch' : 'read', agent: 0, vpn: i % 2, straddle: false });
     const bytes = writeProgram({ interleaved: false, spaces: 1, agents: [0], steps });
     const trace = openBytes(bytes);
     expect(trace.meta.counts).toMatchObject({ fetches: 70_000, datas: 70_000, records: 3 });
@@ -199,13 +230,13 @@ const BAD_TEXT: [string, string][] = [
   ['red 1 0 1', 't:9: read "red 1 0 1", expected a line of a trace text'],
   ['re+ad 1 0 1', 't:9: read "re+ad 1 0 1", expected a line of a trace text'],
   ['', 't:9: read "", expected a line of a trace text'],
-  ['read 1 0', 't:9: read "read 1 0", expected whole numbers behind the first word'],
+  ['read 1 0', 't:9: read "read 1 0", expected OP VPN FETCHES DATAS, counts of 1..65535'],
   ['read 1 0 1 1', 't:9: read "read 1 0 1 1", expected OP VPN FETCHES DATAS, counts of 1..65535'],
   ['read 1 0 65536', 't:9: read "read 1 0 65536", expected OP VPN FETCHES DATAS, counts of 1..65535'],
   ['read 1 1 0', 't:9: read "read 1 1 0", expected OP VPN FETCHES DATAS, counts of 1..65535'],
   ['read 1 3 1', 't:9: read "read 1 3 1": run of page 0: continues a fetch run that is not open'],
   ['read+ 1 0 2', 't:9: read "read+ 1 0 2": run of page 0: has 2 accesses'],
-  ['read 0x1 0 1', 't:9: read "read 0x1 0 1", expected OP VPN FETCHES DATAS'],
+  ['read 0x1 0 1', 't:9: read "read 0x1 0 1", expected OP VPN FETCHES DATAS, counts of 1..65535'],
   ['read 200000000000 0 1', 't:9: read "read 200000000000 0 1": page 35184372088832: is outside 0..2^45-1'],
   ['by 1', 't:9: read "by 1", expected agent of 0..0'],
   ['munmap 0 0 0 1', 't:9: read "munmap 0 0 0 1", expected munmap AGENT GAP space first end'],

@@ -163,8 +163,9 @@ export class TraceWriter {
     if (fetch) open.fetchPage = run.straddle ? NONE : page;
     else open.dataPage = run.straddle ? NONE : page;
     const own = fetch ? run.fetches : run.datas;
-    if (own < 1 || own > (run.straddle ? 1 : MAX_RUN)) throw new TraceError(`run of page ${page}`, `has ${own} accesses`);
-    if ((fetch ? run.datas !== 0 && open.dataPage === NONE : run.fetches !== 0 && open.fetchPage === NONE)) {
+    if (own < 1 || own > (run.straddle ? 1 : MAX_RUN))
+      throw new TraceError(`run of page ${page}`, `has ${own} accesses`);
+    if (fetch ? run.datas !== 0 && open.dataPage === NONE : run.fetches !== 0 && open.fetchPage === NONE) {
       throw new TraceError(`run of page ${page}`, `continues a ${fetch ? 'data' : 'fetch'} run that is not open`);
     }
     this.fetches[open.record] = run.fetches;

@@ -18,6 +18,7 @@ export interface Importer {
 /** What an importer knows when it is done. `source` only where the input itself names an older one. */
 export type Imported = Omit<Provenance, 'source'> & Partial<Pick<Provenance, 'source'>>;
 
+/** What every importer is told. */
 export interface ImportOptions {
   /** Fail at the first line that is not understood, instead of above `MAX_REJECTED`. */
   readonly strict: boolean;

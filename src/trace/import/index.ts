@@ -4,10 +4,11 @@ import { codec, headOf, type Input } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
 import type { Importer, ImportOptions } from './importer.ts';
 import { lackey } from './lackey.ts';
+import { qemu } from './qemu.ts';
 import { text } from './text.ts';
 
 /** All importers, most particular first. A new format is a file and a line here. */
-export const IMPORTERS: readonly Importer[] = [text, lackey];
+export const IMPORTERS: readonly Importer[] = [text, qemu, lackey];
 
 /** Formats that only another program can read, by their magic, with the command that makes them readable. */
 const FOREIGN: readonly (readonly [magic: string, name: string, command: string])[] = [
@@ -30,6 +31,7 @@ export async function recognise(input: Input): Promise<Importer> {
   throw new TraceError(input.file, `is in no known format (${known}; \`iommulator list formats\`)`);
 }
 
+/** How a recording is to be imported. */
 export interface ImportRequest extends ImportOptions {
   /** Every access a record of its own, see `TraceWriter`. */
   readonly interleave: boolean;

@@ -10,10 +10,12 @@ export interface Fate {
 
 export const ACCEPTED: Fate = { fate: 'accepted', reason: '' };
 
+/** The fate of a line that a rule leaves out. */
 export function ignored(rule: string): Fate {
   return { fate: 'ignored', reason: rule };
 }
 
+/** The fate of a line that is not what was expected. */
 export function rejected(expected: string): Fate {
   return { fate: 'rejected', reason: expected };
 }

@@ -7,8 +7,7 @@ export type QemuLine =
   | (At & { readonly kind: 'iovaFree'; readonly iovad: string; readonly page: number; readonly pages: number })
   | (At & { readonly kind: 'queueFlush'; readonly iovad: string })
   | (At & Access & { readonly kind: 'hit' | 'fill'; readonly frame: number; readonly known: readonly number[] })
-  | (At & Access & { readonly kind: 'fault'; readonly reason: number; readonly write: boolean })
-  | (At & Access & { readonly kind: 'result'; readonly frame: number })
+  | (At & Access & { readonly kind: 'fault'; readonly reason: number; readonly write: boolean | undefined })
   | (At & { readonly kind: 'context'; readonly source: number; readonly domain: number; readonly ats: boolean })
   | (At & { readonly kind: 'descriptor' | 'command'; readonly values: readonly number[] })
   | (At & { readonly kind: 'waitDone' | 'reset' })
@@ -54,8 +53,7 @@ const VTD_CONTEXT =
 const VTD_DESCRIPTOR = /^invalidate desc type \S+ high 0x([0-9a-f]{1,16}) low 0x([0-9a-f]{1,16})$/;
 const AMD_ACCESS =
   /^ ?(?:hit iotlb|update iotlb domid 0x([0-9a-f]{1,4})) devid:? ([0-9a-f]{1,2}):([0-9a-f]{2})\.([0-7]) gpa 0x([0-9a-f]{1,16}) hpa 0x([0-9a-f]{1,16})$/;
-const AMD_RESULT =
-  /^devid: ([0-9a-f]{1,2}):([0-9a-f]{2})\.([0-7]) gpa 0x([0-9a-f]{1,16}) hpa 0x([0-9a-f]{1,16})$/;
+const AMD_RESULT = /^devid: ([0-9a-f]{1,2}):([0-9a-f]{2})\.([0-7]) gpa 0x([0-9a-f]{1,16}) hpa 0x([0-9a-f]{1,16})$/;
 const AMD_DEVICE = /devid: ([0-9a-f]{1,2}):([0-9a-f]{2})\.([0-7]) /;
 const AMD_PAGES = /domain 0x([0-9a-f]{1,4}) /;
 const AMD_WAIT = /store address 0x([0-9a-f]{1,16}) and store data 0x([0-9a-f]{1,16})$/;
@@ -108,9 +106,11 @@ export function sourceName(source: number): string {
   return `${hex(source >> 8)}:${hex((source >> 3) & 31)}.${source & 7}`;
 }
 
-/** Reads lines; knows the first second of the file only. */
+/** Reads lines one after another; keeps the first second of the file, and which translations await their result. */
 export class QemuLines {
   private epoch: number | undefined;
+  /** Threads of QEMU whose AMD translation hit or was filled: the result that follows says nothing new. */
+  private readonly translated = new Set<string>();
 
   read(text: string): QemuLine {
     if (text.startsWith('K ')) return this.kernel(text);
@@ -126,9 +126,24 @@ export class QemuLines {
     if (rule !== undefined) return { kind: 'ignored', rule };
     const stamp = this.stampOf(seconds!, micros!);
     const line = name!.startsWith('amdvi_')
-      ? amdLine(name!, rest!, thread!, stamp)
+      ? this.amdLine(name!, rest!, thread!, stamp)
       : vtdLine(name!, rest!, thread!, stamp);
     return line ?? { kind: 'rejected', expected: 'a trace event that is known' };
+  }
+
+  private amdLine(name: string, rest: string, thread: string, stamp: number): QemuLine | undefined {
+    if (name !== 'amdvi_translation_result') {
+      const line = amdLine(name, rest, thread, stamp);
+      if (line?.kind === 'hit' || line?.kind === 'fill') this.translated.add(thread);
+      return line;
+    }
+    const found = AMD_RESULT.exec(rest);
+    if (!found) return undefined;
+    const [, bus, device, fn, gpa, hpa] = found as unknown as string[];
+    if (this.translated.delete(thread)) return { kind: 'ignored', rule: 'result of the translation above' };
+    if (!/^0+$/.test(hpa!)) return { kind: 'ignored', rule: 'device that is not remapped' };
+    const access = { thread, source: sourceOf(bus!, device!, fn!), ...split(gpa!) };
+    return { kind: 'fault', stamp, ...access, reason: 0, write: undefined };
   }
 
   private kernel(text: string): QemuLine {
@@ -149,7 +164,13 @@ export class QemuLines {
     const free = IOVA_FREE.exec(text);
     if (free) {
       const [, iovad, pfn, pages] = free as unknown as string[];
-      return { kind: 'iovaFree', stamp: undefined, iovad: iovad!, page: Number.parseInt(pfn!, 16), pages: Number(pages) };
+      return {
+        kind: 'iovaFree',
+        stamp: undefined,
+        iovad: iovad!,
+        page: Number.parseInt(pfn!, 16),
+        pages: Number(pages),
+      };
     }
     const flush = QUEUE_FLUSH.exec(text);
     // The cookie begins with its type; the IOVA domain is the next member (dma-iommu.c, struct iommu_dma_cookie).
@@ -224,13 +245,6 @@ function amdLine(name: string, rest: string, thread: string, stamp: number): Qem
     const known = domain === undefined ? [] : [Number.parseInt(domain, 16)];
     const access = { thread, source: sourceOf(bus!, device!, fn!), ...split(gpa!), frame: split(hpa!).page };
     return { kind: name === 'amdvi_iotlb_hit' ? 'hit' : 'fill', stamp, ...access, known };
-  }
-  if (name === 'amdvi_translation_result') {
-    const found = AMD_RESULT.exec(rest);
-    if (!found) return undefined;
-    const [, bus, device, fn, gpa, hpa] = found as unknown as string[];
-    const source = sourceOf(bus!, device!, fn!);
-    return { kind: 'result', stamp, thread, source, ...split(gpa!), frame: split(hpa!).page };
   }
   if (name === 'amdvi_iotlb_reset') return { kind: 'reset', stamp };
   const opcode = AMD_OPCODE[name];

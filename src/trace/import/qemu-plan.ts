@@ -1,33 +1,10 @@
+import { type Flushes, type Mark, type Operation, settleFlushes } from './qemu-flushes.ts';
 import type { QemuLine } from './qemu-lines.ts';
 
 /**
  * What the first reading of a QEMU recording finds out, so that the second can write records in order: which domain a
  * device uses, which maps one unmap ends, and where the driver put the invalidation of each map and unmap.
  */
-
-/** A map or unmap of the kernel, in the order of lines. */
-export interface Operation {
-  readonly line: number;
-  readonly unmap: boolean;
-  /** Index of the domain in `Plan.domains`. */
-  readonly domain: number;
-  readonly page: number;
-  readonly pages: number;
-  /** Why the line is no operation: what was expected instead. */
-  readonly rejected?: string;
-  /** Map: its instance. Unmap: the first instance it ends. */
-  instance: number;
-  /** Unmap: how many it ends. */
-  instances: number;
-  /** Map: it continues the mapping before it. */
-  joined: boolean;
-  /** Line of its IOVA's release, Infinity if there is none. */
-  freed: number;
-  /** Its invalidation is submitted at a later line than the record that follows it. */
-  held: boolean;
-  /** The driver flushes for it at once: strict unmap, map under caching mode. */
-  flushes: boolean;
-}
 
 /** A device seen by the IOMMU. */
 export interface Device {
@@ -37,23 +14,18 @@ export interface Device {
   ats: boolean;
   /** Index in `Plan.domains`. */
   domain: number;
+  /** Denied accesses whose direction is recorded. */
+  readonly denied: { reads: number; writes: number };
 }
 
-export interface Plan {
+export interface Plan extends Flushes {
   /** Domain ids of the driver by domain, undefined where no device of it was seen. */
   readonly domains: readonly { readonly pointer: string | undefined; readonly did: number | undefined }[];
   readonly devices: readonly Device[];
   readonly operations: readonly Operation[];
-  /** By line: operation whose invalidation is submitted there, though other records lie between. */
-  readonly submits: ReadonlyMap<number, Operation>;
-  /** By line of the descriptor: domain whose flush-queue timer fired. */
-  readonly timers: ReadonlyMap<number, number>;
   /** By line of the context-cache descriptor: device that the driver attaches there. */
   readonly attaches: ReadonlyMap<number, Device>;
-  /** By domain: the first unmap that waits in the flush queue. */
-  readonly lazyFrom: readonly (Operation | undefined)[];
   readonly amd: boolean;
-  readonly caching: boolean;
   readonly hint: boolean;
   /** Address that wait descriptors count from. */
   readonly status: number;
@@ -69,26 +41,11 @@ interface Domain {
   readonly live: Map<number, Operation>;
   /** Page -> unmap whose IOVA has not been given back. */
   readonly unfreed: Map<number, Operation>;
-  firstQueueFlush: number;
 }
 
-/** Anything that decides whose a flush is. `tick` counts records of the trace. */
-type Mark =
-  | { readonly kind: 'operation'; readonly line: number; readonly tick: number; readonly operation: Operation }
-  | { readonly kind: 'queue'; readonly line: number; readonly iovad: string }
-  | {
-      readonly kind: 'flush';
-      readonly line: number;
-      readonly tick: number;
-      readonly did: number;
-      /** First page, or -1: the whole domain, or not recorded. */
-      readonly page: number;
-      /** Device whose context entry was invalidated just before: the flush is part of its attachment. */
-      readonly attaches: number | undefined;
-    };
-
 const VOTES = 50; //  per device, as many as settle it
-const NESTED = 8; //  operations that interrupts may leave unfinished at once
+/** IOVA pages that the mappings of one recording may cover, all in all: 32 GiB. */
+const MAX_COVERED = 1 << 23;
 
 /** Reads all lines once; `finish` says what they mean. */
 export class Planner {
@@ -104,6 +61,7 @@ export class Planner {
   private readonly clock: { line: number; tsc: number }[] = [];
   private readonly attachLines = new Map<number, number>();
   private tick = 0;
+  private covered = 0;
   private amd = false;
   private hint: boolean | undefined;
   private status: number | undefined;
@@ -130,7 +88,7 @@ export class Planner {
         break;
       case 'fault':
         this.tick++;
-        this.device(found.source);
+        this.deny(this.device(found.source), found.write);
         break;
       case 'context': {
         const device = this.device(found.source);
@@ -144,6 +102,8 @@ export class Planner {
       case 'command':
         this.amd = true;
         if (found.values[0] === 3) this.flush(line, found.values[2]! & 0xffff, -1);
+        // All waits of the driver store to one address.
+        if (found.values[0] === 1) this.status ??= found.values[1]! - 1 + (found.values[2]! & 0xfffff) * 2 ** 32;
         break;
       default:
     }
@@ -151,22 +111,17 @@ export class Planner {
 
   finish(): Plan {
     this.settleDevices();
-    const caching = this.isCaching();
-    const lazyFrom = this.domains.map((domain, i) => this.lazyFrom(domain, i));
-    const { submits, timers } = this.settleFlushes(caching, lazyFrom);
     this.numberInstances();
     const attaches = new Map<number, Device>();
     for (const [line, source] of this.attachLines) attaches.set(line, this.devices.get(source)!);
+    const { domains, operations, marks, iovads, amd } = this;
     return {
-      domains: this.domains,
+      ...settleFlushes({ marks, operations, domains, iovads, amd }),
+      domains,
       devices: [...this.devices.values()],
-      operations: this.operations,
-      submits,
-      timers,
+      operations,
       attaches,
-      lazyFrom,
-      amd: this.amd,
-      caching,
+      amd,
       hint: this.hint ?? false,
       status: this.status ?? 0,
       clock: this.clock.length > 0 && this.hostStamps === 0 ? this.clock : undefined,
@@ -180,7 +135,14 @@ export class Planner {
     if (found.stamp !== undefined) this.hostStamps++;
     const domain = this.domainIndex(found.domain);
     const { live, unfreed } = this.domains[domain]!;
-    const held = { instance: 0, instances: 0, joined: false, freed: Number.POSITIVE_INFINITY, held: false, flushes: false };
+    const held = {
+      instance: 0,
+      instances: 0,
+      joined: false,
+      freed: Number.POSITIVE_INFINITY,
+      held: false,
+      flushes: false,
+    };
     const operation = { line, unmap: found.kind === 'unmap', domain, page: found.page, pages: found.pages, ...held };
     const rejected =
       found.kind === 'map' ? this.map(operation, live, found.frame) : this.unmap(operation, live, unfreed);
@@ -196,7 +158,10 @@ export class Planner {
       const before = live.get(page);
       if (before && !this.ended.has(before)) return 'a map of pages that are free';
     }
+    if (this.covered + operation.pages > MAX_COVERED) return `a map within ${MAX_COVERED} pages of IOVAs in all`;
+    const before = live.size;
     for (let page = operation.page; page < end; page++) live.set(page, operation);
+    this.covered += live.size - before;
     this.frames.set(operation, frame);
     return undefined;
   }
@@ -236,6 +201,11 @@ export class Planner {
     if (!unmap) return;
     unmap.freed = line;
     unfreed.delete(page);
+  }
+
+  private deny({ denied }: Device, write: boolean | undefined): void {
+    if (write === true) denied.writes++;
+    else if (write === false) denied.reads++;
   }
 
   private vote(
@@ -295,13 +265,21 @@ export class Planner {
 
   private addDomain(pointer: string | undefined, did: number | undefined): number {
     const maps = { live: new Map<number, Operation>(), unfreed: new Map<number, Operation>() };
-    return this.domains.push({ pointer, did, ...maps, firstQueueFlush: Number.POSITIVE_INFINITY }) - 1;
+    return this.domains.push({ pointer, did, ...maps }) - 1;
   }
 
   private device(source: number) {
     let device = this.devices.get(source);
     if (!device) {
-      device = { source, did: undefined, ats: false, domain: -1, votes: 0, byDomain: new Map() };
+      device = {
+        source,
+        did: undefined,
+        ats: false,
+        domain: -1,
+        denied: { reads: 0, writes: 0 },
+        votes: 0,
+        byDomain: new Map(),
+      };
       this.devices.set(source, device);
     }
     return device;
@@ -322,111 +300,32 @@ export class Planner {
     }
   }
 
-  /** Caching mode, or NpCache: a map is followed by an invalidation of its own. */
-  private isCaching(): boolean {
-    let maps = 0;
-    let flushed = 0;
-    this.marks.forEach((mark, i) => {
-      if (mark.kind !== 'operation' || mark.operation.unmap) return;
-      const { did } = this.domains[mark.operation.domain]!;
-      if (did === undefined) return;
-      maps++;
-      const next = this.marks[i + 1];
-      const own = next?.kind === 'flush' && next.did === did && (this.amd || next.page === mark.operation.page);
-      if (own) flushed++;
-    });
-    return flushed * 2 > maps;
-  }
-
-  /** First unmap of a domain that was not given back before the first flush of a flush queue. */
-  private lazyFrom(domain: Domain, index: number): Operation | undefined {
-    for (const mark of this.marks) {
-      const vtd = mark.kind === 'flush' && !this.amd && mark.page === -1 && mark.attaches === undefined;
-      const queue = mark.kind === 'queue' && this.iovads.get(mark.iovad) === index;
-      if (queue || (vtd && mark.kind === 'flush' && mark.did === domain.did)) {
-        domain.firstQueueFlush = mark.line;
-        break;
-      }
-    }
-    const flushed = domain.firstQueueFlush;
-    if (flushed === Number.POSITIVE_INFINITY) return undefined;
-    return this.operations.find((o) => o.unmap && !o.rejected && o.domain === index && !(o.freed < flushed));
-  }
-
   /**
-   * Whose each flush is. Strict: the innermost unfinished operation it fits, since interrupts nest. From a flush queue:
-   * the unmap just before it, whose queue was full, or a timer. They differ in one thing: an unmap that flushes a full
-   * queue joins it only afterwards, so its own IOVA is not among those that this flush gives back (Linux 6.1
-   * drivers/iommu/dma-iommu.c queue_iova).
+   * Dense ids, in the order of maps, but consecutive for the maps that one unmap ends: the pieces of one mapping. Of what
+   * is never unmapped, pieces are maps that follow one another, upwards and with nothing between: the IOVAs of separate
+   * mappings go downwards.
    */
-  private settleFlushes(caching: boolean, lazyFrom: readonly (Operation | undefined)[]) {
-    const submits = new Map<number, Operation>();
-    const timers = new Map<number, number>();
-    const ticks = new Map<Operation, number>();
-    const marked = new Set<number>();
-    let pending: Operation[] = [];
-    let last: Operation | undefined;
-    let lastTimer = 0;
-    const submit = (operation: Operation, mark: Extract<Mark, { kind: 'flush' }>): void => {
-      operation.held = ticks.get(operation) !== mark.tick || lastTimer > operation.line;
-      if (operation.held) submits.set(mark.line, operation);
-    };
-    this.marks.forEach((mark, i) => {
-      if (mark.kind === 'queue') {
-        marked.add(this.iovads.get(mark.iovad) ?? -1);
-        return;
-      }
-      if (mark.kind === 'operation') {
-        const { operation } = mark;
-        const lazy = lazyFrom[operation.domain];
-        const attached = this.domains[operation.domain]!.did !== undefined;
-        operation.flushes = operation.unmap ? !lazy || operation.line < lazy.line : caching && attached;
-        ticks.set(operation, mark.tick);
-        last = operation;
-        if (operation.flushes) pending = [...pending, operation].slice(-NESTED);
-        return;
-      }
-      if (mark.attaches !== undefined) return;
-      const domain = this.domains.findIndex(({ did }) => did === mark.did);
-      if (domain < 0) return;
-      const fits = (o: Operation): boolean =>
-        o.domain === domain && o.freed > mark.line && (this.amd || o.page === mark.page);
-      const own = this.amd && marked.delete(domain) ? undefined : pending.findLast(fits);
-      if (own && (this.amd || mark.page >= 0)) {
-        pending = pending.filter((o) => o !== own);
-        submit(own, mark);
-        return;
-      }
-      const lazy = lazyFrom[domain];
-      if (mark.page >= 0 || !lazy || mark.line < lazy.line) return;
-      const next = this.marks.slice(i + 1, i + 4).find((other) => other.kind !== 'queue');
-      const full = last?.unmap && last.domain === domain && !last.flushes && last.freed > (next?.line ?? Number.POSITIVE_INFINITY);
-      if (full && !submits.has(last!.line) && ticks.has(last!)) {
-        submit(last!, mark);
-        last = undefined;
-      } else {
-        timers.set(mark.line, domain);
-        lastTimer = mark.line;
-      }
-    });
-    return { submits, timers };
-  }
-
-  /** Dense ids, in the order of maps, but consecutive for the maps that one unmap ends. */
   private numberInstances(): void {
     let next = 0;
     const numbered = new Set<Operation>();
-    for (const operation of this.operations) {
-      if (operation.unmap || operation.rejected !== undefined || numbered.has(operation)) continue;
+    this.marks.forEach((mark, i) => {
+      if (mark.kind !== 'operation' || mark.operation.unmap || numbered.has(mark.operation)) return;
+      const { operation, tick } = mark;
       const group = this.ended.get(operation) ?? [operation];
-      for (const [i, map] of group.entries()) {
+      for (const [piece, map] of group.entries()) {
         map.instance = next++;
-        map.joined = i > 0;
+        map.joined = piece > 0;
         numbered.add(map);
       }
-    }
+      const before = this.marks[i - 1];
+      if (this.ended.has(operation) || before?.kind !== 'operation' || before.tick !== tick - 1) return;
+      const { unmap, domain, page, pages } = before.operation;
+      const follows = !unmap && domain === operation.domain && page + pages === operation.page;
+      operation.joined = follows && !this.ended.has(before.operation);
+    });
     for (const operation of this.operations) {
-      if (operation.unmap && operation.rejected === undefined) operation.instance = this.ended.get(operation)![0]!.instance;
+      if (operation.unmap && operation.rejected === undefined)
+        operation.instance = this.ended.get(operation)![0]!.instance;
     }
   }
 }

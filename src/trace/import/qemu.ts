@@ -3,8 +3,9 @@ import { IOMMU_KINDS, PROT } from '../../model/trace.ts';
 import { linesOf } from '../lines.ts';
 import type { TraceWriter } from '../writer.ts';
 import { type Importer, Tally } from './importer.ts';
+import type { Operation } from './qemu-flushes.ts';
 import { isQemuLine, type QemuLine, QemuLines, sourceName } from './qemu-lines.ts';
-import { type Device, type Operation, type Plan, Planner } from './qemu-plan.ts';
+import { type Device, type Plan, Planner } from './qemu-plan.ts';
 
 /** Lines at the head of a file in which `sniff` looks. */
 const SNIFFED_LINES = 100;
@@ -36,6 +37,8 @@ export const qemu: Importer = {
   },
 };
 
+type Recorded = Exclude<QemuLine, { kind: 'ignored' | 'rejected' }>;
+
 /** A mapping instance while lines are read. */
 interface Instance {
   readonly id: number;
@@ -58,10 +61,11 @@ class Recorder {
   /** By agent: time of its last record, or of the end of what its policy did. */
   private readonly busy: number[] = [];
   private started = false;
+  private attached = false;
   private operation = 0;
   /** The last descriptor was submitted for a map or unmap that waits for it. */
   private awaited = false;
-  private readonly guessed = { reads: 0, denied: 0, raw: 0 };
+  private readonly guessed = { reads: 0, late: 0, denied: 0, raw: 0 };
 
   constructor(
     private readonly plan: Plan,
@@ -97,7 +101,9 @@ class Recorder {
       const devices = plan.devices.filter((device) => device.domain === i).map((device) => sourceName(device.source));
       return devices.length > 0 ? `domain ${plan.domains[i]!.did ?? '?'}: ${devices.join(' ')}` : '';
     });
-    const lazy = plan.lazyFrom.flatMap((from, i) => (from ? [`domain ${plan.domains[i]!.did} from line ${from.line}`] : []));
+    const lazy = plan.lazyFrom.flatMap((from, i) =>
+      from ? [`domain ${plan.domains[i]!.did} from line ${from.line}`] : [],
+    );
     const ats = plan.devices.flatMap((device) => (device.ats ? [sourceName(device.source)] : []));
     const kind = plan.amd ? 'AMD-Vi' : 'Intel VT-d';
     const caching = plan.caching ? 'a map is followed by an invalidation' : 'maps are not invalidated';
@@ -110,25 +116,39 @@ class Recorder {
       `A device access belongs to the last mapping that covered its IOVA at that line; ${guessed.raw} hit none.`,
       `Direction: of ${guessed.reads} accesses to mappings that allow both nothing tells, they count as reads.`,
       'One device access is one translation: at most a page, and QEMU translates when a command starts.',
+      `The instants at which the driver submitted commands are inputs, ${plan.submits.size} of them behind other records; the commands are not.`,
     ];
-    if (guessed.denied > 0) sentences.push(`The direction of ${guessed.denied} denied accesses is taken from their mapping.`);
+    if (guessed.late > 0)
+      sentences.push(
+        `${guessed.late} accesses after the unmap of such a mapping count as writes: all that were denied there were.`,
+      );
+    if (guessed.denied > 0)
+      sentences.push(`The direction of ${guessed.denied} denied accesses is taken from their mapping.`);
     sentences.push(
       plan.clock
         ? 'Time is the guest counter of K lines (1 GHz under -icount); lines between two are spread evenly over them.'
         : 'Time is the host stamp of lines, made monotone; K lines have theirs from a fit of the guest counter to it.',
     );
     if (plan.unstamped > 0)
-      sentences.push(`${plan.unstamped} K lines have no stamp (the guest had stopped tracing); they take that of the line before.`);
+      sentences.push(
+        `${plan.unstamped} K lines have no stamp (the guest had stopped tracing); they take that of the line before.`,
+      );
     return sentences;
   }
 
-  /** The machine and its devices, before anything happens. Where the driver's attachment is recorded, it stands there. */
+  /** The machine, before anything else. */
   private start(now: number): void {
     this.started = true;
     for (let agent = 0; agent <= this.agents.size; agent++) this.busy.push(now);
     const { amd, caching, hint, status } = this.plan;
     const kind = IOMMU_KINDS.indexOf(amd ? 'amdvi' : 'vtd');
     this.out.event(this.cpu, 'iommu', [kind, Number(caching), Number(hint), status]);
+  }
+
+  /** Devices are attached before the first map or access, unless the driver's own attachment is recorded. */
+  private attachAll(now: number): void {
+    if (this.attached) return;
+    this.attached = true;
     const later = new Set(this.plan.attaches.values());
     for (const device of this.plan.devices) if (!later.has(device)) this.attach(device, now);
   }
@@ -141,7 +161,7 @@ class Recorder {
   }
 
   /** Whether the line became a record or an outcome. */
-  private record(line: number, text: string, now: number, found: Exclude<QemuLine, { kind: 'ignored' | 'rejected' }>) {
+  private record(line: number, text: string, now: number, found: Recorded): boolean {
     switch (found.kind) {
       case 'map':
       case 'unmap': {
@@ -150,6 +170,7 @@ class Recorder {
           this.tally.reject(line, text, operation.rejected);
           return false;
         }
+        this.attachAll(now);
         if (operation.held) this.hold(operation, now);
         if (found.kind === 'map') this.map(operation, found, now);
         else this.unmap(operation, now);
@@ -167,6 +188,7 @@ class Recorder {
         this.out.outcome(found.kind, line, [found.frame, ...found.known]);
         return true;
       case 'fault':
+        if (found.write === undefined) this.guessed.denied++;
         this.access(found, now, found.write);
         this.out.outcome('fault', line, [found.reason, found.page]);
         return true;
@@ -219,6 +241,7 @@ class Recorder {
     const { submits, timers, attaches } = this.plan;
     const submitted = submits.get(line);
     if (submitted && this.tokens.has(submitted)) {
+      if (submitted.flushes) this.busy[this.cpu] = Math.max(this.busy[this.cpu]!, now);
       this.write(this.cpu, 'submit', [this.tokens.get(submitted)!], now);
       this.tokens.delete(submitted);
     }
@@ -246,17 +269,23 @@ class Recorder {
     now: number,
     write: boolean | undefined,
   ): void {
+    this.attachAll(now);
     const agent = this.agents.get(found.source)!;
-    const { domain } = this.plan.devices[agent - 1]!;
+    const device = this.plan.devices[agent - 1]!;
+    const { domain } = device;
     const instance = this.covered[domain]!.get(found.page);
     if (!instance) {
       this.guessed.raw++;
       this.write(agent, 'dmaRaw', [domain, found.page, found.offset, Number(write ?? false)], now);
       return;
     }
-    if (write === undefined && instance.prot === (PROT.read | PROT.write)) this.guessed.reads++;
-    const writes = write ?? instance.prot === PROT.write;
-    const after = instance.ended === undefined ? 0 : 1 + now - instance.ended;
+    const { prot, ended } = instance;
+    const open = write === undefined && prot === (PROT.read | PROT.write);
+    const late = open && ended !== undefined && device.denied.writes > 0 && device.denied.reads === 0;
+    if (late) this.guessed.late++;
+    else if (open) this.guessed.reads++;
+    const writes = write ?? (late || prot === PROT.write);
+    const after = ended === undefined ? 0 : 1 + now - ended;
     instance.accesses++;
     this.write(agent, 'dma', [instance.id, found.page - instance.page, found.offset, Number(writes), after], now);
   }

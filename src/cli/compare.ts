@@ -1,0 +1,32 @@
+import type { CommandModule } from 'yargs';
+import { DEFAULTS } from '../jobs/compare.ts';
+import { compareGrid, compareJson, compareText } from '../report/compare.ts';
+import { failOn, GATE_OPTION, type Gate } from './gate.ts';
+import { type MachineArgs, machineOptions, runComparison, viewOf } from './machine-options.ts';
+import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { traceArgument, withTrace } from './trace-argument.ts';
+
+interface Args extends OutputArgs, MachineArgs {
+  trace: string;
+  failOn?: Gate;
+}
+
+export const compare: CommandModule<object, Args> = {
+  command: 'compare <trace>',
+  describe: 'One trace under several policies and machines: what each costs, and whether it is safe',
+  builder: (y) =>
+    machineOptions(traceArgument(y), DEFAULTS.policies.join(), DEFAULTS.machines.join())
+      .option('fail-on', GATE_OPTION)
+      .options(OUTPUT_OPTIONS)
+      .example('$0 compare sqlite', 'invalidation under the lock against deferred to range_end')
+      .example(
+        '$0 compare sqlite --policies range-end,linux-6.6 --machines amd-v2 --format md',
+        'two rows, for mail',
+      ) as never,
+  handler: (args) =>
+    withTrace(args.trace, args.quiet, async (trace) => {
+      const view = viewOf(trace, args, await runComparison(trace, args));
+      await print({ json: compareJson(view), grid: compareGrid(view), text: compareText(view) }, args);
+      failOn(args.failOn, view.results);
+    }),
+};

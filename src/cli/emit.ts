@@ -1,0 +1,32 @@
+import { Interrupted } from '../model/errors.ts';
+import { openOutput } from '../trace/output.ts';
+import { interrupted } from './interrupt.ts';
+
+/** Lets signals and closed pipes through between two pieces of a long result. */
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  if (interrupted.aborted) throw new Interrupted('interrupted');
+}
+
+/** Text to stdout, waiting where the reader is slow, or to a file that appears whole. */
+export async function emit(text: string | Iterable<string>, path?: string): Promise<void> {
+  const pieces = typeof text === 'string' ? [text] : text;
+  if (path === undefined || path === '-') {
+    for (const piece of pieces) {
+      if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+      await turn();
+    }
+    return;
+  }
+  const file = openOutput(path);
+  try {
+    const encoder = new TextEncoder();
+    for (const piece of pieces) {
+      file.write(encoder.encode(piece));
+      await turn();
+    }
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}

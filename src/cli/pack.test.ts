@@ -1,0 +1,77 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
+
+const MB = 1_000_000;
+
+/** npm, with the errors and warnings of its configuration on a stream of their own. */
+function npm(args: readonly string[], cwd: string): string {
+  const env = {
+    ...process.env,
+    npm_config_update_notifier: 'false',
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+  };
+  return execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+describe('the package', () => {
+  let folder = '';
+  let remove = (): void => {};
+  let packed: Packed;
+
+  beforeAll(async () => {
+    await new Promise<void>((ready) => {
+      void withFolder((path) => {
+        folder = path;
+        ready();
+        return new Promise<void>((resolve) => {
+          remove = resolve;
+        });
+      });
+    });
+    // Without scripts: dist is built already, and other tests are using it.
+    [packed] = JSON.parse(npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], ROOT));
+  });
+  afterAll(() => remove());
+
+  test('is smaller than 3 MB and holds what a user needs, no more', () => {
+    const paths = packed.files.map((file) => file.path);
+    expect(packed.size).toBeLessThan(3 * MB);
+    expect(paths).toEqual(
+      expect.arrayContaining(['build/release.wasm', 'dist/cli/main.js', 'dist/jobs/worker.js', 'README.md', 'LICENSE']),
+    );
+    const shipped = readdirSync(join(ROOT, 'traces')).filter((file) => /\.(trace|md)$/.test(file));
+    expect(paths).toEqual(expect.arrayContaining(shipped.map((file) => `traces/${file}`)));
+    const yaml = readdirSync(join(ROOT, 'src/catalog'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.yaml'),
+    );
+    expect(paths).toEqual(expect.arrayContaining(yaml.map((file) => `src/catalog/${file}`)));
+    const strange = paths.filter((path) =>
+      /\.(test|bench)\.|\.wat$|\.map$|checked|^(testing|bench|assembly|node_modules|\.)|outside|golden/.test(path),
+    );
+    expect(strange).toEqual([]);
+    expect(paths.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))).toEqual([]);
+  });
+
+  for (const name of ['plain', 'a name with spaces']) {
+    test(`runs where it is installed: ${name}`, { timeout: 300_000 }, () => {
+      const place = join(folder, name);
+      mkdirSync(place);
+      writeFileSync(join(place, 'package.json'), '{ "private": true }');
+      npm(['install', '--omit=dev', '--no-save', join(folder, packed.filename)], place);
+      expect(statSync(join(place, 'node_modules/iommulator/build/release.wasm')).isFile()).toBe(true);
+      const run = (...args: string[]) => npm(['exec', '--no', '--', 'iommulator', ...args], place);
+      expect(run('tlb', 'sqlite', '--format', 'json')).toBe(iommulator(['tlb', 'sqlite', '--format', 'json']).stdout);
+      expect(run('list', 'traces', '--format', 'csv')).toContain('sqlite');
+    });
+  }
+});

@@ -1,0 +1,32 @@
+import type { CommandModule } from 'yargs';
+import { UsageError } from '../model/errors.ts';
+import { compareJson } from '../report/compare.ts';
+import { runGrid } from '../report/run.ts';
+import { failOn, GATE_OPTION, type Gate } from './gate.ts';
+import { type MachineArgs, machineOptions, runComparison, viewOf } from './machine-options.ts';
+import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { traceArgument, withTrace } from './trace-argument.ts';
+
+interface Args extends OutputArgs, MachineArgs {
+  trace: string;
+  failOn?: Gate;
+}
+
+export const run: CommandModule<object, Args> = {
+  command: 'run <trace>',
+  describe: 'One policy on one machine, every number',
+  builder: (y) =>
+    machineOptions(traceArgument(y), 'range-end', 'amd-v2')
+      .option('fail-on', GATE_OPTION)
+      .options(OUTPUT_OPTIONS)
+      .example('$0 run sqlite --policy range-end --machine amd-v2', 'every number of one row of `compare`')
+      .example('$0 run sqlite --policy linux-6.6 --machine intel-svm --format json', 'the same for scripts') as never,
+  handler: (args) =>
+    withTrace(args.trace, args.quiet, async (trace) => {
+      const view = viewOf(trace, args, await runComparison(trace, args));
+      const [result, ...more] = view.results;
+      if (more.length > 0) throw new UsageError('run takes one policy and one machine; `compare` takes several');
+      await print({ json: compareJson(view), grid: runGrid(result!) }, args);
+      failOn(args.failOn, view.results);
+    }),
+};

@@ -1,0 +1,50 @@
+import type { CommandModule } from 'yargs';
+import { useTrace } from '../jobs/locate.ts';
+import { engineModule } from '../jobs/module.ts';
+import { ORDER_POLICIES, type OrderPolicy } from '../model/order.ts';
+import { checkGrid, recordingText } from '../report/recording.ts';
+import { ORDER_MACHINES } from '../verify/machines.ts';
+import { verifyRecording } from '../verify/recording.ts';
+import { EXIT } from './errors.ts';
+import { interrupted } from './interrupt.ts';
+import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { traceArgument, withTrace } from './trace-argument.ts';
+
+interface Args extends OutputArgs {
+  trace: string;
+  machine?: string;
+  policy: OrderPolicy;
+  quiet: boolean;
+}
+
+const MACHINE = { choices: ORDER_MACHINES.map(({ name }) => name), requiresArg: true } as const;
+const POLICY = { choices: ORDER_POLICIES, requiresArg: true, default: 'recorded' as OrderPolicy } as const;
+
+const recording: CommandModule<object, Args> = {
+  command: 'recording <trace>',
+  describe: 'A real kernel on QEMU, replayed in its order: every translation, every invalidation command',
+  builder: (y) =>
+    traceArgument(y)
+      .option('machine', { ...MACHINE, describe: 'The recorded one, unless given' })
+      .option('policy', { ...POLICY, describe: 'What the DMA API does at an unmap' })
+      .options(OUTPUT_OPTIONS)
+      .example('$0 verify recording guest.qemu.txt.zst', 'is what the machine did what the model predicts?')
+      .example('$0 verify recording guest.trace --format json', 'the same for scripts') as never,
+  handler: ({ trace: given, quiet, machine, policy, ...output }) =>
+    withTrace(given, quiet, ({ path, name }) =>
+      useTrace(path, async (trace) => {
+        const source = trace.meta.source.file;
+        const result = await verifyRecording(trace, name, engineModule(), { machine, policy, signal: interrupted });
+        const text = recordingText(name, source, result);
+        await print({ json: { file: name, source, ...result }, grid: checkGrid(result.checks), text }, output);
+        if (result.failed > 0) process.exitCode = EXIT.gate;
+      }),
+    ),
+};
+
+export const verify: CommandModule = {
+  command: 'verify',
+  describe: 'Hold the model against what was measured elsewhere',
+  builder: (y) => y.command([recording] as never).demandCommand(1, 'expected what to verify: recording'),
+  handler: () => {},
+};

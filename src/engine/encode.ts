@@ -1,0 +1,254 @@
+import { type CostKey, type Costs, costPs } from '../model/cost.ts';
+import { UsageError } from '../model/errors.ts';
+import { type Machine, submission } from '../model/machine.ts';
+import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
+import type { MmHalf, Step, StepList } from '../model/policy.ts';
+import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
+import type { TraceCounts } from '../model/trace.ts';
+import { constant } from './load.ts';
+
+/** The one file where names and the engine's numbers meet. Numbers are read from the module's exports. */
+
+/** Number of an exported constant. */
+export type Numbers = (name: string) => number;
+
+/** The constants that a module exports. */
+export function numbersOf(exports: object): Numbers {
+  return (name) => {
+    const value = (exports as Record<string, unknown>)[name];
+    if (value === undefined) throw new Error(`the engine exports no ${name}`);
+    return constant(value);
+  };
+}
+
+/** Which step list of a policy belongs to which occasion of the engine. */
+export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
+  AT_RECLAIM_SWAP: 'reclaim_swap',
+  AT_RECLAIM_FILE: 'reclaim_file',
+  AT_RECLAIM_LAZYFREE: 'reclaim_lazyfree',
+  AT_RECLAIM_REDIRTIED: 'reclaim_redirtied',
+  AT_COW: 'cow',
+  AT_UNMAP: 'munmap',
+  AT_DISCARD: 'dontneed',
+  AT_LAZYFREE: 'madv_free',
+  AT_PROTECT: 'mprotect',
+  AT_MOVE: 'mremap',
+};
+
+const STEP: Readonly<Record<string, string>> = {
+  RS: 'STEP_RANGE_START',
+  RE: 'STEP_RANGE_END',
+  LK: 'STEP_LOCK',
+  UL: 'STEP_UNLOCK',
+  PC: 'STEP_CLEAR',
+  CF: 'STEP_CPU_FLUSH',
+  CFq: 'STEP_CPU_DEFER',
+  SI: 'STEP_SECONDARY',
+  'SI*': 'STEP_SECONDARY_ALL',
+  CP: 'STEP_CHANGE_PTE',
+  RR: 'STEP_REMOVE_RMAP',
+  PP: 'STEP_PUT',
+  PPc: 'STEP_PUT_CALLER',
+  FREE: 'STEP_FREE',
+};
+
+const PTE: Readonly<Record<string, string>> = {
+  swp: 'STEP_SET_SWAP',
+  none: 'STEP_SET_NONE',
+  new: 'STEP_SET_NEW',
+  ro: 'STEP_SET_READONLY',
+  clean: 'STEP_SET_CLEAN',
+  old: 'STEP_SET_OLD',
+  moved: 'STEP_SET_MOVED',
+};
+
+const COST: Readonly<Record<string, CostKey>> = {
+  COST_FETCH: 'cpu.fetch',
+  COST_ACCESS: 'cpu.access',
+  COST_L2_HIT: 'cpu.l2_hit',
+  COST_WALK_LEAF: 'cpu.walk_ref_leaf',
+  COST_WALK_UPPER: 'cpu.walk_ref_upper',
+  COST_INVLPG: 'cpu.invlpg',
+  COST_FLUSH_FULL: 'cpu.flush_full',
+  COST_IPI_FIRST: 'cpu.ipi_first',
+  COST_IPI_NEXT: 'cpu.ipi_next',
+  COST_IPI_HANDLER: 'cpu.ipi_handler',
+  COST_SYSCALL: 'syscall.entry',
+  COST_LOCK: 'ptl.acquire',
+  COST_UNLOCK: 'ptl.release',
+  COST_HANDOFF: 'ptl.handoff',
+  COST_PTE_CLEAR: 'pte.clear',
+  COST_PTE_SET: 'pte.set',
+  COST_RMAP: 'rmap.remove',
+  COST_PUT: 'page.put',
+  COST_FREE: 'page.free',
+  COST_RANGE_START: 'notifier.start',
+  COST_RANGE_END: 'notifier.end',
+  COST_FAULT: 'fault.minor',
+  COST_SWAP_IN: 'fault.swap_in',
+  COST_FILE_IN: 'fault.file_in',
+  COST_PAGE_COPY: 'page.copy',
+  COST_PAGE_ZERO: 'page.zero',
+  COST_ISOLATE: 'reclaim.isolate',
+  COST_INV_PAGE: 'iotlb.inv_page',
+  COST_INV_PASID: 'iotlb.inv_pasid',
+  COST_INV_DOMAIN: 'iotlb.inv_domain',
+  COST_INV_GLOBAL: 'iotlb.inv_global',
+  COST_INV_DEVICE: 'device_tlb.inv',
+  COST_DEFER: 'deferral.mark',
+  COST_ACTIVATE: 'deferral.activate',
+  COST_DEVICE_THINK: 'device.think',
+  COST_DEVICE_HIT: 'device.translate_hit',
+  COST_IOTLB_HIT: 'iommu.iotlb_hit',
+  COST_TRANSLATION: 'ats.translation',
+  COST_DEVICE_WALK_START: 'iommu.walk_start',
+  COST_DEVICE_WALK: 'iommu.walk_ref',
+  COST_DMA: 'device.dma_latency',
+  COST_PAGE_REQUEST: 'device.page_request',
+};
+
+/** Costs that depend on whose command set it is. */
+function queueCosts(machine: Machine): Record<string, CostKey> {
+  const amd = machine.iommu.commands === 'amd';
+  return {
+    COST_SUBMIT: amd ? 'amd.submit' : 'qi.submit',
+    COST_SUBMIT_NEXT: amd ? 'amd.extra' : 'qi.extra',
+    COST_WAIT: amd ? 'amd.wait' : 'qi.wait',
+  };
+}
+
+/** Keys of all costs that a run of this machine can pay. */
+export function paidCosts(machine: Machine): CostKey[] {
+  return [...Object.values(COST), ...Object.values(queueCosts(machine))];
+}
+
+/** Costs by the engine's index, in picoseconds. */
+export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): number[] {
+  const row = new Array<number>(numbers('COSTS')).fill(0);
+  for (const [name, key] of Object.entries({ ...COST, ...queueCosts(machine) }))
+    row[numbers(name)] = costPs(costs, key);
+  return row;
+}
+
+/** Sizes that only the trace tells. */
+export interface Sizes extends Pick<TraceCounts, 'pages' | 'tables' | 'fetches'> {
+  readonly posts: number;
+}
+
+/** Settings by the engine's index. */
+export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers): number[] {
+  const { machine, device, frames } = setup;
+  const { cpu, iommu, driver } = machine;
+  const ats = machine.device.ats && (device?.ats ?? true);
+  const unlimited = sizes.pages + 64;
+  const memory = frames ?? unlimited;
+  const low = Math.max(RECLAIM_BATCH, memory >> 5);
+  const row = new Array<number>(numbers('SETTINGS')).fill(0);
+  const set = (name: string, value: number): void => {
+    row[numbers(name)] = value;
+  };
+  const cache = (name: string, { sets, ways }: { sets: number; ways: number }): void => {
+    set(name, sets);
+    row[numbers(name) + 1] = ways;
+  };
+  set('SET_PAGES', Math.max(1, sizes.pages));
+  set('SET_TABLES', Math.max(1, sizes.tables));
+  set('SET_FRAMES', memory);
+  set('SET_CPUS', 1);
+  set('SET_RECLAIM', frames === null ? 0 : 1);
+  set('SET_DEVICE', device === null ? 0 : 1);
+  cache('SET_L1I_SETS', cpu.l1i);
+  cache('SET_L1D_SETS', cpu.l1d);
+  cache('SET_L2_SETS', cpu.l2);
+  cache('SET_CPU_PDE_SETS', cpu.walkCache.pde);
+  cache('SET_CPU_PDPTE_SETS', cpu.walkCache.pdpte);
+  cache('SET_CPU_PML4E_SETS', cpu.walkCache.pml4e);
+  cache('SET_IOTLB_SETS', iommu.iotlb);
+  cache('SET_IOMMU_PDE_SETS', iommu.walkCache.pde);
+  cache('SET_IOMMU_PDPTE_SETS', iommu.walkCache.pdpte);
+  cache('SET_IOMMU_PML4E_SETS', iommu.walkCache.pml4e);
+  cache('SET_DEVICE_TLB_SETS', ats ? machine.device.deviceTlb : { sets: 0, ways: 0 });
+  set('SET_CEILING', cpu.flushCeiling);
+  set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
+  set('SET_RING', iommu.ring);
+  set('SET_WALKERS', iommu.walkers);
+  set('SET_ATS', ats ? 1 : 0);
+  set('SET_OUTSTANDING', machine.device.outstanding);
+  set('SET_DEFERRAL', driver.deferral ? 1 : 0);
+  set('SET_CHANGE_PTE', driver.changePte === 'flush' ? 1 : 0);
+  set('SET_ALIGNED', driver.rangeCover === 'aligned' ? 1 : 0);
+  // AMD polls for the completion under the IOMMU's lock; VT-d drops its lock between polls (Linux 4.12 dmar.c, amd_iommu.c).
+  set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
+  set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
+  set('SET_IDEAL', setup.ideal ? 1 : 0);
+  set('SET_ACTIVE', device?.active ?? 0);
+  set('SET_IDLE', device?.idle ?? 0);
+  set('SET_LATE_SHARE', device === null ? 0 : LATE_SHARE);
+  set('SET_LATE_RECORDS', LATE_RECORDS);
+  set('SET_LOOKAHEAD', setup.lookahead);
+  set('SET_SEED', setup.seed);
+  set('SET_POSTS', Math.max(1, sizes.posts));
+  set('SET_BATCH', RECLAIM_BATCH);
+  set('SET_LOW', low);
+  set('SET_HIGH', low + (low >> 1));
+  set('SET_DATA_ONLY', sizes.fetches === 0 ? 1 : 0);
+  return row;
+}
+
+/** Commands of an invalidation of one page, of a range, of the whole space, each closed with END. */
+export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers): number[][] {
+  const shown = ats ? machine : { ...machine, device: { ...machine.device, ats: false } };
+  return (['page', 'range', 'all'] as const).map((what) => {
+    const words = submission(shown, what);
+    if (words.at(-1) !== 'wait') throw new UsageError(`machine ${machine.name}: driver.${what} does not end in "wait"`);
+    return [
+      ...words.map((word) => numbers(`COMMAND_${word.toUpperCase().replace('_TLB', '').replace('.', '_')}`)),
+      numbers('COMMAND_END'),
+    ];
+  });
+}
+
+/** The parts of a list, each closed with END: what is done first, once per batch, and per page at its end. */
+export function encodeList(name: PathName, list: StepList, numbers: Numbers): number[][] {
+  const codes: number[][] = [[], [], []];
+  const batch = PATHS[name].kind === 'batch';
+  let part = 0;
+  const put = (items: StepList['items']): void => {
+    for (const item of items) {
+      if (item.kind === 'note') continue;
+      if (item.kind === 'step') {
+        codes[part]!.push(...encodeStep(item, numbers));
+        if (item.word === 'PC' && !hasPte(list)) codes[part]!.push(numbers('STEP_SET_NONE'));
+        continue;
+      }
+      if (batch && codes[part]!.length > 0) part = 2;
+      if (!batch) codes[part]!.push(numbers('STEP_LOOP'));
+      put(item.body);
+      if (!batch) codes[part]!.push(numbers('STEP_AGAIN'));
+      else part = 1;
+    }
+  };
+  put(list.items);
+  return codes.map((code) => [...code, numbers('STEP_END')]);
+}
+
+/** Whether a list says what becomes of the PTE; if not, nothing is left of it. */
+function hasPte(list: StepList): boolean {
+  return list.text.includes('PS(');
+}
+
+function encodeStep(step: Step, numbers: Numbers): number[] {
+  if (step.word === 'PS') return [numbers(PTE[step.pte!]!)];
+  if (step.word === 'RE!') return [numbers('STEP_SECONDARY_END'), numbers('STEP_RANGE_END')];
+  return [numbers(STEP[step.word]!)];
+}
+
+/** All lists of a policy: occasion, part, steps. A fault has a list of the engine's own. */
+export function encodePolicy(mm: MmHalf, numbers: Numbers): { occasion: number; parts: number[][] }[] {
+  const lists = Object.entries(OCCASION_PATH).map(([occasion, path]) => ({
+    occasion: numbers(occasion),
+    parts: encodeList(path, mm.paths[path], numbers),
+  }));
+  const fault = ['STEP_LOCK', 'STEP_SET_NEW', 'STEP_UNLOCK', 'STEP_END'].map(numbers);
+  return [...lists, { occasion: numbers('AT_FAULT'), parts: [fault, [], []] }];
+}

@@ -1,0 +1,357 @@
+import { UsageError } from '../model/errors.ts';
+import type { Distribution, RawRun } from '../model/result.ts';
+import type { RunSetup } from '../model/run.ts';
+import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import type { Chunk } from '../trace/format.ts';
+import { mostPosts, type Posts } from '../trace/generate/follow.ts';
+import { kindOfMapping, Mappings } from '../trace/mappings.ts';
+import {
+  encodeCosts,
+  encodePolicy,
+  encodeRecipes,
+  encodeSettings,
+  type Numbers,
+  numbersOf,
+  OCCASION_PATH,
+} from './encode.ts';
+import { type Instance, instantiate } from './load.ts';
+
+/** What the module exports for a machine; see assembly/engine.ts. */
+interface MachineExports {
+  init(): void;
+  configAt(): number;
+  listsAt(): number;
+  recipesAt(): number;
+  quantilesAt(): number;
+  headsAt(): number;
+  eventsAt(): number;
+  postsAt(): number;
+  causesAt(): number;
+  countersAt(): number;
+  firstAt(): number;
+  histogramAt(which: number): number;
+  percentile(which: number, perMille: number): number;
+  openWindowCount(): number;
+  definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
+  defineTable(keyLow: number, keyHigh: number, upper: number, top: number): void;
+  run(records: number, posts: number, last: number): number;
+  agents(): number;
+  clockOf(agent: number): number;
+}
+
+const SLOTS = 512;
+const WORD = 2 ** 32;
+
+/** Counters that a result names, by the engine's constant. */
+const COUNTERS = [
+  'N_L1I_MISS',
+  'N_L1D_MISS',
+  'N_L2_HIT',
+  'N_L2_MISS',
+  'N_WALK_CACHE_HIT',
+  'N_WALK_CACHE_MISS',
+  'N_WALKS',
+  'N_WALK_REFS',
+  'N_FAULTS',
+  'N_IOTLB_HIT',
+  'N_IOTLB_MISS',
+  'N_DEVICE_HIT',
+  'N_DEVICE_MISS',
+  'N_PAGE_REQUESTS',
+  'N_DEVICE_FAULTS',
+  'N_DMA',
+  'N_DMA_LATE',
+  'N_IOTLB_PAGE',
+  'N_IOTLB_RANGE',
+  'N_IOTLB_PASID',
+  'N_IOTLB_DOMAIN',
+  'N_IOTLB_GLOBAL',
+  'N_DEVICE_TLB',
+  'N_WAIT',
+  'N_CPU_PAGE',
+  'N_CPU_FULL',
+  'N_IPI',
+  'N_DEFERRED',
+  'N_SECONDARY',
+  'N_OVER',
+  'N_UNMAPPED',
+  'N_RECLAIMED',
+  'N_STALE',
+  'N_IN_FLIGHT',
+  'N_ALLOWED',
+  'N_S1_READ',
+  'N_S1_WRITE',
+  'N_S2',
+  'N_S3',
+  'N_EXPOSED',
+  'N_WINDOWS_EMPTY',
+  'N_CPU_STALE',
+  'N_SWAP_INS',
+  'N_COMPUTE',
+  'N_LOCK_WAITS',
+  'N_ACTIVATIONS',
+  'N_LOCK_WAIT_PS',
+  'N_QUEUE_WAIT_PS',
+  'N_DEVICE_STALL_PS',
+] as const; // prettier-ignore
+export type CounterName = (typeof COUNTERS)[number];
+
+const CAUSES = [
+  'compute',
+  'l2',
+  'walk',
+  'fault',
+  'page_io',
+  'page_copy',
+  'syscall',
+  'notifier',
+  'lock',
+  'lock_wait',
+  'pte',
+  'rmap',
+  'cpu_flush',
+  'ipi',
+  'interrupted',
+  'submit',
+  'wait',
+  'defer',
+  'frame_wait',
+  'reclaim',
+  'free',
+  'queue_wait',
+  'device',
+  'translation',
+  'device_walk',
+  'page_request',
+  'activate',
+] as const; // prettier-ignore
+
+const HISTOGRAMS = {
+  window: 'H_WINDOW',
+  exposed: 'H_EXPOSED',
+  cpuWindow: 'H_CPU_WINDOW',
+  lockHold: 'H_LOCK_HOLD',
+} as const;
+
+/** One run of one machine under one policy: the WebAssembly engine, fed chunk by chunk. */
+export class MachineEngine {
+  private readonly instance: Instance<MachineExports>;
+  private readonly numbers: Numbers;
+  private readonly mappings = new Mappings();
+  private readonly tables = new Map<number, number>();
+  private readonly uppers = new Map<number, number>();
+  private readonly tops = new Map<number, number>();
+  private state: number;
+  private fedRecords = 0;
+
+  constructor(
+    module: WebAssembly.Module,
+    private readonly setup: RunSetup,
+    meta: TraceMeta,
+  ) {
+    checkTrace(meta, setup);
+    this.instance = instantiate<MachineExports>(module);
+    const { exports } = this.instance;
+    this.numbers = numbersOf(exports);
+    const { counts } = meta;
+    const posts = setup.device === null ? 0 : mostPosts(setup.device, counts.datas);
+    const settings = encodeSettings(setup, { ...counts, posts }, this.numbers);
+    const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
+    config.set(settings);
+    config.set(encodeCosts(setup.costs, setup.machine, this.numbers), 64);
+    exports.init();
+    this.writeLists();
+    this.state = this.numbers('WANTS_RECORDS');
+  }
+
+  /** Runs as far as the chunk's records reach. `posts`: the device's work in it. */
+  feed(chunk: Chunk, posts: Posts | undefined): void {
+    if (this.state !== this.numbers('WANTS_RECORDS')) return;
+    this.definePages(chunk);
+    const { exports } = this.instance;
+    const at = exports.headsAt();
+    const capacity = this.numbers('CHUNK_RECORDS');
+    new Uint32Array(this.memory, at, chunk.records).set(chunk.heads);
+    new Uint16Array(this.memory, at + capacity * 4, chunk.records).set(chunk.runFetches);
+    new Uint16Array(this.memory, at + capacity * 6, chunk.records).set(chunk.runDatas);
+    this.writeEvents(chunk.events);
+    if (posts) new Uint32Array(this.memory, exports.postsAt(), posts.length).set(posts);
+    this.fedRecords += chunk.records;
+    this.state = exports.run(chunk.records, (posts?.length ?? 0) / 2, 0);
+    this.checkStuck();
+  }
+
+  /** Lets the machine come to the end of the program. */
+  finish(): RawRun {
+    if (this.state === this.numbers('WANTS_RECORDS')) this.state = this.instance.exports.run(0, 0, 1);
+    this.checkStuck();
+    return this.result();
+  }
+
+  private get memory(): ArrayBuffer {
+    return this.instance.memory.buffer;
+  }
+
+  private checkStuck(): void {
+    if (this.state !== this.numbers('IS_STUCK')) return;
+    const { frames, policy, machine } = this.setup;
+    throw new UsageError(
+      `${policy.name} on ${machine.name}: ${frames} pages of memory are too few: all are in use by what is in flight (record ${this.fedRecords}); give more with --memory`,
+    );
+  }
+
+  private writeLists(): void {
+    const { exports } = this.instance;
+    const { setup, numbers } = this;
+    const words = numbers('LIST_WORDS');
+    const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
+    for (const { occasion, parts } of encodePolicy(setup.policy.mm!, numbers)) {
+      parts.forEach((steps, part) => {
+        if (steps.length > words)
+          throw new UsageError(
+            `policy ${setup.policy.name}: a list of ${steps.length} steps, expected at most ${words}`,
+          );
+        lists.set(steps, (occasion * 3 + part) * words);
+      });
+    }
+    const recipeWords = numbers('RECIPE_WORDS');
+    const recipes = new Uint32Array(this.memory, exports.recipesAt(), 3 * recipeWords);
+    const ats = setup.machine.device.ats && (setup.device?.ats ?? true);
+    encodeRecipes(setup.machine, ats, numbers).forEach((commands, i) => {
+      recipes.set(commands, i * recipeWords);
+    });
+    const quantiles = new Uint32Array(this.memory, exports.quantilesAt(), 256);
+    for (let i = 0; i < 256; i++) quantiles[i] = Math.round(-Math.log((i + 0.5) / 256) * 65536);
+  }
+
+  /** Pages of the chunk, each in its tables; their kinds by the mappings of earlier chunks. */
+  private definePages(chunk: Chunk): void {
+    const { exports } = this.instance;
+    for (const { space, vpn } of chunk.pages) {
+      const key = Math.floor(vpn / SLOTS);
+      let table = this.tables.get(key);
+      if (table === undefined) {
+        table = this.tables.size;
+        this.tables.set(key, table);
+        const upper = intern(this.uppers, Math.floor(key / SLOTS));
+        const top = intern(this.tops, Math.floor(key / SLOTS / SLOTS));
+        exports.defineTable(key % WORD, Math.floor(key / WORD), upper, top);
+      }
+      exports.definePage(vpn % WORD, Math.floor(vpn / WORD), table, this.mappings.kindOf(space, vpn));
+    }
+    for (const event of chunk.events) this.mappings.apply(event);
+  }
+
+  private writeEvents(events: readonly TraceEvent[]): void {
+    const words = this.numbers('EVENT_WORDS');
+    const rows = new Float64Array(this.memory, this.instance.exports.eventsAt(), events.length * words);
+    events.forEach((event, i) => {
+      rows.set(encodeEvent(event, this.numbers), i * words);
+    });
+  }
+
+  private result(): RawRun {
+    const { exports } = this.instance;
+    const counter = this.wide(exports.countersAt());
+    const n = (name: string): number => counter(this.numbers(name));
+    const occasions = Object.entries(OCCASION_PATH).map(([occasion, path]) => {
+      const at = this.numbers(occasion);
+      const read = (name: string): number => counter(this.numbers(name) + at);
+      const row = {
+        count: read('N_PATH_COUNT'),
+        pages: read('N_PATH_PAGES'),
+        invalidations: read('N_PATH_SECONDARY'),
+        ps: read('N_PATH_PS'),
+      };
+      return [path, row] as const;
+    });
+    const counters = Object.fromEntries(COUNTERS.map((name) => [name, n(name)]));
+    const shapes = Object.entries(HISTOGRAMS).map(
+      ([key, name]) => [key, this.distribution(this.numbers(name))] as const,
+    );
+    return {
+      elapsed: exports.clockOf(0),
+      causes: this.causes(),
+      counters,
+      paths: Object.fromEntries(occasions),
+      distributions: Object.fromEntries(shapes),
+      openAtEnd: exports.openWindowCount(),
+      first: this.first(),
+    };
+  }
+
+  private causes(): Record<string, number> {
+    const { exports } = this.instance;
+    const stride = this.numbers('CAUSES');
+    const cell = this.wide(exports.causesAt());
+    const sums: Record<string, number> = {};
+    CAUSES.forEach((name) => {
+      const index = this.numbers(`CAUSE_${name.toUpperCase()}`);
+      let sum = 0;
+      for (let agent = 0; agent < exports.agents(); agent++) sum += cell(agent * stride + index);
+      sums[name] = sum;
+    });
+    return sums;
+  }
+
+  private distribution(which: number): Distribution {
+    const { exports } = this.instance;
+    const cell = this.wide(exports.histogramAt(which));
+    const p50 = exports.percentile(which, 500);
+    const p99 = exports.percentile(which, 990);
+    return { count: cell(0), sum: cell(1), p50, p99, max: cell(2) };
+  }
+
+  private first(): RawRun['first'] {
+    const cell = this.wide(this.instance.exports.firstAt());
+    if (cell(0) === 0) return null;
+    return { property: cell(0), page: cell(1), changed: cell(2), at: cell(3), agent: cell(4), record: cell(5) };
+  }
+
+  /** u64 columns as doubles. */
+  private wide(at: number): (index: number) => number {
+    const view = new DataView(this.memory);
+    return (index) => view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
+  }
+}
+
+function intern(map: Map<number, number>, key: number): number {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  map.set(key, map.size);
+  return map.size - 1;
+}
+
+/** An address-space change as a row of numbers; other events are no work for a machine. */
+export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
+  const [, first = 0, end = 0, third = 0, fourth = 0] = event.fields;
+  const row = (name: string, ...fields: number[]): number[] => [numbers(name), ...fields];
+  switch (event.op) {
+    case 'mmap':
+      return row('EVENT_MAP', first, end, kindOfMapping(fourth));
+    case 'munmap':
+      return row('EVENT_UNMAP', first, end);
+    case 'brk':
+      return end < first ? row('EVENT_UNMAP', end, first) : row('EVENT_MAP', first, end, 1);
+    case 'mremap':
+      return first === third ? row('EVENT_NONE') : row('EVENT_MOVE', first, end, third);
+    case 'mprotect':
+      return row('EVENT_PROTECT', first, end, (third & PROT.write) !== 0 ? 1 : 0);
+    case 'madvise':
+      return row(third === ADVICE.free ? 'EVENT_LAZYFREE' : 'EVENT_DISCARD', first, end);
+    default:
+      return row('EVENT_NONE');
+  }
+}
+
+/** A machine runs one CPU of one address space for now. */
+function checkTrace(meta: TraceMeta, setup: RunSetup): void {
+  const cpus = meta.agents.filter((agent) => agent.kind === 'cpu').length;
+  const spaces = meta.spaces.filter((space) => space.kind === 'mm').length;
+  if (cpus !== 1 || spaces !== 1) {
+    throw new UsageError(
+      `${setup.policy.name} on ${setup.machine.name}: the trace has ${cpus} CPUs and ${spaces} address spaces, expected one of each`,
+    );
+  }
+  if (meta.counts.pages === 0) throw new UsageError('the trace has no memory access');
+}

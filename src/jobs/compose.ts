@@ -1,0 +1,143 @@
+import { paidCosts } from '../engine/encode.ts';
+import { type Costs, isAssumed } from '../model/cost.ts';
+import type { Machine } from '../model/machine.ts';
+import type { Distribution, RawRun, RunCost, RunResult, RunSafety, Verdict } from '../model/result.ts';
+import { PS_PER_NS } from '../model/units.ts';
+
+/** Causes that are no work: a CPU that waits for a page to be read in is idle. */
+const IDLE_CAUSES: ReadonlySet<string> = new Set(['page_io']);
+
+/** Properties that the engine checks in a run of an address space. */
+const CHECKED = ['S1', 'S2', 'S3'];
+
+/** What a result needs beside the raw runs. */
+export interface Composition {
+  readonly policy: string;
+  readonly machine: Machine;
+  readonly costs: Costs;
+  readonly seed: number;
+  readonly repro: string;
+  readonly run: RawRun;
+  /** The same trace, machine and seed where stale entries vanish at once. */
+  readonly ideal: RawRun;
+  /** The run of the first policy on this machine. */
+  readonly baseline: RawRun;
+  /** Name of an agent by its number. */
+  readonly agentName: (agent: number) => string;
+  /** Page number of a page id. */
+  readonly vpnOf: (page: number) => number;
+}
+
+/** Picoseconds of work: all time of all agents but idle time. */
+export function workOf(run: RawRun): number {
+  return Object.entries(run.causes).reduce((sum, [cause, ps]) => sum + (IDLE_CAUSES.has(cause) ? 0 : ps), 0);
+}
+
+/** A result from a run, its ideal and its baseline. */
+export function compose(input: Composition): RunResult {
+  const { policy, machine, seed, repro } = input;
+  return { policy, machine: machine.name, seed, repro, cost: costOf(input), safety: safetyOf(input) };
+}
+
+function costOf({ run, ideal, baseline, costs, machine }: Composition): RunCost {
+  const n = (name: string): number => run.counters[name] ?? 0;
+  const work = workOf(run);
+  const overhead = work - workOf(ideal);
+  const accesses = n('N_COMPUTE');
+  const unmapped = n('N_UNMAPPED');
+  const causes = Object.keys(run.causes).filter((cause) => !IDLE_CAUSES.has(cause));
+  const added = causes.map((cause) => [cause, ns(run.causes[cause]! - ideal.causes[cause]!)] as const);
+  const paths = Object.entries(run.paths).map(([name, row]) => {
+    const { count, pages, invalidations, ps } = row;
+    return [name, { count, pages, invalidations, added_ns: ns(ps - ideal.paths[name]!.ps) }] as const;
+  });
+  return {
+    elapsed_ns: ns(run.elapsed),
+    work_ns: ns(work),
+    overhead_ns: ns(overhead),
+    vs_baseline: ratio(work, workOf(baseline)),
+    added_per_page_ns: ratio(overhead, unmapped * PS_PER_NS),
+    added_by_cause: Object.fromEntries(added),
+    paths: Object.fromEntries(paths),
+    device_stall_ns: ns(n('N_DEVICE_STALL_PS')),
+    lock_wait_ns: ns(n('N_LOCK_WAIT_PS')),
+    lock_hold_ns: nsOf(run.distributions.lockHold!),
+    locks: { qi: ns(n('N_QUEUE_WAIT_PS')) },
+    invalidations: {
+      iotlb_page: n('N_IOTLB_PAGE'),
+      iotlb_range: n('N_IOTLB_RANGE'),
+      iotlb_pasid: n('N_IOTLB_PASID'),
+      iotlb_domain: n('N_IOTLB_DOMAIN'),
+      iotlb_global: n('N_IOTLB_GLOBAL'),
+      device_tlb: n('N_DEVICE_TLB'),
+      wait: n('N_WAIT'),
+      cpu_page: n('N_CPU_PAGE'),
+      cpu_full: n('N_CPU_FULL'),
+      ipi: n('N_IPI'),
+      deferred: n('N_DEFERRED'),
+      secondary: n('N_SECONDARY'),
+    },
+    invalidations_per_page: ratio(n('N_SECONDARY'), unmapped),
+    over_invalidated: n('N_OVER'),
+    tlb: {
+      cpu_l1: { hits: accesses - n('N_L1I_MISS') - n('N_L1D_MISS'), misses: n('N_L1I_MISS') + n('N_L1D_MISS') },
+      cpu_l2: { hits: n('N_L2_HIT'), misses: n('N_L1I_MISS') + n('N_L1D_MISS') - n('N_L2_HIT') },
+      iotlb: { hits: n('N_IOTLB_HIT'), misses: n('N_IOTLB_MISS') },
+      device_tlb: { hits: n('N_DEVICE_HIT'), misses: n('N_DEVICE_MISS') },
+      walk_cache: { hits: n('N_WALK_CACHE_HIT'), misses: n('N_WALK_CACHE_MISS') },
+    },
+    walks: n('N_WALKS'),
+    walk_refs: n('N_WALK_REFS'),
+    faults: n('N_FAULTS'),
+    page_requests: n('N_PAGE_REQUESTS'),
+    pages_unmapped: unmapped,
+    pages_reclaimed: n('N_RECLAIMED'),
+    dma: n('N_DMA'),
+    dma_late_share: ratio(n('N_DMA_LATE'), n('N_DMA')),
+    assumed_costs: paidCosts(machine).filter((key) => isAssumed(costs[key])),
+  };
+}
+
+function safetyOf({ run, agentName, vpnOf }: Composition): RunSafety {
+  const n = (name: string): number => run.counters[name] ?? 0;
+  const s1 = n('N_S1_READ') + n('N_S1_WRITE');
+  const broken = s1 + n('N_S2') + n('N_S3');
+  const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
+  const { first } = run;
+  return {
+    verdict,
+    checked: CHECKED,
+    stale_uses: n('N_STALE'),
+    in_flight_uses: n('N_IN_FLIGHT'),
+    allowed_races: n('N_ALLOWED'),
+    exposures: n('N_EXPOSED'),
+    violations: { S1: s1, S1_read: n('N_S1_READ'), S1_write: n('N_S1_WRITE'), S2: n('N_S2'), S3: n('N_S3') },
+    window_ns: nsOf(run.distributions.window!),
+    exposed_ns: nsOf(run.distributions.exposed!),
+    cpu_window_ns: nsOf(run.distributions.cpuWindow!),
+    windows_empty: n('N_WINDOWS_EMPTY'),
+    open_at_end: run.openAtEnd,
+    first: first && {
+      property: `S${first.property}`,
+      page: `0x${vpnOf(first.page).toString(16)}`,
+      change_at_ns: ns(first.changed),
+      use_record: first.record,
+      agent: agentName(first.agent),
+      at_ns: ns(first.at),
+    },
+  };
+}
+
+/** Picoseconds as nanoseconds, three decimals at most. */
+function ns(ps: number): number {
+  return ps / PS_PER_NS;
+}
+
+function nsOf({ count, sum, p50, p99, max }: Distribution): Distribution {
+  return { count, sum: ns(sum), p50: ns(p50), p99: ns(p99), max: ns(max) };
+}
+
+/** A quotient with three decimals; 0 of nothing. */
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.round((part / whole) * 1000) / 1000;
+}

@@ -1,0 +1,113 @@
+/** What a run is: simulated numbers only, exact, to be compared with `==`. Keys are those of the JSON result. */
+
+/** Grows whenever any simulated number changes for unchanged input. */
+export const MODEL = 1;
+
+/** A distribution of durations. Percentiles are upper bounds of buckets of 1/32 of a power of two; `max` is exact. */
+export interface Distribution {
+  readonly count: number;
+  readonly sum: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** Lookups of one cache. */
+export interface HitsAndMisses {
+  readonly hits: number;
+  readonly misses: number;
+}
+
+/** What one kernel path did. */
+export interface PathCost {
+  readonly count: number;
+  readonly pages: number;
+  /** Of the secondary MMU, deferred ones included. */
+  readonly invalidations: number;
+  readonly added_ns: number;
+}
+
+/** The `cost` object of a result. */
+export interface RunCost {
+  readonly elapsed_ns: number;
+  readonly work_ns: number;
+  readonly overhead_ns: number;
+  readonly vs_baseline: number;
+  readonly added_per_page_ns: number;
+  readonly added_by_cause: Readonly<Record<string, number>>;
+  readonly paths: Readonly<Record<string, PathCost>>;
+  readonly device_stall_ns: number;
+  readonly lock_wait_ns: number;
+  readonly lock_hold_ns: Distribution;
+  readonly locks: Readonly<Record<string, number>>;
+  readonly invalidations: Readonly<Record<string, number>>;
+  /** Secondary invalidations asked for per page unmapped. */
+  readonly invalidations_per_page: number;
+  readonly over_invalidated: number;
+  readonly tlb: Readonly<Record<string, HitsAndMisses>>;
+  readonly walks: number;
+  readonly walk_refs: number;
+  readonly faults: number;
+  readonly page_requests: number;
+  readonly pages_unmapped: number;
+  readonly pages_reclaimed: number;
+  readonly dma: number;
+  /** Share of device accesses on pages unmapped or reclaimed shortly before. */
+  readonly dma_late_share: number;
+  readonly assumed_costs: readonly string[];
+}
+
+/** The first use that broke a property. */
+export interface FirstViolation {
+  readonly property: string;
+  readonly page: string;
+  readonly change_at_ns: number;
+  readonly use_record: number;
+  readonly agent: string;
+  readonly at_ns: number;
+}
+
+/** What a run says about its policy, on this trace. */
+export type Verdict = 'safe' | 'exposed' | 'unsafe';
+
+/** The `safety` object of a result. */
+export interface RunSafety {
+  readonly verdict: Verdict;
+  /** Properties that this run looked at; a violation of another is not to be seen in it. */
+  readonly checked: readonly string[];
+  readonly stale_uses: number;
+  readonly in_flight_uses: number;
+  readonly allowed_races: number;
+  /** Obligation points that a reachable old copy survived. */
+  readonly exposures: number;
+  readonly violations: Readonly<Record<string, number>>;
+  readonly window_ns: Distribution;
+  readonly exposed_ns: Distribution;
+  readonly cpu_window_ns: Distribution;
+  readonly windows_empty: number;
+  readonly open_at_end: number;
+  readonly first: FirstViolation | null;
+}
+
+/** One row of a result: a policy on a machine. */
+export interface RunResult {
+  readonly policy: string;
+  readonly machine: string;
+  readonly seed: number;
+  readonly repro: string;
+  readonly cost: RunCost;
+  readonly safety: RunSafety;
+}
+
+/** Raw outcome of one engine or reference run, before it is compared with the ideal one. Times in picoseconds. */
+export interface RawRun {
+  readonly elapsed: number;
+  /** Picoseconds by cause, idle time left out. */
+  readonly causes: Readonly<Record<string, number>>;
+  readonly counters: Readonly<Record<string, number>>;
+  /** By path. */
+  readonly paths: Readonly<Record<string, { count: number; pages: number; invalidations: number; ps: number }>>;
+  readonly distributions: Readonly<Record<string, Distribution>>;
+  readonly openAtEnd: number;
+  readonly first: { property: number; page: number; changed: number; at: number; agent: number; record: number } | null;
+}

@@ -1,0 +1,57 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ROOT, shell, withFolder } from '../testing/cli.ts';
+
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map((match) => match[1]!);
+
+test('every command of the session prints what the README shows', () =>
+  withFolder((folder) => {
+    symlinkSync(join(ROOT, 'traces'), join(folder, 'traces'));
+    const commands = blocks('console').flatMap((block) => block.split(/^\$ /m).slice(1));
+    expect(commands.length).toBeGreaterThan(5);
+    for (const command of commands) {
+      const [line, ...shown] = command.split('\n');
+      const { stdout, stderr } = shell(line!, folder);
+      expect({ line, stdout, stderr }).toEqual({ line, stdout: shown.join('\n'), stderr: '' });
+    }
+  }));
+
+test('npm start prints what the README shows', () => {
+  const [command, ...args] = scripts.start!.split(' ');
+  expect(command).toBe('node');
+  expect(execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })).toBe(blocks('text')[0]);
+});
+
+test('the npm commands shown exist', () => {
+  const names = [
+    ...blocks('sh')
+      .join('')
+      .matchAll(/npm (?:run )?(\w+)/g),
+  ].map((match) => match[1]!);
+  expect(names).toEqual(['ci', 'start', 'ci', 'test']);
+  for (const name of names) if (name !== 'ci') expect(scripts).toHaveProperty(name);
+});
+
+test('the library does what the README shows', () =>
+  withFolder((folder) => {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(ROOT, join(folder, 'node_modules/iommulator'));
+    writeFileSync(join(folder, 'example.mjs'), blocks('js')[0]!);
+    expect(execFileSync(process.execPath, ['example.mjs'], { cwd: folder, encoding: 'utf8' })).toBe('14746\n');
+  }));
+
+test('traces/README.md names the traces by their digests', () => {
+  const text = readFileSync(join(ROOT, 'traces/README.md'), 'utf8');
+  for (const file of ['sqlite.trace', 'outside/redis.trace']) {
+    const digest = createHash('sha256')
+      .update(readFileSync(join(ROOT, 'traces', file)))
+      .digest('hex');
+    expect(text, file).toContain(digest);
+  }
+});

@@ -1,0 +1,126 @@
+import type { Costs } from '../model/cost.ts';
+import type { Machine } from '../model/machine.ts';
+import type { RunResult } from '../model/result.ts';
+import type { TraceMeta } from '../model/trace.ts';
+import { count, type Grid } from './grid.ts';
+import { compareSentences } from './sentences.ts';
+import { type TraceLabel, traceResult } from './trace.ts';
+
+/** What the reports of a comparison are made from. */
+export interface ComparisonView {
+  readonly label: TraceLabel;
+  readonly meta: TraceMeta;
+  readonly results: readonly RunResult[];
+  readonly added: readonly string[];
+  readonly skipped: readonly { policy: string; machine: string; why: string }[];
+  readonly same: Readonly<Record<string, string>>;
+  readonly costs: Costs;
+  readonly machines: readonly Machine[];
+  readonly model: number;
+  readonly version: string;
+  /** Command lines to repeat it and to look at one row. */
+  readonly again: string;
+}
+
+/** The result JSON of `compare` and `run`. */
+export function compareJson(view: ComparisonView) {
+  return {
+    format: 1,
+    model: view.model,
+    tool: { name: 'iommulator', version: view.version },
+    trace: { ...traceResult(view.label, view.meta), added: view.added },
+    skipped: view.skipped,
+    runs: view.results,
+  };
+}
+
+/** Rows for csv and md: one per run, plain numbers. */
+export function compareGrid({ results, same }: ComparisonView): Grid {
+  return {
+    columns: [
+      'machine',
+      'policy',
+      'inval./page',
+      'added ns/page',
+      'x',
+      'held p99 ns',
+      'wait ns',
+      'stale used',
+      'open p99 ns',
+      'verdict',
+    ],
+    rows: results.map(({ machine, policy, cost, safety }) => [
+      machine,
+      same[`${policy} on ${machine}`] === undefined ? policy : `${policy} = ${same[`${policy} on ${machine}`]}`,
+      cost.invalidations_per_page.toFixed(2),
+      cost.added_per_page_ns.toFixed(1),
+      cost.vs_baseline.toFixed(2),
+      cost.lock_hold_ns.p99.toFixed(0),
+      cost.lock_wait_ns.toFixed(0),
+      String(safety.stale_uses),
+      safety.window_ns.p99.toFixed(0),
+      safety.verdict,
+    ]),
+  };
+}
+
+const HEAD = [
+  '             per page unmapped        page-table lock        stale entries   verdict on',
+  'inval.     added     x   held p99  others wait   used  open p99   this trace',
+];
+
+/** The first screen: at most 100 columns. */
+export function compareText(view: ComparisonView): string {
+  const wide = Math.max(...view.results.map((run) => run.machine.length)) + 2;
+  const lines = [
+    ...intro(view),
+    `${' '.repeat(wide)}${HEAD[0]}`,
+    `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
+  ];
+  let machine = '';
+  for (const result of view.results) {
+    const first = result.machine !== machine;
+    lines.push(row(result, first, wide, view.same[`${result.policy} on ${result.machine}`]));
+    machine = result.machine;
+  }
+  for (const { policy, machine: on, why } of view.skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
+  lines.push(...compareSentences(view));
+  return `${lines.join('\n')}\n`;
+}
+
+function intro({ label, meta, added }: ComparisonView): string[] {
+  const { counts, source } = meta;
+  const name = label.file.replace(/\.trace$/, '').padEnd(8);
+  const accesses = ((counts.fetches + counts.datas) / 1e6).toFixed(1);
+  const cpus = meta.agents.filter((agent) => agent.kind === 'cpu').length;
+  const recorded = `${cpus} CPU, ${accesses} M accesses, ${count(counts.mmOps)} address-space changes (${source.format}, ${label.sha256.slice(0, 6)}..)`;
+  return [
+    `${name} recorded  ${recorded}`,
+    ...added.map((text, i) => `${' '.repeat(9)}${i === 0 ? 'added   ' : '        '}  ${text}`),
+  ];
+}
+
+function row(
+  { machine, policy, cost, safety }: RunResult,
+  first: boolean,
+  wide: number,
+  same: string | undefined,
+): string {
+  const shown = same === undefined ? policy + (first ? '*' : '') : `= ${same}`;
+  const cells = [
+    (first ? machine : '').padEnd(wide),
+    shown.padEnd(13),
+    cost.invalidations_per_page.toFixed(2).padStart(6),
+    `${micro(cost.added_per_page_ns)} us`.padStart(9),
+    cost.vs_baseline.toFixed(2).padStart(5),
+    `${micro(cost.lock_hold_ns.p99)} us`.padStart(10),
+    `${(cost.lock_wait_ns / 1e6).toFixed(2)} ms`.padStart(12),
+    count(safety.stale_uses).padStart(6),
+    `${micro(safety.window_ns.p99)} us`.padStart(9),
+  ];
+  return `${cells.slice(0, 2).join('')}${cells.slice(2).join(' ')}   ${safety.verdict}`;
+}
+
+function micro(ns: number): string {
+  return (ns / 1000).toFixed(2);
+}

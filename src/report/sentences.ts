@@ -1,0 +1,142 @@
+import type { CostKey, Costs } from '../model/cost.ts';
+import type { RunResult } from '../model/result.ts';
+import type { ComparisonView } from './compare.ts';
+import { count } from './grid.ts';
+
+/** Groups of causes, in the words of the report. */
+const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
+  ['queue', ['submit', 'wait', 'queue_wait', 'defer', 'activate', 'notifier']],
+  ['waiters', ['lock_wait', 'frame_wait']],
+  ['refills', ['l2', 'walk', 'translation', 'device_walk', 'page_request', 'fault']],
+];
+
+/** Invalidations whose price is assumed, by the counter that says how often it was paid. */
+const PAID: readonly (readonly [key: CostKey, name: string, times: (run: RunResult) => number])[] = [
+  ['device_tlb.inv', 'device-TLB invalidation', (run) => run.cost.invalidations.device_tlb!],
+  ['amd.wait', 'AMD completion wait', (run) => run.cost.invalidations.wait!],
+  ['qi.wait', 'queued-invalidation wait', (run) => run.cost.invalidations.wait!],
+  ['amd.submit', 'AMD command submission', (run) => run.cost.invalidations.wait!],
+  ['qi.submit', 'queued-invalidation submission', (run) => run.cost.invalidations.wait!],
+  ['device.page_request', 'I/O page request', (run) => run.cost.page_requests],
+  ['fault.minor', 'minor fault', (run) => run.cost.faults],
+];
+
+/** Causes of the invalidation queue: their prices are the ones in doubt. */
+const QUEUE = ['submit', 'wait'];
+
+/** The words under the table: what the numbers say, and how far they can be trusted. */
+export function compareSentences(view: ComparisonView): string[] {
+  const machines = [...new Set(view.results.map((run) => run.machine))];
+  const lines = machines.flatMap((machine) => comparison(view.results.filter((run) => run.machine === machine)));
+  for (const machine of machines) lines.push(...deferral(view.results.filter((run) => run.machine === machine)));
+  for (const machine of view.machines) {
+    const broken = view.results.some((run) => run.machine === machine.name && run.safety.verdict === 'unsafe');
+    if (!broken || machine.driver.rangeCover === 'aligned') continue;
+    lines.push(
+      `${machine.name.padEnd(10)} its driver does not align ranges, so IOTLB entries survive every policy; without that:`,
+    );
+    lines.push('           --set machine.driver.range_cover=aligned');
+  }
+  lines.push(...verdicts(view.results), ...trust(view.results, view.costs), ...repeat(view));
+  return lines;
+}
+
+/** The pair that the project exists to compare, or the first two policies of a machine. */
+function comparison(runs: readonly RunResult[]): string[] {
+  const [base, second] = runs;
+  const other = runs.find((run) => run.policy === 'range-end') ?? second;
+  if (base === undefined || other === undefined || other === base) return [];
+  const added = base.cost.added_per_page_ns;
+  const name = base.machine.padEnd(10);
+  if (added <= 0) return [`${name} ${base.policy} adds nothing to the ideal run, so there is nothing to save`];
+  const change = ((added - other.cost.added_per_page_ns) / added) * 100;
+  const word = change >= 0 ? 'less' : 'more';
+  const total = base.cost.overhead_ns - other.cost.overhead_ns;
+  const parts = GROUPS.map(([group, causes]) => {
+    const part = causes.reduce((sum, cause) => sum + gained(base, other, cause), 0);
+    return `${group} ${total === 0 ? 0 : Math.round((part / total) * 100)} %`;
+  });
+  return [
+    `${name} ${other.policy} adds ${Math.abs(change).toFixed(0)} % ${word} than ${base.policy} (of that ${parts.join(', ')})`,
+  ];
+}
+
+function gained(base: RunResult, other: RunResult, cause: string): number {
+  return (base.cost.added_by_cause[cause] ?? 0) - (other.cost.added_by_cause[cause] ?? 0);
+}
+
+function deferral(runs: readonly RunResult[]): string[] {
+  const most = runs.reduce(
+    (best, run) => (run.cost.invalidations.deferred! > best.cost.invalidations.deferred! ? run : best),
+    runs[0]!,
+  );
+  const deferred = most.cost.invalidations.deferred!;
+  if (deferred === 0) return [];
+  const all = count(most.cost.invalidations.secondary!);
+  return [
+    `${most.machine.padEnd(10)} ${count(deferred)} of ${all} invalidations deferred (${most.policy}): the first of each idle period`,
+  ];
+}
+
+const MEANING = {
+  safe: 'no stale entry outlived its page here; `used` is before an invalidation ended, as always',
+  exposed: 'a device could have used a page that was no longer its own, and did not in this order of events',
+  unsafe: 'a device used a page, or a permission, that was no longer its own',
+} as const;
+
+function verdicts(runs: readonly RunResult[]): string[] {
+  const lines: string[] = [];
+  for (const verdict of ['safe', 'exposed', 'unsafe'] as const) {
+    const which = runs.filter((run) => run.safety.verdict === verdict);
+    if (which.length === 0) continue;
+    lines.push(`${verdict.padEnd(10)} ${MEANING[verdict]}`);
+    if (verdict !== 'unsafe') continue;
+    for (const run of which) {
+      const broken = Object.entries(run.safety.violations).filter(([name, n]) => n > 0 && !name.includes('_'));
+      const { first } = run.safety;
+      const where = first ? `; first: page ${first.page}, record ${count(first.use_record)}` : '';
+      lines.push(
+        `           ${run.machine} ${run.policy}: ${broken.map(([name, n]) => `${name} ${count(n)} times`).join(', ')}${where}`,
+      );
+    }
+  }
+  lines.push('           one order of events; another order may show more');
+  return lines;
+}
+
+function trust(runs: readonly RunResult[], costs: Costs): string[] {
+  const assumed = new Set(runs.flatMap((run) => run.cost.assumed_costs));
+  const dearest = PAID.filter(([key]) => assumed.has(key))
+    .map(([key, name, times]) => ({
+      key,
+      name,
+      sum: runs.reduce((sum, run) => sum + times(run) * costs[key].default, 0),
+    }))
+    .filter(({ sum }) => sum > 0)
+    .sort((a, b) => b.sum - a.sum)
+    .slice(0, 2);
+  const share = runs.reduce(
+    (sum, run) => sum + QUEUE.reduce((part, cause) => part + run.cost.added_by_cause[cause]!, 0),
+    0,
+  );
+  const whole = runs.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
+  const part =
+    whole > 0
+      ? `; the queue's, which rest on few measurements, make ${Math.round((share / whole) * 100)} % of \`added\``
+      : '';
+  const lines = [
+    `trust      ${assumed.size} of ${Object.keys(costs).length} costs were never measured in public${part}`,
+  ];
+  if (dearest.length > 0) {
+    const named = dearest.map(
+      ({ key, name }) => `${name} ${costs[key].default} ns (${costs[key].low}..${costs[key].high})`,
+    );
+    lines.push(`           the largest: ${named.join(', ')}`);
+  }
+  return lines;
+}
+
+function repeat({ again, results, version, model }: ComparisonView): string[] {
+  const example = results.find((run) => run.policy === 'range-end') ?? results[0]!;
+  return [`again      ${again}   (${version}, model ${model})`, `one row    ${example.repro}`];
+}

@@ -1,0 +1,148 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ROOT } from '../testing/cli.ts';
+import { EVENT_NAMES, EVENTS, OUTCOMES } from './model/trace.ts';
+
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const under = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(folder, file))
+    .sort();
+const code = [...under('src'), ...under('assembly')].filter((file) => !file.endsWith('.test.ts'));
+
+/** Paths a file imports: relative to the root of the package, or the name of a module. */
+function importsOf(file: string): string[] {
+  const found = read(file).matchAll(/^(?:import|export|\}).*?from '([^']+)';?$|^import '([^']+)';?$/gm);
+  return [...found].map((match) => {
+    const name = (match[1] ?? match[2])!;
+    return name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(file), name)) : name;
+  });
+}
+
+describe('import ranks of ARCHITECTURE.md', () => {
+  /** `src/trace/text.ts` -> `src/trace`; `src/index.ts` -> `src/index`; `assembly/tlb.ts` -> `assembly/tlb`. */
+  const unit = (path: string): string => path.split('/').slice(0, 2).join('/').replace(/\.ts$/, '');
+  const ranks = new Map<string, number>();
+  for (const [, tree, list] of read('ARCHITECTURE.md').matchAll(/```ranks (\w+)\n(.*?)```/gs)) {
+    for (const line of list!.trim().split('\n')) {
+      const [rank, ...names] = line.trim().split(/\s+/);
+      for (const name of names) ranks.set(`${tree}/${name}`, Number(rank));
+    }
+  }
+
+  test('every file and folder has one, and every one has a file or folder', () => {
+    expect([...ranks.keys()].sort()).toEqual([...new Set(code.map(unit))].sort());
+  });
+
+  test('no import goes up', () => {
+    const wrong = code.flatMap((file) =>
+      importsOf(file).flatMap((target) => {
+        if (!/^(src|assembly)\//.test(target)) return [];
+        const [from, to] = [unit(file), unit(target)];
+        const mine = file.startsWith('src/') && from === to;
+        return mine || ranks.get(from)! > ranks.get(to)! ? [] : [`${file} -> ${target}`];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('the table is being read: the engine imports the model', () => {
+    expect(importsOf('src/engine/tlb.ts')).toContain('src/model/tlb.ts');
+    expect(importsOf('assembly/tlb.ts')).toContain('assembly/cache');
+    expect(ranks.size).toBeGreaterThan(15);
+  });
+
+  test('report and reference know the model only', () => {
+    const strange = code
+      .filter((file) => /^src\/(report|reference)\//.test(file))
+      .flatMap((file) =>
+        importsOf(file).filter((target) => unit(target) !== unit(file) && unit(target) !== 'src/model'),
+      );
+    expect(strange).toEqual([]);
+  });
+});
+
+test('node: is imported by jobs, cli, catalog and the two files of trace that touch files', () => {
+  const allowed = /^src\/(jobs|cli|catalog)\/|^src\/trace\/(input|output)\.ts$/;
+  const strange = code.filter(
+    (file) => !allowed.test(file) && importsOf(file).some((name) => name.startsWith('node:')),
+  );
+  expect(strange).toEqual([]);
+});
+
+test('console, process and the clock are used by the command line only', () => {
+  const strange = code.filter((file) => {
+    const uses = /\b(console|process)\.\w|\bDate\.now\(|\bperformance\.now\(|\bMath\.random\(/.test(read(file));
+    // The name of a part file holds the process id, so that two imports do not share one.
+    return uses && !file.startsWith('src/cli/') && file !== 'src/trace/output.ts';
+  });
+  expect(strange).toEqual([]);
+});
+
+/** Lines that are neither blank, nor comments, nor imports. */
+function linesOfCode(file: string): number {
+  const text = read(file)
+    .replace(/^import [^;]*;$/gms, '')
+    .replace(/\/\*\*.*?\*\//gs, '');
+  return text.split('\n').filter((line) => !/^\s*($|\/\/)/.test(line)).length;
+}
+
+test('a command is a short file: it describes, and delegates', () => {
+  const long = code.filter((file) => /^src\/cli\/(?!main\.ts)/.test(file) && linesOfCode(file) > 40);
+  expect(long.map((file) => `${file}: ${linesOfCode(file)}`)).toEqual([]);
+});
+
+test('a file has at most 450 lines', () => {
+  const long = [...code, ...under('testing')].filter((file) => read(file).split('\n').length > 451);
+  expect(long.map((file) => `${file}: ${read(file).split('\n').length - 1}`)).toEqual([]);
+});
+
+test('every exported function, class, type of src has a docstring', () => {
+  const bare = code
+    .filter((file) => file.startsWith('src/'))
+    .flatMap((file) => {
+      const lines = read(file).split('\n');
+      const seen = new Set<string>();
+      return lines.flatMap((line, i) => {
+        const name =
+          /^export (?:default )?(?:abstract )?(?:async )?(?:function\*?|class|interface|type|enum) (\w+)/.exec(
+            line,
+          )?.[1];
+        // Overloads share one; a type that lists what the constant above it holds needs none.
+        if (name === undefined || seen.has(name) || /= \(?(keyof )?typeof /.test(line)) return [];
+        seen.add(name);
+        return /(\*\/|^\/\/.*)$/.test(lines[i - 1] ?? '') ? [] : [`${file}: ${name}`];
+      });
+    });
+  expect(bare).toEqual([]);
+});
+
+const PROSE = [
+  ...['README.md', 'ARCHITECTURE.md', 'GLOSSARY.md', 'CHANGELOG.md', 'package.json', 'build.mjs', '.ci/run'],
+  ...readdirSync(join(ROOT, 'traces')).flatMap((file) => (file.endsWith('.md') ? [`traces/${file}`] : [])),
+];
+
+test('nothing is left to do in a comment, and nothing names a place on one machine', () => {
+  const words = new RegExp(
+    ['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X\\b', 'HA' + 'CK\\b', '/wo' + 'rk/', '/ro' + 'ot/', '@ts-ig' + 'nore'].join(
+      '|',
+    ),
+  );
+  const strange = [...code, ...PROSE].filter((file) => words.test(read(file)));
+  expect(strange).toEqual([]);
+});
+
+test('tests are never left out', () => {
+  const left = /\b(?:test|it|describe)\.(?:on[l]y|sk[i]p|to[d]o)\b/;
+  expect([...under('src'), ...under('testing')].filter((file) => left.test(read(file)))).toEqual([]);
+});
+
+test('traces/FORMAT.md lists the events, their fields and the outcomes in the order of their codes', () => {
+  const rows = [...read('traces/FORMAT.md').matchAll(/^\| *(\d+) \| `(\w+)` \| ([^|]*) \|/gm)];
+  const table = rows.map(([, code, name, fields]) => [Number(code), name, (fields ?? '').match(/\w+/g) ?? []]);
+  expect(table).toEqual(EVENT_NAMES.map((name, code) => [code, name, [...EVENTS[name]]]));
+  const outcomes = /The kinds of outcomes, from 0: (.*?)\./s.exec(read('traces/FORMAT.md'))![1]!;
+  expect(outcomes.match(/\w+/g)).toEqual([...OUTCOMES]);
+});

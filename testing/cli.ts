@@ -1,0 +1,65 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of the package. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** The real command: `dist` must have been built. */
+export const BIN = join(ROOT, 'dist/cli/main.js');
+
+/** What a finished command leaves: exit code, and both streams as text. */
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const PLAIN = { ...process.env, NO_COLOR: '1', TZ: 'UTC', COLUMNS: '100', LANG: 'C.UTF-8' };
+
+/** Runs the command in the folder `cwd`. */
+export function iommulator(args: readonly string[], cwd = ROOT): Ran {
+  if (!existsSync(BIN)) throw new Error('dist is not built: run npm test, or node build.mjs before vitest');
+  const options = { cwd, encoding: 'utf8', env: PLAIN, maxBuffer: 1 << 28 } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], options);
+  return { code: status, stdout, stderr };
+}
+
+/** Runs a shell line in which `iommulator` is the real command. */
+export function shell(line: string, cwd: string): Ran {
+  const script = `iommulator() { '${process.execPath}' '${BIN}' "$@"; }\nset -o pipefail\n${line}`;
+  const options = { cwd, encoding: 'utf8', env: PLAIN, maxBuffer: 1 << 28 } as const;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', script], options);
+  return { code: status, stdout, stderr };
+}
+
+/** Starts the command; it runs on. */
+export function start(args: readonly string[], cwd: string): ChildProcess {
+  return spawn(process.execPath, [BIN, ...args], { cwd, env: PLAIN, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Exit code of a started command, once it has ended, and what it wrote. */
+export async function ended(child: ChildProcess): Promise<Ran> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+/** Calls `use` with an empty folder that is removed afterwards. */
+export async function withFolder<T>(use: (folder: string) => T | Promise<T>, name = 'iommulator test-'): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), name));
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
