@@ -110,6 +110,13 @@ export function acquire(id: u32, row: usize): void {
     if (heard > load<u32>(own + i)) store<u32>(own + i, heard);
   }
 }
+/** Two agents tell each other what they know; each then starts its next epoch. */
+export function exchange(a: u32, b: u32): void {
+  acquire(a, knowledgeOf(b));
+  acquire(b, knowledgeOf(a));
+  store<u32>(knowledgeOf(a) + (<usize>a << 2), epoch(a) + 1);
+  store<u32>(knowledgeOf(b) + (<usize>b << 2), epoch(b) + 1);
+}
 /** Whether `id` has heard of epoch `since` of agent `whose`. */
 @inline
 export function knows(id: u32, whose: u32, since: u32): bool {

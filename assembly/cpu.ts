@@ -25,7 +25,8 @@ import { upperRefs } from './walk';
 // Phases of a CPU.
 const USER: u32 = 0;
 const KERNEL: u32 = 1; //  a list runs
-const MAPPING: u32 = 2; // a list runs that makes room for a mapping
+const MAPPING: u32 = 2; // a list runs that makes room for a mapping,
+const MOVING: u32 = 3; //  or for a range that moves
 
 /** Where one CPU is in its program. */
 @unmanaged
@@ -40,7 +41,7 @@ class Program {
   dataWrites: u32; // whether it writes
   again: u32; //    bit 0: look the open fetch run up again before its next access; bit 1: the data run
   granted: u32; //  page id + 1 that has just been translated at this CPU's turn
-  counted: u32; //  1: the miss in hand has been counted
+  counted: u32; //  the miss in hand has been counted; bits as in `again`
   missed: u32; //   page id that waits for the turn
   missedFetch: u32;
   missedWrite: u32;
@@ -57,6 +58,10 @@ let recordCount: u32 = 0;
 let postCount: u32 = 0;
 let fetchPs: u64 = 0;
 let accessPs: u64 = 0;
+
+// Kinds of open runs, in `again` and `counted`.
+const FETCHES: u32 = 1;
+const DATAS: u32 = 2;
 
 /** What became of a turn. */
 export const WENT_ON: u32 = 0;
@@ -107,6 +112,10 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   if (who.phase != USER) {
     publish(p.base + p.cursor);
     if (!stepPath(who)) return WENT_ON;
+    if (who.phase == MOVING) {
+      startMove(who, event());
+      return WENT_ON;
+    }
     if (who.phase == MAPPING) mapPages(event());
     if (isEvent(p.cursor)) p.cursor++;
     who.phase = USER;
@@ -147,10 +156,15 @@ function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
   while (true) {
     if (cpu.poked != 0) {
       cpu.poked = 0;
-      p.again = (p.fetchPage != 0 ? 1 : 0) | (p.dataPage != 0 ? 2 : 0);
+      p.again = (p.fetchPage != 0 ? FETCHES : 0) | (p.dataPage != 0 ? DATAS : 0);
+    }
+    // What an open run has been granted is for its next access, whatever has changed since.
+    if (p.granted != 0 && p.begun != 0) {
+      p.again &= ~kindBit(p.missedFetch != 0);
+      useGrant();
     }
     const fence = p.nextPost < postCount ? min(load<u32>(posts + (<usize>p.nextPost << 3)) + 1, recordCount) : recordCount;
-    if (p.begun == 0 && p.again == 0) runWhole(who, cpu, fence, limit);
+    if (p.begun == 0 && p.again == 0 && p.counted == 0) runWhole(who, cpu, fence, limit);
     if (p.cursor == recordCount || hasPost() || (p.begun == 0 && isEvent(p.cursor))) return true;
     if (who.clock >= limit) return false;
     if (!runPiece(who, cpu, limit)) return true;
@@ -222,27 +236,28 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     touch(page);
     if (op == OP_FETCH) {
       p.fetchPage = page + 1;
-      p.again &= ~1;
+      p.again &= ~FETCHES;
     } else {
       p.dataPage = page + 1;
       p.dataWrites = writes;
-      p.again &= ~2;
+      p.again &= ~DATAS;
     }
   }
   const fetched = <u64>p.done * i / n;
-  if ((p.again & 1) != 0 && i > fetched) {
+  if ((p.again & FETCHES) != 0 && i > fetched) {
     if (!hits(who, cpu, p.fetchPage - 1, true, 0)) return false;
-    p.again &= ~1;
+    p.again &= ~FETCHES;
   }
-  if ((p.again & 2) != 0 && d > p.done - fetched) {
+  if ((p.again & DATAS) != 0 && d > p.done - fetched) {
     if (!hits(who, cpu, p.dataPage - 1, false, p.dataWrites)) return false;
-    p.again &= ~2;
+    p.again &= ~DATAS;
   }
   // Access k of n stands at floor(k * length / n) after the first.
   const base = who.clock - <u64>p.done * length / n;
   let done = <u32>n;
   if (base + length > limit && length != 0) {
-    const room = limit - base;
+    // A second-level hit may have taken the clock past the limit: the access that it was for is done all the same.
+    const room = limit > base ? limit - base : 0;
     done = <u32>min(n, (room * n + length - 1) / length);
     if (done <= p.done) done = p.done + 1;
   }
@@ -257,19 +272,34 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
   return true;
 }
 
+@inline
+function kindBit(fetch: bool): u32 {
+  return fetch ? FETCHES : DATAS;
+}
+/** The access that was granted takes place. */
+function useGrant(): void {
+  program.granted = 0;
+  program.counted &= ~kindBit(program.missedFetch != 0);
+}
+
 /** Looks a page up in this CPU's TLBs. False: it takes a shared step. */
 function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): bool {
   const p = program;
-  if (p.granted == page + 1 && (p.missedFetch != 0) == fetch) {
-    p.granted = p.counted = 0;
+  const kind = kindBit(fetch);
+  if (p.granted != 0) {
+    assert(p.granted == page + 1 && (p.missedFetch != 0) == fetch);
+    useGrant();
     return true;
   }
   const first = fetch ? cpu.l1i : cpu.l1d;
   const want = (page << ENTRY_SHIFT) | ENTRY_V | (write << 1);
   const mask = write != 0 ? ~0 : ~ENTRY_W;
   const set = first.set(page);
-  if (lookup(set, first.end(set), want, mask, 0)) return true;
-  if (p.counted == 0) bump(fetch ? N_L1I_MISS : N_L1D_MISS);
+  if (lookup(set, first.end(set), want, mask, 0)) {
+    p.counted &= ~kind;
+    return true;
+  }
+  if ((p.counted & kind) == 0) bump(fetch ? N_L1I_MISS : N_L1D_MISS);
   const second = cpu.l2;
   if (second.sets != 0 && find(first, page) == 0) {
     const set2 = second.set(page);
@@ -277,11 +307,11 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
       bump(N_L2_HIT);
       fillCpu(first, page, load<u32>(set2), load<u32>(set2, 4), who.clock);
       spend(who, CAUSE_L2, cost(COST_L2_HIT));
-      p.counted = 0;
+      p.counted &= ~kind;
       return true;
     }
   }
-  p.counted = 1;
+  p.counted |= kind;
   p.missed = page;
   p.missedFetch = fetch ? 1 : 0;
   p.missedWrite = write;
@@ -291,6 +321,7 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
 /** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
 function translate(who: Agent, cpu: CpuCaches): void {
   const p = program;
+  const now = who.clock;
   const page = p.missed;
   const first = p.missedFetch != 0 ? cpu.l1i : cpu.l1d;
   if (useStale(first, page, p.missedWrite) || useStale(cpu.l2, page, p.missedWrite)) {
@@ -312,11 +343,11 @@ function translate(who: Agent, cpu: CpuCaches): void {
   const next = flags | PTE_A | (p.missedWrite != 0 ? PTE_D : 0);
   if (next != flags) {
     setPte(page, next);
-    recheck(page, who.clock);
+    recheck(page, now);
   }
-  if (noteUser(page, who.id)) oblige(page, who.clock, false, reachable());
-  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), who.clock);
-  fillCpu(first, page, entryOf(page), frameOf(page), who.clock);
+  if (noteUser(page, who.id)) oblige(page, now, false, reachable());
+  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
+  fillCpu(first, page, entryOf(page), frameOf(page), now);
   p.granted = page + 1;
 }
 
@@ -345,7 +376,7 @@ function startEvent(who: Agent): void {
   const op = <u32>field(row, 0);
   const first = field(row, 1);
   const end = field(row, 2);
-  if (op == EVENT_NONE || end <= first) {
+  if (op == EVENT_NONE || end <= first || (op == EVENT_MOVE && overlaps(row))) {
     p.cursor++;
     return;
   }
@@ -357,14 +388,33 @@ function startEvent(who: Agent): void {
     p.cursor++;
     return;
   }
+  if (op == EVENT_MOVE) {
+    const to = field(row, 3);
+    if (!mapped(to, to + end - first)) startMove(who, row);
+    else {
+      who.phase = MOVING;
+      beginRange(who, AT_UNMAP, to, to + end - first);
+    }
+    return;
+  }
   const occasion = op == EVENT_MAP || op == EVENT_UNMAP ? AT_UNMAP
     : op == EVENT_DISCARD ? AT_DISCARD
     : op == EVENT_LAZYFREE ? AT_LAZYFREE
-    : op == EVENT_PROTECT ? AT_PROTECT
-    : AT_MOVE;
+    : AT_PROTECT;
   const run = beginRange(who, occasion, first, end);
   if (op == EVENT_PROTECT) run.writable = <u32>field(row, 3);
-  if (op == EVENT_MOVE) run.newFirst = field(row, 3);
+}
+/** The new place is empty: mremap unmaps what was there. */
+function startMove(who: Agent, row: usize): void {
+  who.phase = KERNEL;
+  beginRange(who, AT_MOVE, field(row, 1), field(row, 2)).newFirst = field(row, 3);
+}
+/** mremap refuses a new place that overlaps the old one. */
+function overlaps(row: usize): bool {
+  const first = field(row, 1);
+  const end = field(row, 2);
+  const to = field(row, 3);
+  return to < end && first < to + end - first;
 }
 
 /** Whether a page of the range has a PTE, which a fixed mapping then replaces. */

@@ -1,6 +1,6 @@
 // An IOMMU as an emulator builds it: one cache of translations by device and page, emptied when full, and a queue whose
 // commands take effect as they are written. What a command drops is read from its words alone.
-import { AMD_PAGES, amdDomain, amdOpcode, encodeAmdWait } from './amdvi';
+import { AMD_PAGES, amdDomain, amdFirstPage, amdOpcode, amdOrder, encodeAmdWait } from './amdvi';
 import { COMMAND_BYTES, ORDER_ALL, word0, word1 } from './command';
 import { region } from './layout';
 import {
@@ -95,7 +95,7 @@ function emit(values: u32): void {
   setValue(at, 3, <f64><u32>high);
   setValue(at, 4, <f64>(high >> 32));
   if (amd) {
-    if (type == AMD_PAGES) drop(amdDomain(command), 0, ORDER_ALL, false);
+    if (type == AMD_PAGES) drop(amdDomain(command), amdFirstPage(command), amdOrder(command), false);
   } else if (type == VTD_IOTLB) {
     const granularity = vtdGranularity(command);
     const order = granularity == VTD_PAGE ? vtdAddressMask(command) : ORDER_ALL;

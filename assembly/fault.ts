@@ -1,47 +1,32 @@
 // Page faults, of CPUs and of devices: what a page needs, a frame for it, and the list that installs it.
-import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
+import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
-import { allocFrame, freeFrames, getFrame } from './frame';
-import { cost, region, setting } from './layout';
+import { allocFrame, awaitFrames, freeFrames, getFrame } from './frame';
+import { cost, setting } from './layout';
 import {
-  AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_FRAME_WAIT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
+  AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
   COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
 } from './ops';
 import { beginPage, MODE_FRAME, MODE_REUSE, MODE_ZERO, PART_BODY, Run } from './path';
 import {
-  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, setKind,
+  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, setKind,
 } from './table';
 
-let waiting: usize = 0; // u8[64]: agents that wait for a frame or for reclaim to be done with a page
-let heard: usize = 0; //   u32[agentCount]: what the agent that woke them knew
 let reclaimer: u32 = 0; // agent, where there is one
 
 export function initFaults(reclaimAgent: u32): void {
-  waiting = region(64);
-  heard = region(<usize>agentCount << 2);
   reclaimer = reclaimAgent;
 }
 
 /** Blocks until frames are freed, or reclaim is done with its batch; the agent then looks again. */
 function waitForFrames(who: Agent): void {
-  store<u8>(waiting + who.id, 1);
-  block(who, CAUSE_FRAME_WAIT);
+  awaitFrames(who);
   wakeReclaim(who.clock);
 }
 function wakeReclaim(now: u64): void {
   if (setting(SET_RECLAIM) == 0) return;
   const kswapd = agent(reclaimer);
   if (kswapd.state == BLOCKED && kswapd.waitsFor == CAUSE_IDLE) wake(kswapd, now);
-}
-/** Wakes all who wait for frames. */
-export function framesFreed(by: Agent): void {
-  release(by.id, heard);
-  for (let id: u32 = 0; id < agentCount; id++) {
-    if (load<u8>(waiting + id) == 0) continue;
-    store<u8>(waiting + id, 0);
-    wake(agent(id), by.clock);
-    acquire(id, heard);
-  }
 }
 
 /**
@@ -68,14 +53,14 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   }
   bump(N_FAULTS);
   const run = beginPage(who, cow ? AT_COW : AT_FAULT, PART_BODY, page);
+  run.expects = flags & ~(PTE_A | PTE_D);
+  run.writes = write ? 1 : 0;
+  if (present) run.oldFrame = frameOf(page);
   run.mode = reuse ? MODE_REUSE : zero ? MODE_ZERO : MODE_FRAME;
   spend(who, CAUSE_FAULT, cost(COST_FAULT));
   if (!needsFrame) return true;
   take(run, page, who);
-  if (cow) {
-    run.oldFrame = (flags & PTE_ZERO) != 0 ? 0 : frameOf(page);
-    getFrame(run.oldFrame); // the faulting thread's own
-  }
+  if (cow) getFrame(run.oldFrame); // the faulting thread's own
   const cached = file && !(write && kind == KIND_FILE);
   run.writable = (write ? PTE_W | PTE_D : 0) | (cached && !cow ? PTE_CACHE : 0);
   payForContent(who, flags, file, cow);

@@ -9,7 +9,7 @@ import {
 import { beginFault } from './fault';
 import { drained } from './iommu';
 import { cost, region, setting } from './layout';
-import { give, Lock, lockOf, newLocks, take } from './lock';
+import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
   COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
@@ -42,7 +42,7 @@ export function initFlights(firstAgent: u32, hardwareAgent: u32): void {
   first = firstAgent;
   hardware = hardwareAgent;
   requests = region(<usize>flightCount << 4);
-  walkers = lockOf(newLocks(1, setting(SET_WALKERS), 0), 0);
+  walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
 }
 @inline

@@ -1,9 +1,16 @@
 // Frames: a reference ledger and a stack of free ones. Frame 0 is the shared zero page: always there, never counted.
+import { acquire, Agent, agent, agentCount, block, release, wake } from './clock';
 import { region } from './layout';
+import { CAUSE_FRAME_WAIT } from './ops';
+
+/** References of a free frame: nobody can take or put one. */
+const FREE: u32 = u32.MAX_VALUE;
 
 let refs: usize = 0; //  u32[frames + 1]: references of mappings, of isolation, of a fault, of a gather
 let pages: usize = 0; // u32[frames + 1]: page id + 1 that the frame is mapped at, 0 = none
 let stack: usize = 0; // u32[frames]: free frames; the last one freed is the next one used (per-CPU lists, worst case)
+let waiting: usize = 0; // u8[agentCount]: agents that wait for a frame, or for reclaim to be done with a page
+let heard: usize = 0; // u32[agentCount]: what the agent that woke them knew
 export let freeFrames: u32 = 0;
 export let frameCount: u32 = 0;
 
@@ -12,8 +19,17 @@ export function initFrames(count: u32): void {
   refs = region(<usize>(count + 1) << 2);
   pages = region(<usize>(count + 1) << 2);
   stack = region(<usize>count << 2);
-  for (let i: u32 = 0; i < count; i++) store<u32>(stack + (<usize>i << 2), count - i);
+  for (let i: u32 = 0; i < count; i++) {
+    store<u32>(stack + (<usize>i << 2), count - i);
+    store<u32>(refs + (<usize>(i + 1) << 2), FREE);
+  }
   freeFrames = count;
+  waiting = region(agentCount);
+  heard = region(<usize>agentCount << 2);
+}
+/** Free frames, for the host. */
+export function freeFrameCount(): u32 {
+  return freeFrames;
 }
 
 /** A frame for `page` with one reference, the mapping's. There must be one. */
@@ -21,7 +37,7 @@ export function allocFrame(page: u32): u32 {
   assert(freeFrames > 0);
   freeFrames--;
   const frame = load<u32>(stack + (<usize>freeFrames << 2));
-  assert(refsOf(frame) == 0);
+  assert(refsOf(frame) == FREE);
   store<u32>(refs + (<usize>frame << 2), 1);
   store<u32>(pages + (<usize>frame << 2), page + 1);
   return frame;
@@ -40,19 +56,38 @@ export function setPageOf(frame: u32, pagePlusOne: u32): void {
   store<u32>(pages + (<usize>frame << 2), pagePlusOne);
 }
 export function getFrame(frame: u32): void {
-  if (frame != 0) store<u32>(refs + (<usize>frame << 2), refsOf(frame) + 1);
+  if (frame == 0) return;
+  assert(refsOf(frame) != FREE);
+  store<u32>(refs + (<usize>frame << 2), refsOf(frame) + 1);
 }
 /** Drops a reference. Never frees: FREE does. */
 export function putFrame(frame: u32): void {
   if (frame == 0) return;
-  assert(refsOf(frame) > 0);
+  assert(refsOf(frame) > 0 && refsOf(frame) != FREE);
   store<u32>(refs + (<usize>frame << 2), refsOf(frame) - 1);
 }
-/** Returns a frame without references to the allocator. False if somebody still holds one. */
+/** Returns a frame without references to the allocator. False if somebody still holds one, or if it is free already. */
 export function freeFrame(frame: u32): bool {
   if (frame == 0 || refsOf(frame) != 0) return false;
+  store<u32>(refs + (<usize>frame << 2), FREE);
   store<u32>(pages + (<usize>frame << 2), 0);
   store<u32>(stack + (<usize>freeFrames << 2), frame);
   freeFrames++;
   return true;
+}
+
+/** Blocks until frames are freed, or reclaim is done with a page; the agent then looks again. */
+export function awaitFrames(who: Agent): void {
+  store<u8>(waiting + who.id, 1);
+  block(who, CAUSE_FRAME_WAIT);
+}
+/** Wakes all who wait for frames. */
+export function framesFreed(by: Agent, now: u64): void {
+  release(by.id, heard);
+  for (let id: u32 = 0; id < agentCount; id++) {
+    if (load<u8>(waiting + id) == 0) continue;
+    store<u8>(waiting + id, 0);
+    wake(agent(id), now);
+    acquire(id, heard);
+  }
 }

@@ -5,6 +5,7 @@ export { L1D, L1I, L2, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, 
 export * from './ops';
 export { CONFIG_WORDS, configAt } from './layout';
 export { openWindowCount } from './safety';
+export { freeFrameCount } from './frame';
 export { causesAt } from './clock';
 export * from './counters';
 export { eventsAt, headsAt, postsAt } from './cpu';

@@ -8,7 +8,7 @@ import {
 } from './counters';
 import { cost, setting } from './layout';
 import {
-  CAUSE_IDLE, COST_INV_DEVICE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_COMMANDS,
+  CAUSE_IDLE, COST_INV_DEVICE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_COMMANDS,
 } from './ops';
 import { fetch, retire } from './ring';
 import { deviceTlb, dropCopies, Flight, flight, flightCount, iommuWalker, iotlb } from './space';
@@ -93,17 +93,15 @@ export function stepIommu(hardware: Agent): void {
   if (hardware.phase == SERVE) {
     const now = hardware.clock;
     if (what == IS_WAIT) bump(N_WAIT);
-    else if (what == IS_IOTLB) {
-      bump(counter);
-      dropCopies(iotlb, firstPage, lastPage, now);
+    else {
+      const device = what == IS_DEVICE;
+      bump(device ? N_DEVICE_TLB : counter);
+      dropCopies(device ? deviceTlb : iotlb, firstPage, lastPage, now);
       // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
-      emptyWalker(iommuWalker);
+      if (!device) emptyWalker(iommuWalker);
       squash();
-    } else {
-      bump(N_DEVICE_TLB);
-      dropCopies(deviceTlb, firstPage, lastPage, now);
-      squash();
-      if (cover() != 0) {
+      // Without ATS it is the IOMMU that translates and drains; with it, the device answers for what it was given.
+      if ((device || setting(SET_ATS) == 0) && cover() != 0) {
         hardware.phase = DRAIN;
         block(hardware, CAUSE_IDLE);
         return;
@@ -126,7 +124,7 @@ function squash(): void {
   for (let i: u32 = 0; i < flightCount; i++) if (hit(flight(i))) flight(i).squashed = 1;
 }
 
-/** The device completes an invalidation when every access that uses what it drops has landed. */
+/** An invalidation completes when every access that uses what it drops has landed. */
 function cover(): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < flightCount; i++) {

@@ -2,32 +2,34 @@
 import { acquire, agent, Agent, agentCount, block, MAX_AGENTS, release, spend, wake } from './clock';
 import { add, bump, H_LOCK_HOLD, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
 import { cost, region } from './layout';
-import { CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } from './ops';
+import { CAUSE_DEVICE_WALK, CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } from './ops';
 
 @unmanaged
 export class Lock {
   free: u32; //     how many more may own it; 1 for a lock that nobody owns
   waiting: u32;
   owner: u32; //    agent + 1; of locks with one owner
-  counted: u32; //  1: a page-table lock, 2: the queue's lock, 0: not reported
+  kind: u32; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK
   since: u64; //    when the owner took it
   heard: usize; //  u32[agentCount]: what the last owner knew
   waiters: usize; // u8[MAX_AGENTS], first come first
 }
 const LOCK_BYTES: usize = offsetof<Lock>();
 
+/** Hardware: passing one on takes no time and tells nobody anything. */
+export const WALKERS: u32 = 0;
 export const PAGE_TABLE_LOCK: u32 = 1;
 export const QUEUE_LOCK: u32 = 2;
 
 /** `count` locks, each with room for `owners`. */
-export function newLocks(count: u32, owners: u32, counted: u32): usize {
+export function newLocks(count: u32, owners: u32, kind: u32): usize {
   const locks = region(<usize>count * LOCK_BYTES);
   const heard = region(<usize>count * agentCount << 2);
   const waiters = region(<usize>count * MAX_AGENTS);
   for (let i: u32 = 0; i < count; i++) {
     const lock = lockOf(locks, i);
     lock.free = owners;
-    lock.counted = counted;
+    lock.kind = kind;
     lock.heard = heard + (<usize>i * agentCount << 2);
     lock.waiters = waiters + <usize>i * MAX_AGENTS;
   }
@@ -42,8 +44,8 @@ export function lockOf(locks: usize, index: u32): Lock {
 export function take(lock: Lock, who: Agent): bool {
   if (lock.free == 0) {
     store<u8>(lock.waiters + lock.waiting++, <u8>who.id);
-    block(who, lock.counted == QUEUE_LOCK ? CAUSE_QUEUE_WAIT : CAUSE_LOCK_WAIT);
-    bump(N_LOCK_WAITS);
+    block(who, waitOf(lock));
+    if (lock.kind != WALKERS) bump(N_LOCK_WAITS);
     return false;
   }
   lock.free--;
@@ -53,8 +55,8 @@ export function take(lock: Lock, who: Agent): bool {
 
 /** Gives the lock up; the first waiter is its owner at once and wakes. */
 export function give(lock: Lock, who: Agent): void {
-  if (lock.counted == PAGE_TABLE_LOCK) record(H_LOCK_HOLD, who.clock - lock.since);
-  release(who.id, lock.heard);
+  if (lock.kind == PAGE_TABLE_LOCK) record(H_LOCK_HOLD, who.clock - lock.since);
+  if (lock.kind != WALKERS) release(who.id, lock.heard);
   lock.owner = 0;
   if (lock.waiting == 0) {
     lock.free++;
@@ -64,14 +66,18 @@ export function give(lock: Lock, who: Agent): void {
   lock.waiting--;
   memory.copy(lock.waiters, lock.waiters + 1, lock.waiting);
   const waited = wake(next, who.clock);
-  if (lock.counted == PAGE_TABLE_LOCK) add(N_LOCK_WAIT_PS, waited);
-  if (lock.counted == QUEUE_LOCK) add(N_QUEUE_WAIT_PS, waited);
-  spend(next, CAUSE_LOCK_WAIT, cost(COST_HANDOFF));
+  if (lock.kind == PAGE_TABLE_LOCK) add(N_LOCK_WAIT_PS, waited);
+  if (lock.kind == QUEUE_LOCK) add(N_QUEUE_WAIT_PS, waited);
+  if (lock.kind != WALKERS) spend(next, waitOf(lock), cost(COST_HANDOFF));
   own(lock, next);
 }
 
 function own(lock: Lock, who: Agent): void {
   lock.owner = who.id + 1;
   lock.since = who.clock;
-  acquire(who.id, lock.heard);
+  if (lock.kind != WALKERS) acquire(who.id, lock.heard);
+}
+/** What waiting for it counts as. */
+function waitOf(lock: Lock): u32 {
+  return lock.kind == QUEUE_LOCK ? CAUSE_QUEUE_WAIT : lock.kind == PAGE_TABLE_LOCK ? CAUSE_LOCK_WAIT : CAUSE_DEVICE_WALK;
 }

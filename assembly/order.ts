@@ -8,7 +8,7 @@ import {
 } from './emulated';
 import { CHUNK_RECORDS, openArena, region } from './layout';
 import {
-  beginEvent, initRows, row, ROW_FAULT, ROW_IOVA_FREE, rowsFit, WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_QUEUE_FULL,
+  beginEvent, initRows, row, ROW_FAULT, ROW_IOVA_FREE, rowsFit, setValue, WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_QUEUE_FULL,
   WHY_STRICT, WHY_TIMER,
 } from './prediction';
 import { encodeContext, encodeDeviceTlb, encodeIotlb, VTD_DOMAIN, VTD_GLOBAL, VTD_PAGE } from './vtd';
@@ -307,18 +307,18 @@ function invalidate(job: Work): void {
   if (lazy) return enqueue(job);
   setWhy(WHY_STRICT);
   invalidatePages(job, true);
-  row(ROW_IOVA_FREE, 2, <f64>job.page, <f64>job.pages);
+  freeIova(job.page, job.pages, job.space);
 }
 
 /** dma-iommu.c queue_iova */
 function enqueue(job: Work): void {
   const space = domain(job.space);
   const ring = ringOf(job.space, job.agent);
-  reclaim(space, ring);
+  reclaim(space, job.space, ring);
   if (ring.count == queue - 1) {
     setWhy(WHY_QUEUE_FULL);
     flush(space, job.space);
-    reclaim(space, ring);
+    reclaim(space, job.space, ring);
   }
   const last = queued(ring, ring.head + ring.count);
   last.page = job.page;
@@ -331,7 +331,7 @@ function enqueue(job: Work): void {
 function timer(space: u32): void {
   setWhy(WHY_TIMER);
   flush(domain(space), space);
-  for (let agent: u32 = 0; agent < agentCount; agent++) reclaim(domain(space), ringOf(space, agent));
+  for (let agent: u32 = 0; agent < agentCount; agent++) reclaim(domain(space), space, ringOf(space, agent));
 }
 
 /** dma-iommu.c fq_flush_iotlb */
@@ -342,14 +342,18 @@ function flush(space: Domain, index: u32): void {
 }
 
 /** dma-iommu.c fq_ring_free */
-function reclaim(space: Domain, ring: Ring): void {
+function reclaim(space: Domain, index: u32, ring: Ring): void {
   while (ring.count != 0) {
     const oldest = queued(ring, ring.head);
     if (oldest.counter >= space.finished) return;
-    row(ROW_IOVA_FREE, 2, <f64>oldest.page, <f64>oldest.pages);
+    freeIova(oldest.page, oldest.pages, index);
     ring.head = (ring.head + 1) % queue;
     ring.count--;
   }
+}
+
+function freeIova(page: u64, pages: u64, space: u32): void {
+  setValue(row(ROW_IOVA_FREE, 3, <f64>page, <f64>pages), 2, <f64>space);
 }
 
 /** After a map (`toDevices` false) or unmap: the pages in the IOTLB, then in the devices that have a TLB. */

@@ -1,16 +1,15 @@
 // The reclaim agent: second chance over frames, batches, the lists of a policy. It sleeps while there are frames enough.
 import { Agent, block, spend } from './clock';
 import { bump, N_RECLAIMED } from './counters';
-import { framesFreed } from './fault';
-import { frameCount, freeFrames, getFrame, pageOf } from './frame';
+import { frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
 import { cost, region, setting } from './layout';
 import {
   AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
-  KIND_GONE, SET_BATCH, SET_HIGH,
+  SET_BATCH, SET_HIGH,
 } from './ops';
 import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, Run, runOf, stepPath } from './path';
 import {
-  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched,
+  frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched, vpnOf,
 } from './table';
 
 // Phases of the agent.
@@ -23,7 +22,7 @@ const TAIL: u32 = 3; //    page by page
 const ROUNDS: u32 = 2;
 
 let batch: usize = 0; // u32[4 * SET_BATCH]: page, frame, occasion, changed
-let size: usize = 0; //  u32 pages in the batch, u32 index of the one in hand, u32 clock hand, u32 any changed
+let size: usize = 0; //  u32 pages in the batch, u32 index of the one in hand, u32 clock hand
 
 export function initReclaim(): void {
   batch = region(<usize>setting(SET_BATCH) << 4);
@@ -51,20 +50,16 @@ export function stepReclaim(who: Agent): void {
     }
     who.phase = BODY;
     store<u32>(size, 0, 4);
-    store<u32>(size, 0, 12);
     begin(who, PART_BODY);
     return;
   }
   if (!stepPath(who)) return;
   const run = runOf(who.id);
   if (who.phase == BODY) {
-    const changed: u32 = run.skip == 0 ? 1 : 0;
-    store<u32>(row(current()), changed, 12);
-    if (changed != 0) store<u32>(size, 1, 12);
+    store<u32>(row(current()), run.skip == 0 ? 1 : 0, 12);
     if (next(who, PART_BODY)) return;
     who.phase = MIDDLE;
-    const middle = begin(who, PART_MIDDLE);
-    middle.touched = load<u32>(size, 12);
+    spanBatch(begin(who, PART_MIDDLE));
     return;
   }
   if (who.phase == MIDDLE) {
@@ -74,7 +69,7 @@ export function stepReclaim(who: Agent): void {
   }
   settle(who);
   if (next(who, PART_TAIL)) return;
-  framesFreed(who);
+  framesFreed(who, who.clock);
   who.phase = LOOK;
 }
 
@@ -83,8 +78,22 @@ function begin(who: Agent, part: u32): Run {
   const at = row(current());
   const run = beginPage(who, load<u32>(at, 8), part, load<u32>(at));
   run.oldFrame = load<u32>(at, 4);
-  if (part == PART_TAIL && load<u32>(at, 12) == 0) run.skip = 1;
+  if (part != PART_TAIL) return run;
+  if (load<u32>(at, 12) == 0) run.skip = 1;
+  else reach(run, run.page);
   return run;
+}
+/** What is done once for the batch is done for all pages that have changed. */
+function spanBatch(run: Run): void {
+  for (let i: u32 = 0; i < count(); i++) if (load<u32>(row(i), 12) != 0) reach(run, load<u32>(row(i)));
+  if (run.touched == 0) return;
+  run.first = run.allFirst;
+  run.end = run.allLast + 1;
+}
+function reach(run: Run, page: u32): void {
+  run.touched = 1;
+  run.allFirst = min(run.allFirst, vpnOf(page));
+  run.allLast = max(run.allLast, vpnOf(page));
 }
 function next(who: Agent, part: u32): bool {
   const index = current() + 1;
@@ -104,7 +113,7 @@ function settle(who: Agent): void {
   bump(N_RECLAIMED);
   const flags = pte(page);
   if ((flags & PTE_BUSY) == 0) return;
-  setPte(page, kindOf(page) == KIND_GONE ? 0 : flags & ~PTE_BUSY);
+  setPte(page, flags & ~PTE_BUSY);
 }
 
 /** Fills the batch by second chance. Returns whether there is anything to take. */

@@ -20,6 +20,8 @@ let asked: usize = 0; //       u8[pages]: the program asked for the change itsel
 let staleCpu: usize = 0; //    u32[pages]: stale entries of CPU TLBs
 let cpuSince: usize = 0; //    u64[pages]: 1 + when the first of them became stale
 export let openWindows: u32 = 0;
+/** Stale entries of all CPU TLBs. */
+export let staleCpuEntries: u32 = 0;
 
 export function initSafety(pages: u32): void {
   staleCopies = region(<usize>pages << 2);
@@ -32,6 +34,7 @@ export function initSafety(pages: u32): void {
   staleCpu = region(<usize>pages << 2);
   cpuSince = region(<usize>pages << 3);
   openWindows = 0;
+  staleCpuEntries = 0;
 }
 
 @inline
@@ -54,6 +57,7 @@ export function staleCopyGone(page: u32, now: u64): void {
   if (load<u32>(at) != 0) return;
   const opened = changedAt + (<usize>page << 3);
   const obliged = obligedAt + (<usize>page << 3);
+  assert(now + 1 >= load<u64>(opened) && now + 1 >= load<u64>(obliged));
   record(H_WINDOW, now + 1 - load<u64>(opened));
   if (load<u64>(obliged) != 0) record(H_EXPOSED, now + 1 - load<u64>(obliged));
   store<u64>(opened, 0);
@@ -70,12 +74,14 @@ export function countEmpty(page: u32): void {
 /** A CPU's entry has become stale; or has gone, or is valid again. */
 export function staleCpuMade(page: u32, now: u64): void {
   const at = staleCpu + (<usize>page << 2);
+  staleCpuEntries++;
   if (load<u32>(at) == 0) store<u64>(cpuSince + (<usize>page << 3), now + 1);
   store<u32>(at, load<u32>(at) + 1);
 }
 export function staleCpuGone(page: u32, now: u64): void {
   const at = staleCpu + (<usize>page << 2);
   assert(load<u32>(at) > 0);
+  staleCpuEntries--;
   store<u32>(at, load<u32>(at) - 1);
   const since = load<u64>(cpuSince + (<usize>page << 3));
   // A CPU's private steps may be ahead of the change that closes the window.

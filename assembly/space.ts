@@ -12,7 +12,7 @@ import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_OUTSTANDING, SET_PAGES,
 } from './ops';
-import { staleCopyGone, staleCopyMade, staleCpuGone, staleCpuMade } from './safety';
+import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import { frameOf, pte, PTE_D, PTE_P, PTE_W, vpnOf } from './table';
 import { empty, emptyWalker, newWalker, Walker } from './walk';
 
@@ -118,7 +118,10 @@ export function recheck(page: u32, now: u64): void {
     if (held.page != page + 1 || held.holds == 0) continue;
     const stale: u32 = agrees(page, held.frame, held.written != 0) ? 0 : 1;
     if (stale == held.stale) continue;
-    if (ideal && stale != 0) continue; // it lands as if it had come before the change
+    if (ideal && stale != 0) {
+      held.squashed = 1; // it lands as if it had come before the change
+      continue;
+    }
     held.stale = stale;
     if (stale != 0) staleCopyMade(page, now);
     else staleCopyGone(page, now);
@@ -156,8 +159,16 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 
 /** The frame is free: stale copies of it are marked, whatever page they were filled for. */
 export function markFreed(frame: u32): void {
-  markFreedIn(iotlb, frame);
-  markFreedIn(deviceTlb, frame);
+  if (openWindows != 0) {
+    markFreedIn(iotlb, frame);
+    markFreedIn(deviceTlb, frame);
+  }
+  for (let i: u32 = 0; staleCpuEntries != 0 && i < cpuCount; i++) {
+    const cpu = cpuCaches(i);
+    markFreedIn(cpu.l1i, frame);
+    markFreedIn(cpu.l1d, frame);
+    markFreedIn(cpu.l2, frame);
+  }
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
     if (held.holds != 0 && held.stale != 0 && held.frame == frame) held.frame |= FREED;

@@ -7,8 +7,9 @@ import { bump, N_SECONDARY } from './counters';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
-  CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE, COMMAND_END,
-  COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PASID, COMMAND_WAIT, COST_DEFER,
+  CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
+  COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
+  COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER,
   COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_QUEUE_HELD,
 } from './ops';
 import { defer } from './pasid';
@@ -32,6 +33,9 @@ export class Submission {
   recipe: usize; // next command
   phase: u32;
 }
+/** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
+const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
+
 // Phases of a submission.
 const BEGIN: u32 = 0;
 const NEED_LOCK: u32 = 1;
@@ -61,7 +65,7 @@ export function recipesAt(): usize {
 export function beginSubmission(job: Submission, first: u64, last: u64, whole: bool): void {
   bump(N_SECONDARY);
   job.first = first;
-  job.last = last;
+  job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
   const recipe = whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE;
   job.recipe = recipes + (<usize>recipe * RECIPE_WORDS << 2);
@@ -124,8 +128,8 @@ function writeGroup(job: Submission, who: Agent): void {
 
 function writeAmd(at: usize, command: u32, job: Submission): void {
   const pages = job.last - job.first + 1;
-  const whole = command == COMMAND_IOTLB_PASID || command == COMMAND_DEVICE_ALL;
-  const order = whole ? ORDER_ALL : coveringOrder(job.first, pages);
+  const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
+  const order = !part ? ORDER_ALL : coveringOrder(job.first, pages);
   if (command == COMMAND_WAIT) encodeAmdWait(at, 0, 1);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, SOURCE, QUEUE_DEPTH, PASID, job.first, order, 1);
   else encodeAmdPages(at, DOMAIN, PASID, job.first, order, 1, 1);

@@ -140,7 +140,7 @@ test('tests are never left out', () => {
 });
 
 test('traces/FORMAT.md lists the events, their fields and the outcomes in the order of their codes', () => {
-  const rows = [...read('traces/FORMAT.md').matchAll(/^\| *(\d+) \| `(\w+)` \| ([^|]*) \|/gm)];
+  const rows = [...read('traces/FORMAT.md').matchAll(/^\| *(\d+) \| `(\w+)` \|([^|]*)\|/gm)];
   const table = rows.map(([, code, name, fields]) => [Number(code), name, (fields ?? '').match(/\w+/g) ?? []]);
   expect(table).toEqual(EVENT_NAMES.map((name, code) => [code, name, [...EVENTS[name]]]));
   const outcomes = /The kinds of outcomes, from 0: (.*?)\./s.exec(read('traces/FORMAT.md'))![1]!;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,4 +62,26 @@ export async function withFolder<T>(use: (folder: string) => T | Promise<T>, nam
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A short recording with every kind of line. */
+export const RECORDING = `==7== Lackey, an example Valgrind tool
+I  04000ff0,5
+ L 1ffe000,8
+ S 1ffe008,8
+I  04000fff,5
+SYSCALL[7,1](9) sys_mmap ( 0x0, 8192, 3, 34, 4294967295, 0 ) --> [pre-success] Success(0x5000000)${' '}
+ M 05000ffc,8
+ L 05001ffc,4
+SYSCALL[7,1](11) sys_munmap ( 0x5000000, 8192 )[sync] --> Success(0x0)${' '}
+I  04001004,2
+==7== done
+`;
+
+/** Calls `use` with a folder that holds the recording, as `app.lk`. */
+export function withRecording<T>(use: (folder: string) => T | Promise<T>): Promise<T> {
+  return withFolder((folder) => {
+    writeFileSync(join(folder, 'app.lk'), RECORDING);
+    return use(folder);
+  });
 }

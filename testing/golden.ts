@@ -11,7 +11,7 @@ export interface GoldenRow {
   readonly expected: Readonly<Record<string, number>>;
 }
 
-const TRACES: Record<string, string> = { sqlite: 'sqlite.trace', redis: 'outside/redis.trace' };
+const TRACES: Record<string, string> = { sqlite: 'outside/sqlite.trace', redis: 'outside/redis.trace' };
 
 /** Rows of LRU and FIFO geometries and of invalidation; rows of other replacement policies are counted, not read. */
 export function goldenRows(): { rows: GoldenRow[]; others: number } {

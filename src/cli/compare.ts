@@ -2,9 +2,11 @@ import type { CommandModule } from 'yargs';
 import { DEFAULTS } from '../jobs/compare.ts';
 import { compareGrid, compareJson, compareText } from '../report/compare.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
-import { type MachineArgs, machineOptions, runComparison, viewOf } from './machine-options.ts';
+import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { runComparison } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
+import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, MachineArgs {
   trace: string;
@@ -25,7 +27,9 @@ export const compare: CommandModule<object, Args> = {
       ) as never,
   handler: (args) =>
     withTrace(args.trace, args.quiet, async (trace) => {
-      const view = viewOf(trace, args, await runComparison(trace, args));
+      const label = { file: trace.name, sha256: trace.sha256 };
+      const comparison = await runComparison(trace, args);
+      const view = { ...comparison, label, meta: trace.meta, version: toolVersion() };
       await print({ json: compareJson(view), grid: compareGrid(view), text: compareText(view) }, args);
       failOn(args.failOn, view.results);
     }),

@@ -1,31 +1,49 @@
 import type { CommandModule } from 'yargs';
+import { CATALOG_KINDS, type CatalogKind, catalogYaml, describe, listCatalog } from '../catalog/catalog.ts';
 import { shippedTraces } from '../jobs/locate.ts';
+import { UsageError } from '../model/errors.ts';
+import { catalogGrid, detailGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
+import { emit } from './emit.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
-
-/** What can be listed, and how. */
-const LISTS: Record<string, () => Grid> = {
-  formats: () => ({ columns: ['format', 'what', 'source'], rows: IMPORTERS.map((i) => [i.name, i.summary, i.source]) }),
-  traces: () => ({ columns: ['trace'], rows: shippedTraces().map((name) => [name]) }),
-};
 
 interface Args extends OutputArgs {
   what: string;
+  name?: string;
+  yaml: boolean;
 }
 
+const KINDS = [...CATALOG_KINDS, 'formats', 'traces'] as const;
+
 export const list: CommandModule<object, Args> = {
-  command: 'list <what>',
-  describe: 'What there is, each with its source',
+  command: 'list <what> [name]',
+  describe: 'What there is, each with its source; with a name, one of it in full',
   builder: (y) =>
     y
-      .positional('what', { choices: Object.keys(LISTS), demandOption: true, describe: 'Kind of thing' })
+      .positional('what', { choices: KINDS, demandOption: true, describe: 'Kind of thing' })
+      .positional('name', { type: 'string', describe: 'A policy, machine, cost or path' })
+      .option('yaml', { type: 'boolean', default: false, describe: 'The file itself, to copy and edit' })
       .options(OUTPUT_OPTIONS)
-      .example('$0 list formats', 'what `import` reads')
-      .example('$0 list traces', 'what is shipped') as never,
-  handler: async (args) => {
-    const grid = LISTS[args.what]!();
+      .example('$0 list policies range-end', 'the steps of every path')
+      .example('$0 list machines amd-v2 --yaml', 'a file to copy and edit') as never,
+  handler: async ({ what, name, yaml, ...args }) => {
+    const kind = CATALOG_KINDS.find((known) => known === what);
+    if (kind === undefined && (yaml || name !== undefined)) {
+      throw new UsageError(`list ${what} takes no name and no --yaml; ${CATALOG_KINDS.join(', ')} do`);
+    }
+    if (kind !== undefined && yaml) return emit(catalogYaml(kind, name), args.output);
+    const grid = kind === undefined ? other(what) : catalog(kind, name);
     const json = grid.rows.map((row) => Object.fromEntries(row.map((cell, i) => [grid.columns[i]!, cell])));
-    await print({ json, grid }, args);
+    return print({ json, grid }, args);
   },
 };
+
+function catalog(kind: CatalogKind, name: string | undefined): Grid {
+  return name === undefined ? catalogGrid(listCatalog(kind)) : detailGrid(describe(kind, name));
+}
+
+function other(what: string): Grid {
+  if (what === 'traces') return { columns: ['trace'], rows: shippedTraces().map((name) => [name]) };
+  return { columns: ['format', 'what', 'source'], rows: IMPORTERS.map((i) => [i.name, i.summary, i.source]) };
+}

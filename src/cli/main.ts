@@ -19,7 +19,7 @@ const START = `iommulator replays recorded memory accesses through a model of TL
 
   what does deferring an invalidation save, and is it safe?   iommulator compare sqlite
   how often does a program miss the TLB?                      iommulator tlb sqlite
-  make a trace from a valgrind lackey recording               iommulator import app.lk.zst -o app.trace
+  make a trace from a recording of your own                   iommulator import app.lk -o app.trace
 
 iommulator --help lists all commands, iommulator COMMAND --help explains one.
 `;
@@ -49,13 +49,13 @@ async function main(args: string[]): Promise<void> {
     .parseAsync();
 }
 
-/** yargs makes a list of an option that is given twice; no option here takes one that way. */
+/** yargs makes a list of an option that is given twice; --set alone takes one that way. */
 function refuseTwice(args: readonly string[]): void {
   const seen = new Set<string>();
   const end = args.indexOf('--');
   for (const arg of end < 0 ? args : args.slice(0, end)) {
     const name = arg === '-o' ? '--output' : /^--[^=]+/.exec(arg)?.[0];
-    if (name !== undefined && seen.has(name)) throw new UsageError(`${name} is given twice`);
+    if (name !== undefined && name !== '--set' && seen.has(name)) throw new UsageError(`${name} is given twice`);
     if (name !== undefined) seen.add(name);
   }
 }

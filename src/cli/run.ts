@@ -3,9 +3,11 @@ import { UsageError } from '../model/errors.ts';
 import { compareJson } from '../report/compare.ts';
 import { runGrid } from '../report/run.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
-import { type MachineArgs, machineOptions, runComparison, viewOf } from './machine-options.ts';
+import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { runComparison } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
+import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, MachineArgs {
   trace: string;
@@ -23,7 +25,9 @@ export const run: CommandModule<object, Args> = {
       .example('$0 run sqlite --policy linux-6.6 --machine intel-svm --format json', 'the same for scripts') as never,
   handler: (args) =>
     withTrace(args.trace, args.quiet, async (trace) => {
-      const view = viewOf(trace, args, await runComparison(trace, args));
+      const label = { file: trace.name, sha256: trace.sha256 };
+      const comparison = await runComparison(trace, args);
+      const view = { ...comparison, label, meta: trace.meta, version: toolVersion() };
       const [result, ...more] = view.results;
       if (more.length > 0) throw new UsageError('run takes one policy and one machine; `compare` takes several');
       await print({ json: compareJson(view), grid: runGrid(result!) }, args);

@@ -17,7 +17,8 @@ interface Args extends OutputArgs {
   quiet: boolean;
 }
 
-const MACHINE = { choices: ORDER_MACHINES.map(({ name }) => name), requiresArg: true } as const;
+const MACHINE = { type: 'string', requiresArg: true } as const;
+const NAMES = ORDER_MACHINES.map(({ name }) => name).join(', ');
 const POLICY = { choices: ORDER_POLICIES, requiresArg: true, default: 'recorded' as OrderPolicy } as const;
 
 const recording: CommandModule<object, Args> = {
@@ -25,7 +26,7 @@ const recording: CommandModule<object, Args> = {
   describe: 'A real kernel on QEMU, replayed in its order: every translation, every invalidation command',
   builder: (y) =>
     traceArgument(y)
-      .option('machine', { ...MACHINE, describe: 'The recorded one, unless given' })
+      .option('machine', { ...MACHINE, describe: `Instead of the recorded one: ${NAMES}` })
       .option('policy', { ...POLICY, describe: 'What the DMA API does at an unmap' })
       .options(OUTPUT_OPTIONS)
       .example('$0 verify recording guest.qemu.txt.zst', 'is what the machine did what the model predicts?')

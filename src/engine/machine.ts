@@ -94,7 +94,6 @@ const COUNTERS = [
   'N_QUEUE_WAIT_PS',
   'N_DEVICE_STALL_PS',
 ] as const; // prettier-ignore
-export type CounterName = (typeof COUNTERS)[number];
 
 const CAUSES = [
   'compute',

@@ -44,6 +44,8 @@ export interface Comparison {
   /** `policy on machine` -> the policy that gave exactly the same run. */
   readonly same: Readonly<Record<string, string>>;
   readonly model: number;
+  /** The command line that gives the same again. */
+  readonly again: string;
 }
 
 interface Pair {
@@ -80,7 +82,7 @@ export async function compareTrace(
   );
   const raw = await runJobs(trace, [...ideals, ...pairs.map((pair) => job(pair, false))], options);
   const runs = raw.slice(ideals.length);
-  refuseEmpty(trace, runs);
+  if (pairs.length > 1) refuseEmpty(trace, runs);
   const vpnOf = pageNumbers(trace.path, runs);
   const results = pairs.map(({ policy, machine }, i) =>
     compose({
@@ -88,7 +90,7 @@ export async function compareTrace(
       machine,
       costs,
       seed: request.seed,
-      repro: repro(trace, policy.name, machine.name, request),
+      repro: commandLine('run', trace, request, [policy.name], [machine.name]),
       run: runs[i]!,
       ideal: raw[used.indexOf(machine)]!,
       baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,
@@ -105,6 +107,7 @@ export async function compareTrace(
     machines: used,
     same,
     model: MODEL,
+    again: commandLine('compare', trace, request, request.policies, request.machines),
   };
 }
 
@@ -203,10 +206,22 @@ function addedText(frames: number | null, device: Follow | null, meta: TraceMeta
   return added;
 }
 
-function repro(trace: LocatedTrace, policy: string, machine: string, request: CompareRequest): string {
-  const file = trace.name.replace(/\.trace$/, '');
-  const costs = request.costs === undefined ? [] : ['--costs', request.costs];
-  const settings = request.settings.flatMap((setting) => ['--set', setting]);
-  const words = ['--policy', policy, '--machine', machine, '--memory', request.memory, '--device', request.device];
-  return ['iommulator run', file, ...words, '--seed', request.seed, ...costs, ...settings].join(' ');
+/** The command that repeats a run; what is default is left out but what decides most. */
+function commandLine(
+  command: 'compare' | 'run',
+  trace: LocatedTrace,
+  request: CompareRequest,
+  policies: readonly string[],
+  machines: readonly string[],
+): string {
+  const option = (name: string, given: readonly string[], usual: readonly string[]): string[] =>
+    command === 'compare' && given.join() === usual.join() ? [] : [name, given.join()];
+  const words = [
+    ...option('--policies', policies, DEFAULTS.policies),
+    ...option('--machines', machines, DEFAULTS.machines),
+    ...['--memory', request.memory, '--device', request.device, '--seed', String(request.seed)],
+    ...(request.costs === undefined ? [] : ['--costs', request.costs]),
+    ...request.settings.flatMap((setting) => ['--set', setting]),
+  ];
+  return ['iommulator', command, trace.name.replace(/\.trace$/, ''), ...words].join(' ');
 }

@@ -34,7 +34,7 @@ function resultsOf(file: string, rows: readonly GoldenRow[], module: WebAssembly
   try {
     const trace = openTrace(bytes, codec, file);
     const jobs = rows.map(({ config }) => ({ kind: 'tlb' as const, config }));
-    return runPass(trace, jobs, module, () => false).map(({ result }) => result);
+    return runPass(trace, jobs, module, () => false) as TlbResult[];
   } finally {
     bytes.close();
   }
@@ -42,7 +42,7 @@ function resultsOf(file: string, rows: readonly GoldenRow[], module: WebAssembly
 
 for (const file of new Set(rows.map((row) => row.trace))) {
   // The checked build is several times slower and differs in assertions only: the smaller trace is enough.
-  const builds = file === 'sqlite.trace' ? BUILDS : (['release'] as const);
+  const builds = file === 'outside/sqlite.trace' ? BUILDS : (['release'] as const);
   describe.each(builds)(`${file}, %s`, (build) => {
     const mine = rows.filter((row) => row.trace === file);
     let results: TlbResult[] = [];

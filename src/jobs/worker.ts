@@ -1,17 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import { codec, openRandom } from '../trace/input.ts';
 import { openTrace } from '../trace/reader.ts';
 import type { PassReply, PassTask } from './job.ts';
+import { engineModule } from './module.ts';
 import { runPass } from './pass.ts';
-
-let compiled: WebAssembly.Module | undefined;
-
-/** The engine, compiled once per thread. */
-function engineModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('../../build/release.wasm', import.meta.url)));
-  return compiled;
-}
 
 /** Piscina's task: one pass. */
 export default function pass(task: PassTask): PassReply {

@@ -89,9 +89,6 @@ export interface Cost {
 /** All prices. */
 export type Costs = Readonly<Record<CostKey, Cost>>;
 
-/** The longest price: one second. */
-export const MAX_COST_NS = 1e9;
-
 /**
  * The prices of a file, checked: `entries` over those of `base`. Without a base every key has to be there. `place` is
  * the file.

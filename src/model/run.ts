@@ -94,3 +94,21 @@ export function parseMemory(text: string, footprint: number): number | null {
   }
   return frames;
 }
+
+/** `a,b,...`, each once. `option` stands in the message. */
+export function parseNames(text: string, option: string): string[] {
+  const list = text.split(',').map((name) => name.trim());
+  if (list.includes('')) throw new UsageError(`${option} is "${text}", expected names with commas between`);
+  const twice = list.find((name, i) => list.indexOf(name) !== i);
+  if (twice !== undefined) throw new UsageError(`${option} names ${twice} twice`);
+  return list;
+}
+
+/** A whole number of `least`..`most`; nothing of nothing. */
+export function parseWhole<T extends string | undefined>(text: T, option: string, least: number, most: number) {
+  if (text === undefined) return undefined as T extends string ? number : number | undefined;
+  if (!/^\d{1,10}$/.test(text) || Number(text) < least || Number(text) > most) {
+    throw new UsageError(`${option} is "${text}", expected a whole number of ${least}..${most}`);
+  }
+  return Number(text) as T extends string ? number : number | undefined;
+}

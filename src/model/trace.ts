@@ -13,7 +13,7 @@ export const RUN_OPS = ['fetch', 'read', 'write'] as const;
 type Fields = readonly string[];
 
 /**
- * Events and their fields, in the order of their codes (`EVENT_CODE`). All fields are integers that a double holds
+ * Events and their fields, in the order of their codes. All fields are integers that a double holds
  * exactly. `space` is a space index; `first`/`end` are page numbers, half-open; `prot` is 1 read, 2 write, 4 execute.
  */
 export const EVENTS = {
@@ -65,10 +65,6 @@ export const EVENTS = {
 
 export type EventName = keyof typeof EVENTS;
 export const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
-export const EVENT_CODE = Object.fromEntries(EVENT_NAMES.map((name, code) => [name, code])) as Record<
-  EventName,
-  number
->;
 
 /** Address-space changes: the events that reach a kernel path. */
 export const MM_EVENTS: ReadonlySet<EventName> = new Set(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise']);
@@ -189,6 +185,6 @@ export interface Outcome {
   readonly line: number;
   /** hit, fill: frame, then what the recording has of domain id and permission (`PROT`). fault: reason (0 where there is
    * none), page number. descriptor: type, then low 32 bits and high 32 bits of each word as far as they are recorded.
-   * wait: nothing. iovaFree: page number, pages. fullReset: nothing. */
+   * wait: nothing. iovaFree: page number, pages, space. fullReset: nothing. */
   readonly values: readonly number[];
 }

@@ -181,7 +181,7 @@ export class OrderReference {
       return;
     }
     this.invalidatePages(work, true);
-    this.row('iovaFree', work.page, work.pages);
+    this.row('iovaFree', work.page, work.pages, work.space);
   }
 
   private queueOf(space: number): Queue {
@@ -195,11 +195,11 @@ export class OrderReference {
     const queue = this.queueOf(space);
     const ring = queue.rings.get(agent) ?? [];
     queue.rings.set(agent, ring);
-    this.reclaim(queue, ring);
+    this.reclaim(space, queue, ring);
     if (ring.length === this.machine.queue - 1) {
       this.cause = 'queue-full';
       this.flushQueue(space, queue);
-      this.reclaim(queue, ring);
+      this.reclaim(space, queue, ring);
     }
     ring.push({ page, pages, counter: queue.started });
   }
@@ -209,7 +209,7 @@ export class OrderReference {
     const queue = this.queueOf(space);
     this.cause = 'timer';
     this.flushQueue(space, queue);
-    for (const [, ring] of [...queue.rings].sort((a, b) => a[0] - b[0])) this.reclaim(queue, ring);
+    for (const [, ring] of [...queue.rings].sort((a, b) => a[0] - b[0])) this.reclaim(space, queue, ring);
   }
 
   /** fq_flush_iotlb */
@@ -220,10 +220,10 @@ export class OrderReference {
   }
 
   /** fq_ring_free */
-  private reclaim(queue: Queue, ring: Queued[]): void {
+  private reclaim(space: number, queue: Queue, ring: Queued[]): void {
     while (ring.length > 0 && ring[0]!.counter < queue.finished) {
       const { page, pages } = ring.shift()!;
-      this.row('iovaFree', page, pages);
+      this.row('iovaFree', page, pages, space);
     }
   }
 

@@ -51,14 +51,17 @@ function comparison(runs: readonly RunResult[]): string[] {
   if (added <= 0) return [`${name} ${base.policy} adds nothing to the ideal run, so there is nothing to save`];
   const change = ((added - other.cost.added_per_page_ns) / added) * 100;
   const word = change >= 0 ? 'less' : 'more';
-  const total = base.cost.overhead_ns - other.cost.overhead_ns;
   const parts = GROUPS.map(([group, causes]) => {
     const part = causes.reduce((sum, cause) => sum + gained(base, other, cause), 0);
-    return `${group} ${total === 0 ? 0 : Math.round((part / total) * 100)} %`;
+    return `${group} ${points(part / base.cost.overhead_ns)}`;
   });
-  return [
-    `${name} ${other.policy} adds ${Math.abs(change).toFixed(0)} % ${word} than ${base.policy} (of that ${parts.join(', ')})`,
-  ];
+  const text = `${name} ${other.policy} adds ${Math.abs(change).toFixed(0)} % ${word} than ${base.policy}`;
+  return [`${text} (saved of its cost: ${parts.join(', ')})`];
+}
+
+/** A share of the baseline's added cost; below 0 it is not saved but paid. */
+function points(share: number): string {
+  return `${Math.round(share * 100) || 0} %`;
 }
 
 function gained(base: RunResult, other: RunResult, cause: string): number {

@@ -1,4 +1,4 @@
-import { EVENTS, RUN_OPS, type Run, type TraceEvent, type TracePage } from '../model/trace.ts';
+import { RUN_OPS, type Run, type TraceEvent, type TracePage } from '../model/trace.ts';
 import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE } from './format.ts';
 
 /** One record as an object, with its agent: for text, tests and the reference. Engines read the columns. */
@@ -23,9 +23,4 @@ export function* recordsOf(chunk: Chunk, pages: readonly TracePage[]): Generator
     const run = { op: RUN_OPS[op]!, page, straddle, fetches: chunk.runFetches[i]!, datas: chunk.runDatas[i]! };
     yield { agent, run, page: pages[page]! };
   }
-}
-
-/** Value of a named field of an event; the name must be one of the event's. */
-export function fieldOf(event: TraceEvent, name: string): number {
-  return event.fields[(EVENTS[event.op] as readonly string[]).indexOf(name)]!;
 }

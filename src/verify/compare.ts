@@ -39,8 +39,8 @@ export class Comparison {
   private lineBefore = 0;
   private skipped = 0;
   private readonly counts = new Map<Row, { expected: number; got: number; wrong: number }>();
-  /** `page:pages` -> lines behind which that IOVA may be given back. */
-  private readonly freeable = new Map<string, { record: number; line: number }[]>();
+  /** `page:pages:space` -> the record and line behind which that IOVA may be given back. */
+  private readonly freeable = new Map<string, { readonly record: number; readonly line: number }>();
 
   constructor(private readonly commands: 'vtd' | 'amdvi') {
     for (const row of Object.keys(ROWS) as Row[]) this.counts.set(row, { expected: 0, got: 0, wrong: 0 });
@@ -66,12 +66,7 @@ export class Comparison {
   }
 
   checks(): Check[] {
-    for (const [name, list] of this.freeable) {
-      for (const { line } of list) {
-        this.counts.get('iovaFree')!.wrong++;
-        this.mismatch(line, 'never given back', `IOVA page ${hex(Number(name.split(':')[0]))} given back`);
-      }
-    }
+    for (const name of [...this.freeable.keys()]) this.neverFreed(name);
     const checks: Check[] = [];
     for (const [row, { expected, got, wrong }] of this.counts) {
       if (expected === 0 && got === 0 && wrong === 0 && row !== 'descriptor') continue;
@@ -149,34 +144,39 @@ export class Comparison {
     for (const row of this.predicted) {
       if (row.kind !== 'iovaFree') continue;
       const name = row.values.join(':');
-      const list = this.freeable.get(name) ?? [];
-      list.push({ record: row.record, line: this.lastCommand(row) });
-      this.freeable.set(name, list);
+      // It cannot have been mapped and unmapped again in the meantime.
+      if (this.freeable.has(name)) this.neverFreed(name);
+      this.freeable.set(name, { record: row.record, line: this.lastCommand(row) });
     }
     const counts = this.counts.get('iovaFree')!;
     for (const outcome of this.recorded) {
       if (outcome.kind !== 'iovaFree') continue;
       counts.expected++;
       const name = outcome.values.join(':');
-      const list = this.freeable.get(name);
-      const allowed = list?.[0];
-      if (!list || !allowed || allowed.record > outcome.record || allowed.line > outcome.line) {
-        counts.wrong++;
-        const behind = allowed ? `only behind the invalidation in line ${allowed.line}` : 'not yet, or not at all';
-        this.mismatch(outcome.line, text(outcome), `given back ${behind}`);
+      const allowed = this.freeable.get(name);
+      if (allowed && allowed.record <= outcome.record && allowed.line < outcome.line) {
+        counts.got++;
+        this.freeable.delete(name);
         continue;
       }
-      counts.got++;
-      list.shift();
-      if (list.length === 0) this.freeable.delete(name);
+      counts.wrong++;
+      const behind = allowed ? 'only behind its invalidation' : 'not yet, or not again';
+      this.mismatch(outcome.line, text(outcome), `given back ${behind}`);
     }
+  }
+
+  private neverFreed(name: string): void {
+    const [page, pages] = name.split(':').map(Number) as [number, number];
+    this.counts.get('iovaFree')!.wrong++;
+    this.mismatch(this.freeable.get(name)!.line, 'nothing', text({ kind: 'iovaFree', values: [page, pages] }));
+    this.freeable.delete(name);
   }
 
   /** Line of the recorded command behind which a predicted release stands: the last one of its record. */
   private lastCommand(row: Prediction): number {
     const before = this.predicted.slice(0, this.predicted.indexOf(row)).filter((p) => p.kind === 'descriptor').length;
     const commands = this.recorded.filter((outcome) => outcome.kind === 'descriptor');
-    return before === 0 ? 0 : (commands[before - 1]?.line ?? Number.MAX_SAFE_INTEGER);
+    return before === 0 ? this.lineBefore : (commands[before - 1]?.line ?? this.line);
   }
 
   private count(row: Row, theirs: Outcome | undefined, ours: Prediction | undefined): void {

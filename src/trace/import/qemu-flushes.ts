@@ -50,6 +50,7 @@ export interface Stream {
   readonly amd: boolean;
 }
 
+/** Whose each invalidation of a recording is. */
 export interface Flushes {
   /** Caching mode, or NpCache: a map is followed by an invalidation of its own. */
   readonly caching: boolean;

@@ -18,11 +18,14 @@ export interface Device {
   readonly denied: { reads: number; writes: number };
 }
 
+/** What a recording says, read as a whole before it is written as a trace. */
 export interface Plan extends Flushes {
   /** Domain ids of the driver by domain, undefined where no device of it was seen. */
   readonly domains: readonly { readonly pointer: string | undefined; readonly did: number | undefined }[];
   readonly devices: readonly Device[];
   readonly operations: readonly Operation[];
+  /** Domain by the kernel's pointer to its IOVA domain. */
+  readonly iovads: ReadonlyMap<string, number>;
   /** By line of the context-cache descriptor: device that the driver attaches there. */
   readonly attaches: ReadonlyMap<number, Device>;
   readonly amd: boolean;
@@ -120,6 +123,7 @@ export class Planner {
       domains,
       devices: [...this.devices.values()],
       operations,
+      iovads,
       attaches,
       amd,
       hint: this.hint ?? false,

@@ -84,7 +84,7 @@ const CASES: [string, string[], string[]][] = [
     [map('f', '7', 10), update('f010', '7', 12), unmap('f', 20), page('f', 22), wait(25), free('f'), map('f', '8', 26)],
     [
       ...['map 0 0 1 7 3 f 0', 'dma 0 0 10 0 0 +2', '= fill 7 3 3', 'unmap 0 0 1 1 +10'],
-      ...[...PAGE, ...WAIT, '= iovaFree f 1', 'map 0 1 1 8 3 f 0 +1'],
+      ...[...PAGE, ...WAIT, '= iovaFree f 1 0', 'map 0 1 1 8 3 f 0 +1'],
     ],
   ],
   [
@@ -119,7 +119,7 @@ const CASES: [string, string[], string[]][] = [
     ],
     [
       ...['map 0 0 2 1 3 8 0', 'map 0 2 1 9 3 c 0 +1', 'map 0 1 1 5 3 a 1 +1', 'dma 0 0 0 0 0 +3', '= fill 1 3 3'],
-      ...['unmap 0 0 2 1 +8', '= descriptor 2 300f2 0 8000 0', ...WAIT, '= iovaFree 8 3'],
+      ...['unmap 0 0 2 1 +8', '= descriptor 2 300f2 0 8000 0', ...WAIT, '= iovaFree 8 3 0'],
     ],
   ],
   [
@@ -145,8 +145,8 @@ const CASES: [string, string[], string[]][] = [
         'lazy 0 +9',
         'unmap 0 0 1 1',
       ],
-      ...['timer 0 +10', ...DOMAIN, ...WAIT, '= iovaFree f 1', 'unmap 0 1 1 0 +10', ...DOMAIN, ...WAIT],
-      ...['map 0 2 1 7 3 f 0 +10', 'timer 0 +10', ...DOMAIN, ...WAIT, '= iovaFree e 1'],
+      ...['timer 0 +10', ...DOMAIN, ...WAIT, '= iovaFree f 1 0', 'unmap 0 1 1 0 +10', ...DOMAIN, ...WAIT],
+      ...['map 0 2 1 7 3 f 0 +10', 'timer 0 +10', ...DOMAIN, ...WAIT, '= iovaFree e 1 0'],
     ],
   ],
   [
@@ -184,7 +184,7 @@ const LINES: [string, string, string][] = [
   ],
   ['too many pages', map('1', '1', 1, 7, 'pgcount=9999999'), 'a mapping below 2^57'],
   ['a page beyond 2^57', map('fffffffffffff', '1', 1), 'a mapping below 2^57'],
-  ['a page size of nothing', map('1', '1', 1).replace('0x1000 ', '0x0000 '), 'a mapping below 2^57'],
+  ['a page size of nothing', map('1', '1', 1).replace('pgsize=0x1', 'pgsize=0x0'), 'a mapping below 2^57'],
   ['half a translation', '1@1.000000:vtd_iotlb_page_hit IOTLB page hit sid 0x20', 'a trace event that is known'],
 ];
 

@@ -177,7 +177,7 @@ class Recorder {
         return true;
       }
       case 'iovaFree':
-        this.out.outcome('iovaFree', line, [found.page, found.pages]);
+        this.out.outcome('iovaFree', line, [found.page, found.pages, ...this.spaceOf(found.iovad)]);
         return true;
       case 'queueFlush':
         this.tally.ignore('entry of a flush: the descriptor says it');
@@ -206,6 +206,11 @@ class Recorder {
         this.out.outcome('fullReset', line, []);
         return true;
     }
+  }
+
+  private spaceOf(iovad: string): number[] {
+    const domain = this.plan.iovads.get(iovad);
+    return domain === undefined ? [] : [domain];
   }
 
   private map(operation: Operation, found: Extract<QemuLine, { kind: 'map' }>, now: number): void {

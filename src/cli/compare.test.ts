@@ -1,0 +1,172 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
+import type { RunResult } from '../model/result.ts';
+
+const golden = (name: string): string => join(ROOT, 'traces/golden/cli', name);
+const PAIR = ['--policies', 'under-lock,range-end', '--machines', 'amd-v2'];
+
+interface Result {
+  readonly model: number;
+  readonly trace: { readonly added: readonly string[]; readonly file: string };
+  readonly runs: readonly RunResult[];
+}
+
+function json(args: readonly string[], folder = ROOT): Result {
+  const { code, stdout, stderr } = iommulator([...args, '--format', 'json', '--quiet'], folder);
+  expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
+  return JSON.parse(stdout) as Result;
+}
+
+describe('compare of the shipped recording', () => {
+  const whole = json(['compare', 'sqlite']);
+  const run = (policy: string, machine: string): RunResult =>
+    whole.runs.find((row) => row.policy === policy && row.machine === machine)!;
+
+  test('prints what it printed', async () => {
+    const { code, stdout, stderr } = iommulator(['compare', 'sqlite', '--quiet']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    await expect(stdout).toMatchFileSnapshot(golden('compare.txt'));
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(121);
+    await expect(`${JSON.stringify(whole, null, 2)}\n`).toMatchFileSnapshot(golden('compare.json'));
+  }, 60_000);
+
+  test('the numbers are the same on any number of workers and with any lookahead', () => {
+    for (const more of [
+      ['--workers', '1'],
+      ['--workers', '3', '--lookahead', '0'],
+    ]) {
+      expect(json(['compare', 'sqlite', ...PAIR, ...more]).runs).toEqual(json(['compare', 'sqlite', ...PAIR]).runs);
+    }
+    expect(json(['compare', 'sqlite', ...PAIR]).runs).toEqual(whole.runs.slice(0, 2));
+  }, 120_000);
+
+  test('it unmaps at least 10,000 pages, and 5 % of the device accesses are late', () => {
+    for (const { cost } of whole.runs) {
+      expect(cost.pages_unmapped).toBeGreaterThan(10_000);
+      expect(cost.dma_late_share).toBeGreaterThanOrEqual(0.05);
+    }
+  });
+
+  test('causes add up to the overhead, and stale uses to their kinds', () => {
+    for (const { cost, safety } of whole.runs) {
+      const sum = Object.values(cost.added_by_cause).reduce((total, ns) => total + Math.round(ns * 1000), 0);
+      expect(sum).toBe(Math.round(cost.overhead_ns * 1000));
+      const broken = safety.violations.S1! + safety.violations.S2! + safety.violations.S3!;
+      expect(safety.in_flight_uses + safety.allowed_races + broken).toBeLessThanOrEqual(safety.stale_uses);
+    }
+  });
+
+  test('range-end holds the page-table lock shorter than under-lock, and is exposed', () => {
+    expect(run('range-end', 'amd-v2').cost.lock_hold_ns.p99).toBeLessThan(
+      run('under-lock', 'amd-v2').cost.lock_hold_ns.p99,
+    );
+    expect(run('under-lock', 'amd-v2').safety.verdict).toBe('safe');
+    expect(run('range-end', 'amd-v2').safety.verdict).toBe('exposed');
+  });
+
+  test('linux-4.14 invalidates twice what linux-6.6 does', () => {
+    const ratio =
+      run('linux-4.14', 'amd-v2').cost.invalidations_per_page / run('linux-6.6', 'amd-v2').cost.invalidations_per_page;
+    expect(ratio).toBeGreaterThan(1.9);
+    expect(ratio).toBeLessThan(2.1);
+  });
+
+  test('the unaligned ranges of intel-svm are what makes it unsafe', () => {
+    expect(run('under-lock', 'intel-svm').safety.violations.S3).toBeGreaterThan(0);
+    const aligned = [
+      '--set',
+      'machine.driver.range_cover=aligned',
+      '--machines',
+      'intel-svm',
+      '--policies',
+      'under-lock,linux-6.6',
+    ];
+    for (const { safety } of json(['compare', 'sqlite', ...aligned]).runs) expect(safety.verdict).toBe('safe');
+  }, 60_000);
+
+  test('only intel-svm defers', () => {
+    for (const { machine, cost } of whole.runs) {
+      if (machine === 'intel-svm') expect(cost.invalidations.deferred).toBeGreaterThan(0);
+      else expect(cost.invalidations.deferred).toBe(0);
+    }
+  });
+
+  test('a row can be repeated by its command line', () => {
+    const { repro } = run('range-end', 'amd-v2');
+    expect(repro.startsWith('iommulator run sqlite ')).toBe(true);
+    const [again] = json(repro.split(' ').slice(1)).runs;
+    expect(again!.cost.work_ns).toBe(run('range-end', 'amd-v2').cost.work_ns);
+    expect(again!.safety).toEqual(run('range-end', 'amd-v2').safety);
+  }, 60_000);
+});
+
+describe('names are only names', () => {
+  test(
+    'renaming policy and machine changes no number',
+    () =>
+      withFolder((folder) => {
+        mkdirSync(join(folder, 'my'));
+        for (const [kind, name] of [
+          ['policies', 'range-end'],
+          ['machines', 'amd-v2'],
+        ] as const) {
+          const { stdout } = iommulator(['list', kind, name, '--yaml']);
+          writeFileSync(join(folder, 'my', `${kind}.yaml`), stdout.replace(/^name: .*$/m, 'name: something-else'));
+        }
+        const sqlite = join(ROOT, 'traces/sqlite.trace');
+        const mine = ['--policy', 'my/policies.yaml', '--machine', 'my/machines.yaml'];
+        const [theirs] = json(['run', sqlite, '--policy', 'range-end', '--machine', 'amd-v2'], folder).runs;
+        const [ours] = json(['run', sqlite, ...mine], folder).runs;
+        expect({ ...ours!, policy: '', machine: '', repro: '' }).toEqual({
+          ...theirs!,
+          policy: '',
+          machine: '',
+          repro: '',
+        });
+      }),
+    60_000,
+  );
+});
+
+describe('refusals', () => {
+  const CASES: [string, string[], RegExp][] = [
+    ['an unknown policy', ['--policy', 'range-emd'], /no policy "range-emd".*range-end/],
+    ['an unknown machine', ['--machine', 'amd-v3'], /no machine "amd-v3".*amd-v2/],
+    ['a pair of two families', ['--policy', 'lazy'], /policy lazy is of family dma and machine amd-v2 of family mm/],
+    ['an unknown key', ['--set', 'machine.device.outstandin=3'], /no such key.*device\.outstanding/],
+    ['too little memory', ['--memory', '1%'], /expected at least 128/],
+    ['nonsense memory', ['--memory', 'much'], /--memory is "much", expected none, a share/],
+    ['nonsense device', ['--device', 'follow,every=0'], /--device: every is "0", expected a count/],
+    ['nonsense seed', ['--seed', '-1'], /--seed is "-1", expected a whole number/],
+    ['a policy twice', ['--policies', 'range-end,range-end'], /--policies names range-end twice/],
+    ['no device', ['--device', 'none', ...PAIR], /no device access happened/],
+  ];
+  for (const [name, args, expected] of CASES) {
+    test(
+      name,
+      () =>
+        withFolder((folder) => {
+          const sqlite = join(ROOT, 'traces/sqlite.trace');
+          const { code, stdout, stderr } = iommulator(['compare', sqlite, ...args, '-o', 'out.txt', '--quiet'], folder);
+          expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+          expect(stderr).toMatch(expected);
+          expect(stderr.trim().split('\n')).toHaveLength(1);
+          expect(existsSync(join(folder, 'out.txt'))).toBe(false);
+        }),
+      60_000,
+    );
+  }
+
+  test('--fail-on is a gate', () => {
+    const row = (gate: string): number =>
+      iommulator(['run', 'sqlite', '--policy', 'range-end', '--machine', 'amd-v2', '--fail-on', gate, '--quiet']).code;
+    expect({ unsafe: row('unsafe'), exposed: row('exposed') }).toEqual({ unsafe: 0, exposed: 1 });
+  }, 60_000);
+});
+
+test('the result names its model', () => {
+  const { model } = JSON.parse(readFileSync(golden('compare.json'), 'utf8')) as Result;
+  expect(model).toBe(1);
+});

@@ -1,0 +1,79 @@
+import type { PathName } from '../model/path.ts';
+import { PATH_NAMES } from '../model/path.ts';
+import type { Distribution, RawRun } from '../model/result.ts';
+
+/** Counters of a run that a result names. */
+export const COUNTERS = [
+  'L1I_MISS', 'L1D_MISS', 'L2_HIT', 'L2_MISS', 'WALK_CACHE_HIT', 'WALK_CACHE_MISS', 'WALKS', 'WALK_REFS', 'FAULTS',
+  'IOTLB_HIT', 'IOTLB_MISS', 'DEVICE_HIT', 'DEVICE_MISS', 'PAGE_REQUESTS', 'DEVICE_FAULTS', 'DMA', 'DMA_LATE',
+  'IOTLB_PAGE', 'IOTLB_RANGE', 'IOTLB_PASID', 'IOTLB_DOMAIN', 'IOTLB_GLOBAL', 'DEVICE_TLB', 'WAIT', 'CPU_PAGE',
+  'CPU_FULL', 'IPI', 'DEFERRED', 'SECONDARY', 'OVER', 'UNMAPPED', 'RECLAIMED', 'STALE', 'IN_FLIGHT', 'ALLOWED',
+  'S1_READ', 'S1_WRITE', 'S2', 'S3', 'EXPOSED', 'WINDOWS_EMPTY', 'CPU_STALE', 'SWAP_INS', 'COMPUTE', 'LOCK_WAITS',
+  'ACTIVATIONS', 'LOCK_WAIT_PS', 'QUEUE_WAIT_PS', 'DEVICE_STALL_PS',
+] as const; // biome-ignore format: a table
+export type Counter = (typeof COUNTERS)[number];
+
+/** What an agent's time went into. Idle time is no work. */
+export const CAUSES = [
+  'compute', 'l2', 'walk', 'fault', 'page_io', 'page_copy', 'syscall', 'notifier', 'lock', 'lock_wait', 'pte', 'rmap',
+  'cpu_flush', 'ipi', 'interrupted', 'submit', 'wait', 'defer', 'frame_wait', 'reclaim', 'free', 'queue_wait', 'device',
+  'translation', 'device_walk', 'page_request', 'activate',
+] as const; // biome-ignore format: a table
+export type Cause = (typeof CAUSES)[number] | 'idle';
+
+/** Durations that a run measures. */
+export type Durations = 'window' | 'exposed' | 'cpuWindow' | 'lockHold';
+
+/** Everything that is counted in one run of the reference. */
+export class Counts {
+  private readonly counters = new Map<Counter, number>();
+  readonly paths = new Map(PATH_NAMES.map((name) => [name, { count: 0, pages: 0, invalidations: 0, ps: 0 }]));
+  private readonly durations: Record<Durations, number[]> = { window: [], exposed: [], cpuWindow: [], lockHold: [] };
+  /** What has happened how often, in words: tests ask that everything does. */
+  readonly reached: Record<string, number> = {};
+  first: RawRun['first'] = null;
+
+  add(counter: Counter, n = 1): void {
+    this.counters.set(counter, (this.counters.get(counter) ?? 0) + n);
+  }
+
+  of(counter: Counter): number {
+    return this.counters.get(counter) ?? 0;
+  }
+
+  reach(what: string): void {
+    this.reached[what] = (this.reached[what] ?? 0) + 1;
+  }
+
+  /** Counts of a path; a fault that invalidates nothing has none. */
+  path(name: PathName | 'fault'): { count: number; pages: number; invalidations: number; ps: number } {
+    return name === 'fault' ? { count: 0, pages: 0, invalidations: 0, ps: 0 } : this.paths.get(name)!;
+  }
+
+  lasted(what: Durations, ps: number): void {
+    this.durations[what].push(ps);
+  }
+
+  distributions(): Record<Durations, Distribution> {
+    const entries = Object.entries(this.durations).map(([what, list]) => [what, distribution(list)]);
+    return Object.fromEntries(entries) as Record<Durations, Distribution>;
+  }
+}
+
+/** Nearest rank, then the upper bound of the bucket: 32 to a power of two. */
+function distribution(durations: readonly number[]): Distribution {
+  const sorted = durations.toSorted((a, b) => a - b);
+  const max = sorted.at(-1) ?? 0;
+  const percentile = (share: number): number => {
+    const rank = Math.ceil((sorted.length * share) / 1000);
+    return rank === 0 ? 0 : Math.min(bucketEnd(sorted[rank - 1]!), max);
+  };
+  const sum = sorted.reduce((total, ps) => total + ps, 0);
+  return { count: sorted.length, sum, p50: percentile(500), p99: percentile(990), max };
+}
+
+function bucketEnd(ps: number): number {
+  let width = 1;
+  while (ps >= width * 64) width *= 2;
+  return ps < 32 ? ps : (Math.floor(ps / width) + 1) * width - 1;
+}

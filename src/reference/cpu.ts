@@ -1,0 +1,313 @@
+import type { PathName } from '../model/path.ts';
+import { ADVICE, MAP_FLAG, PROT, type Run, type TraceEvent } from '../model/trace.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import type { Device } from './device.ts';
+import type { Faults } from './fault.ts';
+import { type Kind, type Page, samePte, EMPTY } from './page.ts';
+import type { Operation, Paths } from './path.ts';
+import type { Program, ProgramChunk } from './program.ts';
+import type { Price, Queue } from './queue.ts';
+import type { Safety } from './safety.ts';
+import { copyOf, isStale, type Space, type Tlb } from './space.ts';
+
+type RunKind = 'fetch' | 'data';
+
+/** A look-up that did not hit in the TLBs. */
+interface Miss {
+  readonly kind: RunKind;
+  readonly page: Page;
+  readonly write: boolean;
+}
+
+/** One CPU and its program, access by access. */
+export class Cpu {
+  private chunk: ProgramChunk = { pages: [], records: [], posts: [] };
+  private base = 0;
+  /** Record in hand, how many accesses of it are done, and whether its first has been looked up. */
+  private cursor = 0;
+  private done = 0;
+  private begun = false;
+  private posted = 0;
+  private readonly open = new Map<RunKind, { readonly page: Page; readonly write: boolean }>();
+  /** Open runs that are looked up before their next access. */
+  private readonly again = new Set<RunKind>();
+  /** Kinds of run whose miss has been counted and is not over. */
+  private readonly missing = new Set<RunKind>();
+  private miss: Miss | null = null;
+  /** The miss in hand has its translation. */
+  private granted = false;
+  private readonly fetchPs: number;
+  private readonly dataPs: number;
+
+  constructor(
+    readonly agent: Agent,
+    private readonly program: Program,
+    private readonly space: Space,
+    private readonly paths: Paths,
+    private readonly faults: Faults,
+    private readonly device: Device,
+    private readonly safety: Safety,
+    private readonly queue: Queue,
+    private readonly price: Price,
+    private readonly hasDevice: boolean,
+    /** Until when nobody else can change what hits depend on. */
+    private readonly horizon: () => number,
+    private readonly counts: Counts,
+  ) {
+    this.fetchPs = price('cpu.fetch');
+    this.dataPs = program.dataOnly ? price('cpu.access') : 0;
+  }
+
+  *life(): Turns {
+    const { agent } = this;
+    for (const chunk of this.program.chunks) {
+      this.enter(chunk);
+      while (true) {
+        const shared = this.runPrivate(this.horizon());
+        if (!shared || agent.clock !== agent.turn) {
+          yield;
+          continue;
+        }
+        const post = this.post;
+        if (post === undefined && this.cursor === chunk.records.length) break;
+        this.device.record = this.base + this.cursor;
+        const record = chunk.records[this.cursor];
+        if (post !== undefined) {
+          this.posted++;
+          if (this.hasDevice) this.device.post(this.space.pages[post.page]!, post.write, agent);
+          yield;
+        } else if (record !== undefined && 'fields' in record) {
+          this.open.clear();
+          this.again.clear();
+          yield* this.event(record);
+          this.cursor++;
+          yield;
+        } else yield* this.translate(this.miss!);
+      }
+    }
+    agent.state = 'done';
+  }
+
+  private enter(chunk: ProgramChunk): void {
+    this.base += this.chunk.records.length;
+    this.chunk = chunk;
+    for (const { vpn, kind } of chunk.pages) this.space.addPage(vpn, kind);
+    this.cursor = this.posted = 0;
+    this.open.clear();
+    this.again.clear();
+  }
+
+  /** The post that is due before the record in hand. */
+  private get post(): ProgramChunk['posts'][number] | undefined {
+    const post = this.chunk.posts[this.posted];
+    return post !== undefined && post.after < this.cursor ? post : undefined;
+  }
+
+  // ---- accesses ----
+
+  /** Accesses that hit, while the clock is below the limit. True: what comes next is shared. */
+  private runPrivate(limit: number): boolean {
+    while (true) {
+      if (this.space.stirred) {
+        this.space.stirred = false;
+        for (const kind of this.open.keys()) this.again.add(kind);
+      }
+      if (this.granted && this.begun) {
+        this.again.delete(this.miss!.kind);
+        this.useGrant();
+      }
+      const record = this.chunk.records[this.cursor];
+      if (record === undefined || this.post !== undefined || 'fields' in record) return true;
+      if (this.agent.clock >= limit) return false;
+      if (!this.runRecord(record, limit)) return true;
+    }
+  }
+
+  /** Goes on with a record. False: an access needs a shared step first. */
+  private runRecord({ op, page: id, fetches, datas }: Run, limit: number): boolean {
+    const { agent } = this;
+    const page = this.space.pages[id]!;
+    const n = fetches + datas;
+    const length = fetches * this.fetchPs + datas * this.dataPs;
+    if (!this.begun) {
+      const kind = op === 'fetch' ? 'fetch' : 'data';
+      const write = op === 'write';
+      if (!this.hits({ kind, page, write })) return false;
+      this.begun = true;
+      page.touched = true;
+      this.open.set(kind, { page, write });
+      this.again.delete(kind);
+    }
+    const fetched = Math.floor((this.done * fetches) / n);
+    const left = { fetch: fetches - fetched, data: datas - (this.done - fetched) };
+    for (const kind of ['fetch', 'data'] as const) {
+      if (!this.again.has(kind) || left[kind] === 0) continue;
+      if (!this.hits({ kind, ...this.open.get(kind)! })) return false;
+      this.again.delete(kind);
+      this.counts.reach('open run looked up again');
+    }
+    // Access k of n stands at floor(k * length / n) after the first.
+    const at = (k: number): number => Math.floor((k * length) / n);
+    do {
+      this.counts.add('COMPUTE');
+      agent.spend('compute', at(this.done + 1) - at(this.done));
+      this.done++;
+    } while (this.done < n && agent.clock < limit);
+    if (this.done < n) {
+      this.counts.reach('run cut');
+      return true;
+    }
+    this.cursor++;
+    this.done = 0;
+    this.begun = false;
+    return true;
+  }
+
+  private useGrant(): void {
+    this.granted = false;
+    this.missing.delete(this.miss!.kind);
+  }
+
+  /** Looks a page up in the TLBs. False: it takes a shared step. */
+  private hits(miss: Miss): boolean {
+    const { kind, page, write } = miss;
+    if (this.granted) {
+      this.useGrant();
+      return true;
+    }
+    const first = kind === 'fetch' ? this.space.l1i : this.space.l1d;
+    if (usable(first, page, write)) {
+      this.missing.delete(kind);
+      return true;
+    }
+    if (!this.missing.has(kind)) this.counts.add(kind === 'fetch' ? 'L1I_MISS' : 'L1D_MISS');
+    if (first.peek(page) === undefined && usable(this.space.l2, page, write)) {
+      this.counts.add('L2_HIT');
+      this.space.fillCpu(first, this.space.l2.peek(page)!, this.agent.clock);
+      this.agent.spend('l2', this.price('cpu.l2_hit'));
+      this.missing.delete(kind);
+      return true;
+    }
+    this.missing.add(kind);
+    this.miss = miss;
+    return false;
+  }
+
+  /** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
+  private *translate({ kind, page, write }: Miss): Turns {
+    const { agent, space } = this;
+    const first = kind === 'fetch' ? space.l1i : space.l1d;
+    const old = [first.peek(page), space.l2.peek(page)].find((copy) => copy && isStale(copy) && (!write || copy.writes));
+    if (old) {
+      this.counts.add('CPU_STALE');
+      this.granted = true;
+      yield;
+      return;
+    }
+    const { pte } = page;
+    if (!pte.present || (write && !pte.writable)) {
+      // The program knows better what it may write than the mappings that its recording shows.
+      if (write) page.readOnly = false;
+      if (yield* this.faults.handle(agent, page, write)) yield;
+      return;
+    }
+    this.counts.add('L2_MISS');
+    const upper = space.cpuWalker.walk(page.table);
+    agent.spend('walk', this.price('cpu.walk_ref_leaf') + this.price('cpu.walk_ref_upper') * upper);
+    const next = { ...pte, accessed: true, dirty: pte.dirty || write };
+    if (!samePte(next, pte) || next.dirty !== pte.dirty || !pte.accessed) space.set(page, next, page.frame, agent.turn);
+    this.safety.used(page, agent, agent.turn, this.queue.reachable);
+    const copy = copyOf(page);
+    space.fillCpu(space.l2, copy, agent.turn);
+    space.fillCpu(first, copy, agent.turn);
+    this.granted = true;
+    yield;
+  }
+
+  // ---- events ----
+
+  /** A change of the address space, from the call to the return. */
+  private *event(event: TraceEvent): Turns {
+    const { agent } = this;
+    const [, first = 0, end = 0, third = 0, fourth = 0] = event.fields;
+    const enter = (): void => {
+      this.counts.reach(`event ${event.op}`);
+      agent.spend('syscall', this.price('syscall.entry'));
+    };
+    switch (event.op) {
+      case 'mmap': {
+        if (end <= first) return;
+        enter();
+        const kind = (fourth & MAP_FLAG.file) === 0 ? 'anonymous' : (fourth & MAP_FLAG.shared) !== 0 ? 'shared' : 'file';
+        return yield* this.map(first, end, kind);
+      }
+      case 'brk':
+        if (end === first) return;
+        enter();
+        if (end > first) return yield* this.map(first, end, 'anonymous');
+        return yield* this.list('munmap', end, first);
+      case 'munmap':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('munmap', first, end);
+      case 'mprotect':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('mprotect', first, end, { writable: (third & PROT.write) !== 0 });
+      case 'madvise':
+        if (end <= first) return;
+        enter();
+        return yield* this.list(third === ADVICE.free ? 'madv_free' : 'dontneed', first, end);
+      case 'mremap': {
+        const newEnd = third + end - first;
+        // The kernel refuses a new place that overlaps the old one; the same place is no move.
+        if (end <= first || (third < end && first < newEnd)) return;
+        enter();
+        if (this.occupied(third, newEnd)) {
+          this.counts.reach('mremap over something');
+          yield* this.list('munmap', third, newEnd);
+        }
+        return yield* this.list('mremap', first, end, { newFirst: third });
+      }
+      default:
+        return;
+    }
+  }
+
+  private *list(path: PathName, first: number, end: number, rest: Pick<Operation, 'newFirst' | 'writable'> = {}): Turns {
+    const run = this.paths.begin({ agent: this.agent, path, range: { first, end }, ...rest });
+    yield;
+    yield* this.paths.run(run);
+  }
+
+  private pagesIn(first: number, end: number): Page[] {
+    return this.space.pages.filter(({ vpn }) => vpn >= first && vpn < end);
+  }
+
+  /** Whether a page of the range has a PTE. */
+  private occupied(first: number, end: number): boolean {
+    const keys = Object.keys(EMPTY) as (keyof typeof EMPTY)[];
+    return this.pagesIn(first, end).some(({ pte }) => keys.some((key) => pte[key]));
+  }
+
+  /** A mapping takes the place of what is there. */
+  private *map(first: number, end: number, kind: Kind): Turns {
+    if (this.occupied(first, end)) {
+      this.counts.reach('mmap over something');
+      yield* this.list('munmap', first, end);
+    }
+    for (const page of this.pagesIn(first, end)) {
+      page.kind = kind;
+      page.readOnly = false;
+    }
+  }
+}
+
+/** Whether the TLB has a translation that allows the access, the most recent one then. */
+function usable(tlb: Tlb, page: Page, write: boolean): boolean {
+  const copy = tlb.peek(page);
+  if (copy === undefined || isStale(copy) || (write && !copy.writes)) return false;
+  tlb.use(copy);
+  return true;
+}

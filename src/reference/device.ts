@@ -1,0 +1,294 @@
+import { type Follow, LATE_RECORDS, LATE_SHARE } from '../model/run.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import type { Faults } from './fault.ts';
+import { Lock } from './lock.ts';
+import type { Page } from './page.ts';
+import type { Price, Queue } from './queue.ts';
+import type { Safety } from './safety.ts';
+import { type Copy, copyOf, type Flight, type Space, type Tlb } from './space.ts';
+
+/** Unmapped pages that a late device can look back at. */
+const MEMORY = 64;
+
+/** Work that a CPU has posted. */
+interface Post {
+  readonly page: Page;
+  readonly write: boolean;
+  /** What the poster knew. */
+  readonly known: readonly number[];
+}
+
+/** A device: takes work in order, a few accesses in flight at a time; active and idle by turns. */
+export class Device {
+  private readonly posts: Post[] = [];
+  private readonly walkers: Lock;
+  private phase: 'start' | 'active' | 'idle' = 'start';
+  private activeUntil = 0;
+  /** When it went to sleep until the end of its active phase. */
+  private nap: number | null = null;
+  private issued = 0;
+  private late = 0;
+  private random: number;
+  /** Pages unmapped lately, newest first, and the record of the program at that time. */
+  private readonly lost: ({ readonly page: Page; readonly record: number } | null)[] = [];
+  private news = false;
+  /** Records that the program has executed. */
+  record = 0;
+
+  constructor(
+    private readonly follow: Follow | null,
+    seed: number,
+    private readonly ats: boolean,
+    walkers: number,
+    private readonly agent: Agent,
+    private readonly flyers: readonly Agent[],
+    private readonly space: Space,
+    private readonly queue: Queue,
+    private readonly safety: Safety,
+    private readonly faults: Faults,
+    private readonly price: Price,
+    private readonly counts: Counts,
+  ) {
+    this.walkers = new Lock('walkers', walkers, 0, counts);
+    this.random = (Math.imul(seed, 0x9e3779b1) | 1) >>> 0;
+  }
+
+  // ---- work ----
+
+  post(page: Page, write: boolean, from: Agent): void {
+    this.posts.push({ page, write, known: from.tell() });
+    this.rouse(from.clock);
+  }
+
+  unmapped(page: Page): void {
+    this.lost.unshift({ page, record: this.record });
+    this.lost.length = Math.min(this.lost.length, MEMORY);
+    this.news = true;
+  }
+
+  /** A late device has its chance at what has just been unmapped. */
+  afterTurn(now: number): void {
+    if (this.news) this.rouse(now);
+    this.news = false;
+  }
+
+  private rouse(now: number): void {
+    if (this.follow === null) return;
+    if (this.agent.state === 'blocked') this.agent.wake(now);
+    else if (this.nap !== null) {
+      // It slept until the end of its active phase; there may be work before.
+      this.agent.clock = Math.max(this.nap, now);
+      this.nap = null;
+    }
+  }
+
+  /** One turn of the issuer. */
+  turn(): void {
+    const { agent, follow } = this;
+    this.nap = null;
+    if (this.phase !== 'active') {
+      this.phase = 'active';
+      this.activeUntil = agent.clock + this.exponential(follow!.active);
+      if (this.queue.activate()) agent.spend('activate', this.price('deferral.activate'));
+      return;
+    }
+    const phases = follow!.idle !== 0;
+    const places = this.space.flights.length;
+    if (phases && agent.clock >= this.activeUntil) {
+      if (this.flying > 0) {
+        agent.block('idle');
+        return;
+      }
+      this.queue.deactivate();
+      this.phase = 'idle';
+      agent.spend('idle', this.exponential(follow!.idle));
+      return;
+    }
+    const place = this.flyers.findIndex((flyer) => flyer.state === 'blocked' && flyer.waitsFor === 'idle');
+    if (place < 0) {
+      agent.block('idle');
+      return;
+    }
+    const work = this.next(places);
+    if (work !== undefined) {
+      this.launch(place, work.page, work.write);
+      agent.spend('device', this.price('device.think'));
+    } else if (!phases) agent.block('idle');
+    else {
+      this.nap = agent.clock;
+      agent.spend('idle', Math.max(0, this.activeUntil - agent.clock));
+    }
+  }
+
+  /** A late access where the share asks for one and there is a page for it, else what was posted first. */
+  private next(places: number): { page: Page; write: boolean } | undefined {
+    if (this.late * 1000 < this.issued * LATE_SHARE) {
+      const at = this.lost.findIndex(
+        (entry) => entry?.page.worked && entry.record + LATE_RECORDS >= this.record,
+      );
+      if (at >= 0) {
+        const { page } = this.lost[at]!;
+        this.lost[at] = null;
+        this.issued++;
+        this.counts.add('DMA_LATE');
+        return { page, write: this.late++ % 2 === 1 };
+      }
+    }
+    // A quarter of the places is kept for what comes late.
+    if (this.flying >= places - Math.floor(places / 4)) return undefined;
+    const post = this.posts.shift();
+    if (post === undefined) return undefined;
+    this.agent.hear(post.known);
+    this.issued++;
+    post.page.worked = true;
+    return post;
+  }
+
+  /** Accesses in flight. */
+  private get flying(): number {
+    return this.flyers.filter((flyer) => !(flyer.state === 'blocked' && flyer.waitsFor === 'idle')).length;
+  }
+
+  /** xorshift32 (Marsaglia 2003); of its top 8 bits, a quantile of the exponential distribution. */
+  private exponential(mean: number): number {
+    let x = this.random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.random = x >>> 0;
+    const quantile = Math.round(-Math.log(((this.random >>> 24) + 0.5) / 256) * 65536);
+    return Number((BigInt(mean) * BigInt(quantile)) >> 16n);
+  }
+
+  // ---- accesses in flight ----
+
+  private readonly requests = new Map<number, { page: Page; write: boolean; issued: number }>();
+
+  private launch(place: number, page: Page, write: boolean): void {
+    const flyer = this.flyers[place]!;
+    this.requests.set(place, { page, write, issued: this.agent.clock });
+    flyer.wake(this.agent.clock);
+    flyer.hear(this.agent.heard);
+    this.counts.add('DMA');
+  }
+
+  /** A place in flight: one access after the other. */
+  *place(place: number): Turns {
+    const agent = this.flyers[place]!;
+    const flight = this.space.flights[place]!;
+    while (true) {
+      const { page, write, issued } = this.requests.get(place)!;
+      flight.page = page;
+      page.touched = true;
+      if (yield* this.translate(agent, flight, page, write)) {
+        this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
+        agent.spend('device', this.price('device.dma_latency'));
+        yield;
+        this.safety.land(flight.copy!, write, agent, this.record);
+      } else this.counts.add('DEVICE_FAULTS');
+      const { covered } = flight;
+      Object.assign(flight, { page: null, copy: null, squashed: false, covered: false });
+      if (covered) this.queue.landed(agent.clock);
+      this.resting = agent;
+      agent.block('idle');
+      yield;
+    }
+  }
+
+  /** The flyer whose access is over in this turn. */
+  private resting: Agent | null = null;
+
+  /** After a turn of a flyer: a place may be free again. */
+  afterFlight(flyer: Agent): void {
+    if (this.resting === flyer) this.rouse(flyer.clock);
+    this.resting = null;
+  }
+
+  /** Device TLB, IOTLB, walk, page request. False: the access is denied. */
+  private *translate(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
+    if (this.ats) {
+      const copy = this.lookup(this.space.deviceTlb, page, write);
+      this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
+      if (copy) {
+        flight.copy = copy;
+        agent.spend('translation', this.price('device.translate_hit'));
+        return true;
+      }
+      agent.spend('translation', this.half);
+    }
+    yield;
+    while (true) {
+      flight.squashed = false;
+      const copy = this.lookup(this.space.iotlb, page, write);
+      this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
+      if (copy) {
+        flight.copy = copy;
+        agent.spend('translation', this.price('iommu.iotlb_hit'));
+        break;
+      }
+      if (yield* this.walk(agent, flight, page, write)) break;
+      if (!(yield* this.request(agent, page, write))) return false;
+    }
+    if (!this.ats) return true;
+    agent.spend('translation', this.half);
+    yield;
+    // Asked for before an invalidation and back after it: used once, not cached.
+    if (flight.squashed) this.counts.reach('translation not cached');
+    else this.space.fillSecondary(this.space.deviceTlb, flight.copy!);
+    return true;
+  }
+
+  private get half(): number {
+    return Math.floor(this.price('ats.translation') / 2);
+  }
+
+  /** An entry, stale or not, that allows the access. */
+  private lookup(tlb: Tlb, page: Page, write: boolean): Copy | undefined {
+    const copy = tlb.peek(page);
+    if (copy === undefined || (write && !copy.writes)) return undefined;
+    tlb.use(copy);
+    return copy;
+  }
+
+  private *walk(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
+    this.walkers.take(agent);
+    yield;
+    const references = 1 + this.space.iommuWalker.walk(page.table);
+    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
+    yield;
+    this.walkers.give(agent);
+    if (!allows(page, write)) {
+      yield;
+      return false;
+    }
+    const { pte } = page;
+    this.space.set(page, { ...pte, accessed: true, dirty: pte.dirty || write }, page.frame, agent.turn);
+    flight.copy = copyOf(page);
+    if (flight.squashed) this.counts.reach('walk not cached');
+    else this.space.fillSecondary(this.space.iotlb, flight.copy);
+    return true;
+  }
+
+  /** The page is not there, or not writable. False: nor may it be. */
+  private *request(agent: Agent, page: Page, write: boolean): Turns<boolean> {
+    const forbidden = (): boolean => page.kind === 'gone' || (write && page.readOnly);
+    if (forbidden()) return false;
+    this.counts.add('PAGE_REQUESTS');
+    agent.spend('page_request', this.price('device.page_request'));
+    yield;
+    while (true) {
+      if (forbidden()) {
+        this.counts.reach('page gone while it was asked for');
+        return false;
+      }
+      if (allows(page, write) || (yield* this.faults.handle(agent, page, write))) break;
+    }
+    yield;
+    return true;
+  }
+}
+
+function allows({ pte }: Page, write: boolean): boolean {
+  return pte.present && (!write || pte.writable);
+}

@@ -1,0 +1,82 @@
+import { RECLAIM_BATCH } from '../model/path.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import type { Frames } from './frame.ts';
+import type { Page } from './page.ts';
+import type { Paths } from './path.ts';
+import type { Price } from './queue.ts';
+
+/** Page faults, of the CPU and of the device. */
+export class Faults {
+  /** Fewer free frames than this wake reclaim. */
+  private readonly low: number;
+
+  constructor(
+    private readonly frames: Frames,
+    private readonly paths: Paths,
+    private readonly reclaimer: Agent | null,
+    private readonly price: Price,
+    private readonly counts: Counts,
+  ) {
+    this.low = Math.max(RECLAIM_BATCH, Math.floor(frames.all.length / 32));
+  }
+
+  /** One attempt. False: it had to wait, and looks at the page again in the turn that has begun. */
+  *handle(agent: Agent, page: Page, write: boolean): Turns<boolean> {
+    const { pte } = page;
+    if (pte.busy || (this.needsFrame(page, write) && this.frames.free === 0)) {
+      this.counts.reach(pte.busy ? 'wait for reclaim of the page' : 'wait for a frame');
+      this.frames.await(agent);
+      this.wakeReclaim(agent.clock);
+      yield;
+      return false;
+    }
+    if (page.kind === 'gone') {
+      page.kind = 'unknown';
+      this.counts.reach('unmapped page touched again');
+    }
+    this.counts.add('FAULTS');
+    const mode = this.mode(page, write);
+    const cow = mode === 'cow';
+    const file = page.kind === 'file' || page.kind === 'shared';
+    const cached = file && !(write && page.kind === 'file') && mode === 'frame';
+    const fault = { mode: cow ? ('frame' as const) : mode, write, cached, found: pte };
+    const oldFrame = pte.present ? page.frame : null;
+    const run = this.paths.begin({ agent, path: cow ? 'cow' : 'fault', page, fault, oldFrame });
+    agent.spend('fault', this.price('fault.minor'));
+    if (mode === 'cow' || mode === 'frame') {
+      run.newFrame = this.frames.alloc(page);
+      if (this.frames.free < this.low) this.wakeReclaim(agent.clock);
+      if (cow) this.frames.get(oldFrame!);
+      this.payForContent(agent, page, cow, file);
+    }
+    this.counts.reach(`fault: ${mode}${pte.swapped ? ' from swap' : ''}`);
+    yield;
+    yield* this.paths.run(run);
+    return true;
+  }
+
+  private mode({ pte, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' {
+    if (pte.present) return write && (pte.zero || (pte.cached && kind !== 'shared')) ? 'cow' : 'reuse';
+    return !write && kind !== 'file' && kind !== 'shared' && !pte.swapped ? 'zero' : 'frame';
+  }
+
+  private needsFrame(page: Page, write: boolean): boolean {
+    const mode = this.mode(page, write);
+    return mode === 'cow' || mode === 'frame';
+  }
+
+  private payForContent(agent: Agent, { pte }: Page, cow: boolean, file: boolean): void {
+    if (cow) agent.spend('page_copy', this.price('page.copy'));
+    else if (pte.swapped) {
+      this.counts.add('SWAP_INS');
+      agent.spend('page_io', this.price('fault.swap_in'));
+    } else if (file && pte.seen) agent.spend('page_io', this.price('fault.file_in'));
+    else if (!file) agent.spend('page_copy', this.price('page.zero'));
+  }
+
+  private wakeReclaim(now: number): void {
+    const { reclaimer } = this;
+    if (reclaimer?.state === 'blocked' && reclaimer.waitsFor === 'idle') reclaimer.wake(now);
+  }
+}

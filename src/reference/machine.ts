@@ -1,0 +1,143 @@
+import { type CostKey, costPs } from '../model/cost.ts';
+import type { RawRun } from '../model/result.ts';
+import type { RunSetup } from '../model/run.ts';
+import { Agent, type Turns } from './agent.ts';
+import { CAUSES, COUNTERS, Counts } from './counts.ts';
+import { Cpu } from './cpu.ts';
+import { Device } from './device.ts';
+import { Faults } from './fault.ts';
+import { Frames } from './frame.ts';
+import type { Page } from './page.ts';
+import { Paths } from './path.ts';
+import type { Program } from './program.ts';
+import { Queue } from './queue.ts';
+import { Reclaim } from './reclaim.ts';
+import { Safety } from './safety.ts';
+import { Space } from './space.ts';
+
+/** A run of the reference: its result, what it has reached, and the frames that are free at the end. */
+export interface ReferenceRun {
+  readonly raw: RawRun;
+  readonly reached: Readonly<Record<string, number>>;
+  readonly freeFrames: number;
+}
+
+/** Nobody can go on: there are too few frames for what is in flight. */
+export class Stuck extends Error {}
+
+/** The slow twin of the machine: one CPU, reclaim, an IOMMU and a device, turn by turn. */
+export function referenceRun(setup: RunSetup, program: Program): ReferenceRun {
+  return new ReferenceMachine(setup, program).run();
+}
+
+class ReferenceMachine {
+  private readonly counts = new Counts();
+  private readonly agents: Agent[];
+  private readonly steps: (() => void)[];
+  private readonly frames: Frames;
+  private readonly space: Space;
+  private readonly device: Device;
+  private readonly cpu: Agent;
+
+  constructor(
+    private readonly setup: RunSetup,
+    program: Program,
+  ) {
+    const { machine, policy, costs, ideal, seed } = setup;
+    const { counts } = this;
+    const price = (key: CostKey): number => costPs(costs, key);
+    const ats = machine.device.ats && (setup.device?.ats ?? true);
+    const places = machine.device.outstanding;
+    // In this order they go when their clocks agree.
+    this.agents = Array.from({ length: 4 + places }, (_, id) => new Agent(id, 4 + places));
+    const [cpu, reclaimer, hardware, issuer, ...flyers] = this.agents as [Agent, Agent, Agent, Agent, ...Agent[]];
+    this.cpu = cpu;
+    for (const agent of [reclaimer, hardware, ...flyers]) agent.block('idle');
+    if (setup.device === null) issuer.block('idle');
+
+    this.frames = new Frames(setup.frames ?? program.pages + 64);
+    const { frames } = this;
+    this.space = new Space(machine, ats, ideal, counts);
+    const { space } = this;
+    const safety = new Safety(space, counts, ideal);
+    const queue = new Queue(machine, ats, price, space, hardware, counts);
+    const unmapped = (page: Page): void => {
+      counts.add('UNMAPPED');
+      this.device.unmapped(page);
+    };
+    const paths = new Paths(policy.mm!, machine, price, space, frames, safety, queue, cpu, ideal, counts, unmapped);
+    const faults = new Faults(frames, paths, setup.frames === null ? null : reclaimer, price, counts);
+    this.device = new Device(
+      setup.device, seed, ats, machine.iommu.walkers, issuer, flyers, space, queue, safety, faults, price, counts,
+    ); // biome-ignore format: many parts
+    const { device } = this;
+    const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
+    const horizon = (): number => (reclaimer.state === 'runnable' ? reclaimer.clock + 1 : Number.POSITIVE_INFINITY);
+    const core = new Cpu(
+      cpu, program, space, paths, faults, device, safety, queue, price, setup.device !== null, horizon, counts,
+    ); // biome-ignore format: many parts
+    this.steps = [
+      stepper(core.life()),
+      stepper(reclaim.life()),
+      () => queue.turn(),
+      () => device.turn(),
+      ...flyers.map((flyer, place) => {
+        const step = stepper(device.place(place));
+        return () => {
+          step();
+          device.afterFlight(flyer);
+        };
+      }),
+    ];
+  }
+
+  run(): ReferenceRun {
+    const { counts, cpu } = this;
+    let turns = 0;
+    while (true) {
+      const runnable = this.agents.filter((agent) => agent.state === 'runnable');
+      const [next] = runnable.sort((a, b) => a.clock - b.clock || a.id - b.id);
+      // Others take their steps before the program's end, and none after.
+      if (cpu.state === 'done' && (next === undefined || next.clock >= cpu.clock)) break;
+      if (next === undefined) throw new Stuck('all agents wait');
+      next.turn = next.clock;
+      if (++turns > 100000) throw new Error(`livelock ${JSON.stringify(counts.reached)} ${this.agents.map((a) => `${a.id}:${a.state}:${a.waitsFor}:${a.clock}`).join(' ')}`);
+      this.steps[next.id]!();
+      this.space.watchAll(next.turn);
+      this.device.afterTurn(next.clock);
+    }
+    this.checkFrames();
+    const causes = CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]);
+    const raw: RawRun = {
+      elapsed: cpu.clock,
+      causes: Object.fromEntries(causes) as Record<string, number>,
+      counters: Object.fromEntries(COUNTERS.map((name) => [`N_${name}`, counts.of(name)])),
+      paths: Object.fromEntries(counts.paths),
+      distributions: counts.distributions(),
+      openAtEnd: this.space.pages.filter((page) => page.window !== null).length,
+      first: counts.first,
+    };
+    return { raw, reached: counts.reached, freeFrames: this.frames.free };
+  }
+
+  /** Every frame is free or has references, and who is mapped has one. */
+  private checkFrames(): void {
+    const mapped = new Map<number, number>();
+    for (const { pte, frame } of this.space.pages)
+      if (pte.present && !pte.zero) mapped.set(frame!.number, (mapped.get(frame!.number) ?? 0) + 1);
+    for (const { number, refs, free } of this.frames.all) {
+      const mappings = mapped.get(number) ?? 0;
+      if (mappings > 1 || mappings > refs || free !== (refs === 0 && free))
+        throw new Error(`frame ${number}: ${refs} references, ${mappings} mappings`);
+    }
+    void this.setup;
+  }
+}
+
+function stepper(turns: Turns): () => void {
+  return () => void turns.next();
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, n) => total + n, 0);
+}

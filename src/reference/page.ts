@@ -1,0 +1,77 @@
+import type { Frame } from './frame.ts';
+
+/** What is behind a page of the program; `gone`: it has unmapped it. */
+export type Kind = 'unknown' | 'anonymous' | 'file' | 'shared' | 'gone';
+
+/** A page-table entry. Nothing set: empty. */
+export interface Pte {
+  present: boolean;
+  writable: boolean;
+  accessed: boolean;
+  dirty: boolean;
+  /** The page is in swap. */
+  swapped: boolean;
+  /** It maps the shared zero page. */
+  zero: boolean;
+  /** MADV_FREE was said of it. */
+  lazy: boolean;
+  /** It maps a page of the page cache. */
+  cached: boolean;
+  /** Reclaim works on what was there. */
+  busy: boolean;
+  /** It was in memory before: a file page is read back. */
+  seen: boolean;
+}
+
+export const EMPTY: Readonly<Pte> = {
+  present: false,
+  writable: false,
+  accessed: false,
+  dirty: false,
+  swapped: false,
+  zero: false,
+  lazy: false,
+  cached: false,
+  busy: false,
+  seen: false,
+};
+
+/** One page of the address space, and what is known about its old translations. */
+export interface Page {
+  readonly id: number;
+  readonly vpn: number;
+  readonly table: Table;
+  kind: Kind;
+  /** The program may not write it. */
+  readOnly: boolean;
+  /** Used since reclaim last looked. */
+  touched: boolean;
+  pte: Pte;
+  frame: Frame | null;
+  /** The first CPU that used the present PTE, and its epoch then. */
+  user: { readonly agent: number; readonly epoch: number } | null;
+  /** The program has asked for a change of it and has no answer yet. */
+  asked: boolean;
+  /** Since when stale copies of it are in the IOMMU or the device. */
+  window: { readonly opened: number; obliged: number | null; narrowed: boolean } | null;
+  /** Since when stale entries of it are in CPU TLBs. */
+  cpuWindow: number | null;
+  /** The device has worked on it. */
+  worked: boolean;
+}
+
+/** A leaf page table, with the numbers of the tables above it. */
+export interface Table {
+  readonly id: number;
+  /** Page number of its first slot / 512. */
+  readonly key: number;
+  readonly upper: number;
+  readonly top: number;
+  readonly pages: Page[];
+}
+
+/** Same entry, accessed and dirty bits apart: what pte_same() asks. */
+export function samePte(a: Readonly<Pte>, b: Readonly<Pte>): boolean {
+  const keys = Object.keys(EMPTY) as (keyof Pte)[];
+  return keys.every((key) => key === 'accessed' || key === 'dirty' || a[key] === b[key]);
+}

@@ -1,0 +1,449 @@
+import type { Machine } from '../model/machine.ts';
+import type { PathName } from '../model/path.ts';
+import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import type { Frame, Frames } from './frame.ts';
+import { Lock } from './lock.ts';
+import { EMPTY, type Page, type Pte, samePte, type Table } from './page.ts';
+import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
+import type { Safety } from './safety.ts';
+import type { Space } from './space.ts';
+
+/** A list of steps being run: by a CPU, by reclaim, by the handler of a device's fault. */
+export interface Operation {
+  readonly agent: Agent;
+  /** `fault`: installs a PTE, invalidates nothing. */
+  readonly path: PathName | 'fault';
+  readonly began: number;
+  readonly part: 'body' | 'middle' | 'tail';
+  /** Where the program asked for it: the range, half-open. */
+  readonly range: { readonly first: number; readonly end: number } | null;
+  /** Of one page, or the first of a batch. */
+  readonly page: Page | null;
+  /** The new place of a range that moves, what the protection becomes. */
+  readonly newFirst?: number;
+  readonly writable?: boolean;
+  /** Of a fault: what it installs, and the PTE that it found. */
+  readonly fault?: { readonly mode: 'frame' | 'zero' | 'reuse'; readonly write: boolean; readonly cached: boolean; readonly found: Pte };
+  readonly oldFrame: Frame | null;
+  newFrame: Frame | null;
+  /** The PTE is no longer what it was: only references are put. */
+  lost: boolean;
+  /** Pages changed so far, each with the frame that the gather has of it. */
+  readonly changed: Map<Page, Frame | null>;
+  /** The table of this hold while inside the braces of a range, and how many pages were changed before it. */
+  table: Table | null;
+  before: number;
+  lock: Lock | null;
+}
+
+/** What tells one run from the others; the rest begins empty. */
+type Start = Pick<Operation, 'agent' | 'path'> & Partial<Operation>;
+
+/** Runs the step lists of a policy. */
+export class Paths {
+  private readonly locks = new Map<Table, Lock>();
+
+  constructor(
+    private readonly mm: MmHalf,
+    private readonly machine: Machine,
+    private readonly price: Price,
+    private readonly space: Space,
+    private readonly frames: Frames,
+    private readonly safety: Safety,
+    private readonly queue: Queue,
+    private readonly cpu: Agent,
+    private readonly ideal: boolean,
+    private readonly counts: Counts,
+    /** A page's PTE stopped translating. */
+    private readonly unmapped: (page: Page) => void,
+  ) {}
+
+  /** A list, begun now; its first step is for the next turn. */
+  begin(start: Start): Operation {
+    const run: Operation = {
+      began: start.agent.clock,
+      part: 'body',
+      range: null,
+      page: null,
+      oldFrame: null,
+      newFrame: null,
+      lost: false,
+      changed: new Map(),
+      table: null,
+      before: 0,
+      lock: null,
+      ...start,
+    };
+    if (run.part === 'body') this.counts.path(run.path).count++;
+    return run;
+  }
+
+  /** The list from its first step to its last. */
+  *run(run: Operation): Turns {
+    for (const item of this.items(run)) {
+      if (item.kind === 'note') continue;
+      if (item.kind === 'step') yield* this.step(run, item);
+      else yield* this.holds(run, item);
+    }
+    this.finish(run);
+    const sums = this.counts.path(run.path);
+    if (run.part === 'body') sums.pages += run.range === null ? 1 : run.changed.size;
+    sums.ps += run.agent.clock - run.began;
+  }
+
+  private items({ path, part }: Operation): readonly (Step | Note | Repeat)[] {
+    if (path === 'fault') return FAULT;
+    const { items } = this.mm.paths[path];
+    if (!path.startsWith('reclaim_')) return items;
+    const [body, ...rest] = items as [Repeat, ...(Step | Note | Repeat)[]];
+    if (part === 'body') return body.body;
+    if (part === 'middle') return rest.filter((item) => item.kind !== 'repeat');
+    return rest.flatMap((item) => (item.kind === 'repeat' ? item.body : []));
+  }
+
+  /** The braces of a range: once for every leaf table that it reaches into. */
+  private *holds(run: Operation, { body }: Repeat): Turns {
+    for (const table of this.space.tablesIn(run.range!.first, run.range!.end)) {
+      run.table = table;
+      run.before = run.changed.size;
+      for (const step of body) if (step.kind === 'step') yield* this.step(run, step);
+    }
+    run.table = null;
+  }
+
+  private *step(run: Operation, step: Step): Turns {
+    this.counts.reach(`step ${step.word === 'PS' ? `PS(${step.pte})` : step.word}`);
+    if (step.word === 'RE!') yield* this.turns(run, this.rangeEnd(run));
+    yield* this.turns(run, this.perform(run, step));
+    const list = run.path === 'fault' ? '' : this.mm.paths[run.path].text;
+    // A list that does not say what becomes of the PTE leaves nothing of it.
+    if (step.word === 'PC' && !list.includes('PS(')) yield* this.turns(run, this.change(run, 'none'));
+  }
+
+  /** A step that takes time ends the turn. Without locks, a lock hold is one turn: nobody may see the inside of it. */
+  private *turns(run: Operation, step: Turns): Turns {
+    yield* step;
+    const { agent } = run;
+    if (agent.clock !== agent.turn && !(this.ideal && run.lock !== null)) yield;
+  }
+
+  private *perform(run: Operation, { word, pte }: Step): Turns {
+    const { agent } = run;
+    switch (word) {
+      case 'RS':
+        if (!this.ideal) agent.spend('notifier', this.price('notifier.start'));
+        return;
+      case 'RE':
+      case 'RE!':
+        if (!this.ideal) agent.spend('notifier', this.price('notifier.end'));
+        return;
+      case 'LK':
+        return yield* this.take(run);
+      case 'UL':
+        return yield* this.give(run);
+      case 'CF':
+        return yield* this.flush(run);
+      case 'CFq':
+        return;
+      case 'SI':
+        return yield* this.invalidate(run, this.spanOf(run));
+      case 'SI*':
+        return yield* this.invalidate(run, run.changed.size === 0 ? null : EVERYTHING);
+      case 'CP': {
+        if (run.lost || this.machine.driver.changePte !== 'flush') return;
+        const { vpn } = run.page!;
+        return yield* this.invalidate(run, { first: vpn, last: vpn });
+      }
+      case 'PP':
+        if (!run.lost) this.put(run);
+        return;
+      case 'PPc':
+        this.put(run);
+        // Nobody else gives a frame back that is no longer this list's.
+        if (run.lost || run.path === 'reclaim_redirtied') this.free(run);
+        return;
+      case 'FREE':
+        return this.free(run);
+      default:
+        return yield* this.change(run, word === 'PS' ? pte! : word);
+    }
+  }
+
+  // ---- locks and flushes ----
+
+  private lockOf(run: Operation): Lock {
+    const table = run.table ?? run.page!.table;
+    const lock = this.locks.get(table) ?? new Lock('page table', 1, this.price('ptl.handoff'), this.counts);
+    this.locks.set(table, lock);
+    return lock;
+  }
+
+  private *take(run: Operation): Turns {
+    const lock = this.lockOf(run);
+    if (!this.ideal && !lock.take(run.agent)) yield;
+    run.lock = lock;
+    if (!this.ideal) run.agent.spend('lock', this.price('ptl.acquire'));
+    this.look(run);
+  }
+
+  private *give(run: Operation): Turns {
+    const { lock } = run;
+    if (lock === null) return;
+    if (!this.ideal) {
+      run.agent.spend('lock', this.price('ptl.release'));
+      yield;
+      lock.give(run.agent);
+    }
+    run.lock = null;
+  }
+
+  /** Under the lock: is the PTE still what made this run begin? */
+  private look(run: Operation): void {
+    const { page, fault } = run;
+    if (run.range !== null || run.changed.size > 0) return;
+    const { pte, frame } = page!;
+    const sameFrame = pte.present && frame === run.oldFrame;
+    if (fault) {
+      const same = samePte(pte, fault.found) && (!pte.present || sameFrame);
+      run.lost = !same || page!.kind === 'gone' || (fault.write && page!.readOnly);
+    } else run.lost = !sameFrame || (run.path === 'reclaim_lazyfree' && pte.dirty);
+    if (run.lost) this.counts.reach(`lost race: ${run.path}`);
+  }
+
+  /** Pages that a flush is for: those of this hold in braces, all outside. */
+  private pagesOf(run: Operation): Page[] {
+    return [...run.changed.keys()].slice(run.table === null ? 0 : run.before);
+  }
+
+  private spanOf(run: Operation): Span | null {
+    const vpns = this.pagesOf(run).map((page) => page.vpn);
+    return vpns.length === 0 ? null : { first: Math.min(...vpns), last: Math.max(...vpns) };
+  }
+
+  /** range_end invalidates its range, whatever has been found in it. */
+  private *rangeEnd(run: Operation): Turns {
+    if (run.range === null) {
+      const span = run.part === 'middle' ? this.spanOf(run) : null;
+      return yield* this.invalidate(run, span ?? { first: run.page!.vpn, last: run.page!.vpn });
+    }
+    const first = Math.max(run.range.first, run.table === null ? 0 : run.table.key * 512);
+    const last = Math.min(run.range.end - 1, run.table === null ? Number.POSITIVE_INFINITY : run.table.key * 512 + 511);
+    yield* this.invalidate(run, { first, last });
+  }
+
+  private *invalidate(run: Operation, span: Span | null): Turns {
+    if (this.ideal || span === null) return;
+    this.counts.path(run.path).invalidations++;
+    yield* this.queue.invalidate(run.agent, span);
+  }
+
+  /** The CPU flushes its own TLB; others ask it by IPI. */
+  private *flush(run: Operation): Turns {
+    const { agent, cpu } = this.sides(run);
+    const pages = this.pagesOf(run);
+    if (this.ideal || pages.length === 0) return;
+    const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
+    if (agent === cpu) agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
+    else {
+      this.counts.add('IPI');
+      agent.spend('ipi', this.price('cpu.ipi_first'));
+    }
+    yield;
+    if (full) this.space.flushCpu(agent.clock);
+    else for (const page of pages) this.space.flushCpuPage(page, agent.clock);
+    if (agent === cpu || cpu.state === 'done') return;
+    cpu.spend('interrupted', this.price('cpu.ipi_handler'));
+    const known = cpu.tell();
+    cpu.hear(agent.tell());
+    agent.hear(known);
+  }
+
+  private sides({ agent }: Operation): { agent: Agent; cpu: Agent } {
+    return { agent, cpu: this.cpu };
+  }
+
+  // ---- references ----
+
+  private put(run: Operation): void {
+    if (run.oldFrame !== null) this.frames.put(run.oldFrame);
+    run.agent.spend('rmap', this.price('page.put'));
+  }
+
+  /** Gives back what has no references left: the run's frame, or what a range has gathered. */
+  private free(run: Operation): void {
+    const { agent } = run;
+    const now = agent.turn;
+    let freed = 0;
+    const release = (page: Page, frame: Frame): void => {
+      if (!this.frames.release(frame)) return;
+      this.safety.oblige(page, now, false, this.queue.reachable);
+      freed++;
+    };
+    if (run.range === null && run.oldFrame !== null) release(run.page!, run.oldFrame);
+    if (run.range !== null) {
+      for (const [page, frame] of run.changed) {
+        if (frame === null) continue;
+        run.changed.set(page, null);
+        this.frames.put(frame);
+        release(page, frame);
+      }
+    }
+    if (freed === 0) return;
+    this.frames.wakeAll(agent, now);
+    agent.spend('free', this.price('page.free') * freed);
+  }
+
+  private finish(run: Operation): void {
+    const now = run.agent.clock;
+    if (run.path === 'mremap') this.free(run);
+    if (run.range !== null) {
+      for (const page of run.changed.keys()) {
+        page.asked = false;
+        const narrowed = run.path === 'mprotect';
+        if (narrowed || run.path === 'madv_free' || !page.pte.present)
+          this.safety.oblige(page, now, narrowed, this.queue.reachable);
+      }
+    }
+    if (run.newFrame === null) return;
+    // Somebody else was faster: what this fault brought is not needed.
+    this.counts.reach('fault for nothing');
+    this.frames.put(run.newFrame);
+    this.frames.release(run.newFrame);
+    run.newFrame = null;
+    this.frames.wakeAll(run.agent, now);
+  }
+
+  // ---- PTEs ----
+
+  /** PC, RR or a state of PS, on the run's page or on every page of this hold. */
+  private *change(run: Operation, what: string): Turns {
+    if (what === 'new' && run.path === 'fault') this.look(run);
+    if (run.lost) return;
+    const { range, table } = run;
+    const pages = range === null ? [run.page!] : table!.pages.filter(({ vpn }) => vpn >= range.first && vpn < range.end);
+    for (const page of pages) this.changePage(run, what, page);
+  }
+
+  private changePage(run: Operation, what: string, page: Page): void {
+    const { agent } = run;
+    if (what === 'PC') {
+      this.clear(run, page);
+      return;
+    }
+    const mine = run.range === null || run.changed.has(page);
+    if (what === 'RR') {
+      if (!mine) return;
+      const frame = run.range === null ? run.oldFrame : page.frame;
+      if (frame !== null) frame.owner = null;
+      agent.spend('rmap', this.price('rmap.remove'));
+      return;
+    }
+    if (run.path === 'mprotect') page.readOnly = !run.writable;
+    if (!mine && what !== 'none' && what !== 'moved') return;
+    if (what !== 'none') agent.spend('pte', this.price('pte.set'));
+    this.put_pte(run, what, page, mine);
+  }
+
+  private clear(run: Operation, page: Page): void {
+    const { pte } = page;
+    if (!pte.present) return;
+    // What becomes writable, or is read-only already, is not narrowed; only anonymous pages are MADV_FREEd.
+    if (run.path === 'mprotect' && (run.writable || !pte.writable)) return;
+    if (run.path === 'madv_free' && (pte.zero || pte.cached)) return;
+    this.space.set(page, { ...pte, present: false }, page.frame, run.agent.turn);
+    run.agent.spend('pte', this.price('pte.clear'));
+    this.note(run, page);
+  }
+
+  /** The page is one that flushes are for. */
+  private note(run: Operation, page: Page): void {
+    this.safety.changed(page);
+    if (run.range !== null) page.asked = true;
+    run.changed.set(page, null);
+  }
+
+  private put_pte(run: Operation, what: string, page: Page, mine: boolean): void {
+    const now = run.agent.turn;
+    const { pte, frame } = page;
+    const set = (next: Readonly<Pte>): void => this.space.set(page, next, frame, now);
+    switch (what) {
+      case 'swp':
+        set({ ...EMPTY, swapped: true, seen: true, busy: true });
+        this.unmapped(page);
+        return;
+      case 'ro':
+        set({ ...pte, present: true, writable: false });
+        return;
+      case 'clean':
+        set({ ...pte, present: true, lazy: true, accessed: false, dirty: false });
+        return;
+      case 'old':
+        set({ ...pte, present: true, lazy: false });
+        return;
+      case 'new':
+        this.install(run, page, now);
+        return;
+      case 'none':
+        if (run.range === null) {
+          // A page of the page cache stays locked until it is gone; a discarded anonymous page can be faulted at once.
+          set({ ...EMPTY, seen: pte.cached, busy: pte.cached });
+          this.unmapped(page);
+          return;
+        }
+        if (run.path === 'munmap') page.kind = 'gone';
+        if (mine) {
+          run.changed.set(page, pte.zero ? null : frame);
+          this.unmapped(page);
+        } else if (pte.present) return;
+        set({ ...EMPTY, busy: pte.busy });
+        return;
+      default:
+        this.move(run, page, mine, now);
+    }
+  }
+
+  private install(run: Operation, page: Page, now: number): void {
+    const { mode, write, cached } = run.fault!;
+    if (mode === 'reuse') {
+      this.space.set(page, { ...page.pte, writable: true, dirty: true, accessed: true }, page.frame, now);
+      return;
+    }
+    const frame = mode === 'zero' ? this.frames.zero : run.newFrame!;
+    const pte = { ...EMPTY, present: true, accessed: true, writable: write, dirty: write, cached, zero: mode === 'zero' };
+    this.space.set(page, pte, frame, now);
+    if (mode === 'frame') frame.owner = page;
+    page.user = null;
+    run.newFrame = null;
+    if (run.path === 'cow' && run.changed.size === 0) this.note(run, page);
+  }
+
+  /** What the page was is found at its new address, where nothing is. */
+  private move(run: Operation, page: Page, mine: boolean, now: number): void {
+    const { pte, frame, kind, readOnly } = page;
+    const target = this.space.pageAt(page.vpn - run.range!.first + run.newFirst!);
+    this.space.set(page, { ...EMPTY, busy: pte.busy }, frame, now);
+    page.kind = 'gone';
+    if (target === undefined) {
+      if (!mine || pte.zero) return;
+      frame!.owner = null;
+      run.changed.set(page, frame);
+      this.counts.reach('moved to where no access goes');
+      return;
+    }
+    this.counts.reach(mine ? 'page moved' : pte.swapped ? 'swap entry moved' : 'nothing moved');
+    if (pte.busy) this.counts.reach('moved while reclaim works on it');
+    target.kind = kind;
+    target.readOnly = readOnly;
+    if (mine) target.user = null;
+    this.space.set(target, { ...pte, busy: false, present: mine }, mine ? frame : target.frame, now);
+    if (mine && !pte.zero) frame!.owner = target;
+  }
+}
+
+const FAULT: readonly Step[] = [
+  { kind: 'step', word: 'LK', pte: null, at: 1 },
+  { kind: 'step', word: 'PS', pte: 'new', at: 2 },
+  { kind: 'step', word: 'UL', pte: null, at: 3 },
+];

@@ -1,0 +1,63 @@
+import type { Agent } from './agent.ts';
+import type { Counter, Counts } from './counts.ts';
+import type { Page } from './page.ts';
+import { type Copy, isFreed, isStale, type Space } from './space.ts';
+
+/** Obligation points, and what an access through an old translation breaks when it lands. */
+export class Safety {
+  constructor(
+    private readonly space: Space,
+    private readonly counts: Counts,
+    private readonly ideal: boolean,
+  ) {}
+
+  /** The page's old translation must be unusable from now on. `reachable`: it is not behind a deferred invalidation. */
+  oblige(page: Page, now: number, permission: boolean, reachable: boolean): void {
+    this.space.watch(page, now);
+    if (page.window === null) return;
+    if (!reachable) {
+      this.counts.reach('obligation behind a deferred invalidation');
+      return;
+    }
+    if (page.window.obliged === null) this.counts.add('EXPOSED');
+    const { opened, obliged, narrowed } = page.window;
+    page.window = { opened, obliged: obliged ?? now, narrowed: narrowed || permission };
+  }
+
+  /** A translation was taken away or narrowed. */
+  changed(page: Page): void {
+    if (this.space.staleCopies(page).length === 0) this.counts.add('WINDOWS_EMPTY');
+    page.user = null;
+  }
+
+  /** A CPU translates through the present PTE; being the first to do so makes older copies of the page wrong. */
+  used(page: Page, cpu: Agent, now: number, reachable: boolean): void {
+    if (page.user !== null) return;
+    page.user = { agent: cpu.id, epoch: cpu.epoch };
+    this.oblige(page, now, false, reachable);
+  }
+
+  /** A device access reaches memory. */
+  land(copy: Copy, write: boolean, device: Agent, record: number): void {
+    const { page } = copy;
+    if (this.ideal || !isStale(copy)) return;
+    this.counts.add('STALE');
+    const violation = (counter: Counter, property: number): void => {
+      this.counts.add(counter);
+      const { opened } = page.window!;
+      this.counts.first ??= { property, page: page.id, changed: opened, at: device.clock, agent: device.id, record };
+    };
+    if (isFreed(copy)) {
+      violation(write ? 'S1_WRITE' : 'S1_READ', 1);
+      return;
+    }
+    const narrowedOnly = page.pte.present && page.frame === copy.frame;
+    const { user, window } = page;
+    if (!narrowedOnly && user !== null && device.heard[user.agent]! >= user.epoch) {
+      if (page.asked) this.counts.add('ALLOWED');
+      else violation('S2', 2);
+    } else if (window!.obliged === null) this.counts.add('IN_FLIGHT');
+    else if (write && window!.narrowed) violation('S3', 3);
+    else this.counts.reach('stale use after the obligation, no property broken');
+  }
+}

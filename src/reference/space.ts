@@ -1,0 +1,302 @@
+import type { Machine, WalkCache } from '../model/machine.ts';
+import type { Geometry } from '../model/tlb.ts';
+import { ReferenceCache } from './cache.ts';
+import type { Counts } from './counts.ts';
+import type { Frame } from './frame.ts';
+import { EMPTY, type Kind, type Page, type Pte, type Table } from './page.ts';
+
+/** A translation that somebody has copied from a PTE: what it said when it was read. */
+export interface Copy {
+  readonly page: Page;
+  readonly frame: Frame;
+  readonly incarnation: number;
+  /** It grants writing, and the page was dirty already. */
+  readonly writes: boolean;
+}
+
+/** The PTE as it is now, for somebody to keep. */
+export function copyOf(page: Page): Copy {
+  const { pte, frame } = page;
+  return { page, frame: frame!, incarnation: frame!.incarnation, writes: pte.writable && pte.dirty };
+}
+
+/** Whether the PTE says something else by now. */
+export function isStale({ page, frame, incarnation, writes }: Copy): boolean {
+  const { pte } = page;
+  if (!pte.present || page.frame !== frame || frame.incarnation !== incarnation) return true;
+  return writes && !(pte.writable && pte.dirty);
+}
+
+/** Whether the frame has been freed since. */
+export function isFreed({ frame, incarnation }: Copy): boolean {
+  return frame.incarnation !== incarnation;
+}
+
+/** A cache of copies, by page. */
+export class Tlb {
+  private readonly cache: ReferenceCache<Copy>;
+
+  constructor(private readonly geometry: Geometry) {
+    this.cache = new ReferenceCache<Copy>(geometry, 'lru', (a, b) => a === b);
+  }
+
+  /** The page's copy in any state. Nothing is used by looking. */
+  peek(page: Page): Copy | undefined {
+    return this.geometry.sets === 0 ? undefined : this.cache.entries().find((copy) => copy.page === page);
+  }
+
+  /** The copy was used. */
+  use(copy: Copy): void {
+    this.cache.lookup(copy.page.vpn, copy);
+  }
+
+  /** In place of an older copy of the page. Returns what fell out. */
+  fill(copy: Copy): Copy | undefined {
+    if (this.geometry.sets === 0) return undefined;
+    this.cache.remove((old) => old.page === copy.page);
+    return this.cache.fill(copy.page.vpn, copy);
+  }
+
+  drop(which: (copy: Copy) => boolean): Copy[] {
+    return this.geometry.sets === 0 ? [] : this.cache.remove(which);
+  }
+
+  entries(): Copy[] {
+    return this.cache.entries();
+  }
+}
+
+/** Caches of the upper levels of a walk. */
+export class Walker {
+  private levels: { geometry: Geometry; cache: ReferenceCache<number> }[] = [];
+
+  constructor(
+    private readonly shape: WalkCache,
+    private readonly counts: Counts,
+  ) {
+    this.empty();
+  }
+
+  empty(): void {
+    const { pde, pdpte, pml4e } = this.shape;
+    const cache = (geometry: Geometry) => new ReferenceCache<number>(geometry, 'lru', (a, b) => a === b);
+    this.levels = [pde, pdpte, pml4e].map((geometry) => ({ geometry, cache: cache(geometry) }));
+  }
+
+  /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
+  walk({ id, upper, top }: Table): number {
+    let read = 0;
+    for (const table of [id, upper, top]) {
+      const { geometry, cache } = this.levels[read]!;
+      if (geometry.sets > 0) {
+        if (cache.lookup(table, table) !== undefined) break;
+        cache.fill(table, table);
+      }
+      read++;
+    }
+    this.counts.add('WALKS');
+    this.counts.add(read < 3 ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
+    this.counts.add('WALK_REFS', read + 1);
+    return read;
+  }
+}
+
+/** A translation in the device's hands: a place in flight. */
+export interface Flight {
+  page: Page | null;
+  copy: Copy | null;
+  /** An invalidation has passed: it must not be cached any more. */
+  squashed: boolean;
+  /** An invalidation waits for it to land. */
+  covered: boolean;
+}
+
+/** The address space: its pages, and everyone who keeps copies of their PTEs. */
+export class Space {
+  readonly pages: Page[] = [];
+  /** In order of address. */
+  private readonly tables: Table[] = [];
+  private readonly uppers = new Map<number, number>();
+  private readonly tops = new Map<number, number>();
+  readonly l1i: Tlb;
+  readonly l1d: Tlb;
+  readonly l2: Tlb;
+  readonly cpuWalker: Walker;
+  readonly iotlb: Tlb;
+  readonly deviceTlb: Tlb;
+  readonly iommuWalker: Walker;
+  readonly flights: Flight[];
+  /** Something that the CPU keeps has changed: its open runs are looked up again. */
+  stirred = false;
+
+  constructor(
+    { cpu, iommu, device }: Machine,
+    ats: boolean,
+    private readonly ideal: boolean,
+    private readonly counts: Counts,
+  ) {
+    this.l1i = new Tlb(cpu.l1i);
+    this.l1d = new Tlb(cpu.l1d);
+    this.l2 = new Tlb(cpu.l2);
+    this.cpuWalker = new Walker(cpu.walkCache, counts);
+    this.iotlb = new Tlb(iommu.iotlb);
+    this.deviceTlb = new Tlb(ats ? device.deviceTlb : { sets: 0, ways: 0 });
+    this.iommuWalker = new Walker(iommu.walkCache, counts);
+    this.flights = Array.from({ length: device.outstanding }, () => ({
+      page: null,
+      copy: null,
+      squashed: false,
+      covered: false,
+    }));
+  }
+
+  addPage(vpn: number, kind: Kind): void {
+    const key = Math.floor(vpn / 512);
+    let table = this.tables.find((known) => known.key === key);
+    if (table === undefined) {
+      const upper = number(this.uppers, Math.floor(key / 512));
+      const top = number(this.tops, Math.floor(key / 512 / 512));
+      table = { id: this.tables.length, key, upper, top, pages: [] };
+      this.tables.push(table);
+      this.tables.sort((a, b) => a.key - b.key);
+    }
+    const page: Page = {
+      id: this.pages.length,
+      vpn,
+      table,
+      kind,
+      readOnly: false,
+      touched: false,
+      pte: EMPTY,
+      frame: null,
+      user: null,
+      asked: false,
+      window: null,
+      cpuWindow: null,
+      worked: false,
+    };
+    this.pages.push(page);
+    table.pages.push(page);
+    table.pages.sort((a, b) => a.vpn - b.vpn);
+  }
+
+  pageAt(vpn: number): Page | undefined {
+    return this.pages.find((page) => page.vpn === vpn);
+  }
+
+  /** Leaf tables that a range reaches into. */
+  tablesIn(first: number, end: number): Table[] {
+    return this.tables.filter(({ key }) => key >= Math.floor(first / 512) && key <= Math.floor((end - 1) / 512));
+  }
+
+  /** Copies of a page that the IOMMU or the device would use, stale ones only. */
+  staleCopies(page: Page): Copy[] {
+    if (this.ideal) return [];
+    return this.secondaryCopies().filter((copy) => copy.page === page && isStale(copy));
+  }
+
+  private secondaryCopies(): Copy[] {
+    const flying = this.flights.flatMap(({ copy }) => (copy === null ? [] : [copy]));
+    return [...this.iotlb.entries(), ...this.deviceTlb.entries(), ...flying];
+  }
+
+  /** Replaces a PTE. */
+  set(page: Page, pte: Readonly<Pte>, frame: Frame | null, now: number): void {
+    const before = this.cpuCopies(page).map(isStale);
+    page.pte = { ...pte };
+    page.frame = frame;
+    if (this.cpuCopies(page).some((copy, i) => isStale(copy) !== before[i])) this.stirred = true;
+    if (this.ideal) this.vanish(page);
+    this.watch(page, now);
+    this.watchCpu(page, now);
+  }
+
+  /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
+  private vanish(page: Page): void {
+    for (const tlb of [this.l1i, this.l1d, this.l2, this.iotlb, this.deviceTlb])
+      tlb.drop((copy) => copy.page === page && isStale(copy));
+    for (const flight of this.flights) if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = true;
+  }
+
+  private cpuCopies(page: Page): Copy[] {
+    return [this.l1i, this.l1d, this.l2].flatMap((tlb) => tlb.peek(page) ?? []);
+  }
+
+  // ---- windows ----
+
+  /** Opens or closes the window of a page, as there are stale copies of it or not. */
+  watch(page: Page, now: number): void {
+    const stale = this.staleCopies(page).length > 0;
+    if (stale && page.window === null) {
+      page.window = { opened: now, obliged: null, narrowed: false };
+      this.counts.reach('window opened');
+    } else if (!stale && page.window !== null) {
+      const { opened, obliged } = page.window;
+      page.window = null;
+      if (now < opened || now < (obliged ?? 0)) throw new Error(`page ${page.id}: a window ends before it begins`);
+      this.counts.lasted('window', now - opened);
+      if (obliged !== null) this.counts.lasted('exposed', now - obliged);
+    }
+  }
+
+  /** All pages; at the end of each turn, so that nothing escapes. */
+  watchAll(now: number): void {
+    const pages = new Set(this.secondaryCopies().map((copy) => copy.page));
+    for (const page of this.pages) if (page.window !== null || pages.has(page)) this.watch(page, now);
+  }
+
+  watchCpu(page: Page, now: number): void {
+    const stale = this.cpuCopies(page).some(isStale);
+    if (stale && page.cpuWindow === null) page.cpuWindow = now;
+    else if (!stale && page.cpuWindow !== null) {
+      // The CPU may have run ahead of who opened it.
+      this.counts.lasted('cpuWindow', Math.max(0, now - page.cpuWindow));
+      page.cpuWindow = null;
+    }
+  }
+
+  // ---- fills and invalidations ----
+
+  fillCpu(tlb: Tlb, copy: Copy, now: number): void {
+    const evicted = tlb.fill(copy);
+    this.watchCpu(copy.page, now);
+    if (evicted === undefined) return;
+    if (isStale(evicted)) this.counts.reach('stale CPU entry evicted');
+    this.watchCpu(evicted.page, now);
+  }
+
+  fillSecondary(tlb: Tlb, copy: Copy): void {
+    const evicted = tlb.fill(copy);
+    if (evicted !== undefined && isStale(evicted)) this.counts.reach('stale copy evicted');
+    if (isStale(copy)) this.counts.reach('stale copy filled');
+  }
+
+  dropSecondary(tlb: Tlb, first: number, last: number): void {
+    for (const copy of tlb.drop(({ page }) => page.vpn >= first && page.vpn <= last))
+      if (this.ideal || !isStale(copy)) this.counts.add('OVER');
+  }
+
+  /** INVLPG drops the walk caches too (Intel SDM vol. 3A, 4.10.4.1). */
+  flushCpuPage(page: Page, now: number): void {
+    for (const tlb of [this.l1i, this.l1d, this.l2]) tlb.drop((copy) => copy.page === page);
+    this.flushed('CPU_PAGE');
+    this.watchCpu(page, now);
+  }
+
+  flushCpu(now: number): void {
+    for (const tlb of [this.l1i, this.l1d, this.l2]) tlb.drop(() => true);
+    this.flushed('CPU_FULL');
+    for (const page of this.pages) this.watchCpu(page, now);
+  }
+
+  private flushed(counter: 'CPU_PAGE' | 'CPU_FULL'): void {
+    this.cpuWalker.empty();
+    this.stirred = true;
+    this.counts.add(counter);
+  }
+}
+
+function number(known: Map<number, number>, key: number): number {
+  if (!known.has(key)) known.set(key, known.size);
+  return known.get(key)!;
+}
