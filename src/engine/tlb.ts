@@ -2,23 +2,23 @@ import { UsageError } from '../model/errors.ts';
 import { REPLACEMENTS, type TlbConfig, type TlbResult, unitOf } from '../model/tlb.ts';
 import { ADVICE, MAP_FLAG, type TraceEvent, type TraceMeta } from '../model/trace.ts';
 import { PAGE_SHIFT } from '../model/units.ts';
-import { type Chunk, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE } from '../trace/format.ts';
+import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
 import { PageIndex } from '../trace/pages.ts';
 import { type Instance, instantiate } from './load.ts';
 
 /** What the module exports for `tlb`; see assembly/tlb.ts. */
 interface TlbExports {
   tlbInit(ids: number, ...geometry: number[]): number;
-  tlbPlace(id: number, l1iSet: number, l1dSet: number, l2Set: number): void;
+  tlbPlace(page: number, id: number, crosses: number, l1iSet: number, l1dSet: number, l2Set: number): void;
   tlbRun(from: number, count: number): number;
   tlbInvalidate(level: number, id: number): number;
   tlbMisses(level: number): number;
+  tlbDropped(level: number): number;
+  tlbPages(): number;
 }
 
 const LEVELS = ['l1i', 'l1d', 'l2'] as const;
 const NONE = -1;
-const EVENT = 3;
-const FETCH = 0;
 
 /** Pure TLB statistics of one trace under one geometry, fed chunk by chunk. */
 export class TlbEngine {
@@ -26,13 +26,8 @@ export class TlbEngine {
   private readonly heads: number;
   private readonly index = new PageIndex();
   /** Page id -> id of the page of the size in use; identity at 4 KiB. */
-  private readonly units: Uint32Array;
-  private known = 0;
+  private readonly units: number[] = [];
   private readonly unitIds = new Map<string, number>();
-  /** Page id: a straddling access to it left a page of the size in use. */
-  private readonly crosses: Uint8Array;
-  private readonly touched: Uint8Array;
-  private pages = 0;
   private readonly misses = { l1i: 0, l1d: 0, l2: 0 };
   private readonly invalidated = { l1i: 0, l1d: 0, l2: 0 };
   private fetches = 0;
@@ -48,14 +43,11 @@ export class TlbEngine {
     this.instance = instantiate<TlbExports>(module);
     const { l1i, l1d, l2 } = config;
     const ids = Math.max(1, meta.counts.pages);
-    this.units = new Uint32Array(ids);
-    this.crosses = new Uint8Array(ids);
-    this.touched = new Uint8Array(ids);
     const geometry = [l1i.sets, l1i.ways, l1d.sets, l1d.ways, l2.sets, l2.ways];
-    const invalidates = config.invalidate === 'none' ? 0 : 1;
+    const flags = [config.invalidate !== 'none', config.dataOnly, config.straddle === 'one'].map(Number);
     try {
       const replacement = REPLACEMENTS.indexOf(config.replacement);
-      this.heads = this.instance.exports.tlbInit(ids, ...geometry, replacement, invalidates);
+      this.heads = this.instance.exports.tlbInit(ids, ...geometry, replacement, ...flags);
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
       throw new UsageError(`${ids} pages and these geometries need more memory than an engine may have (2 GiB)`);
@@ -63,16 +55,17 @@ export class TlbEngine {
   }
 
   feed(chunk: Chunk): void {
+    this.checkAgents(chunk);
     this.addPages(chunk);
     const { exports, memory } = this.instance;
-    const view = new Uint32Array(memory.buffer, this.heads, chunk.records);
-    const count = this.writeHeads(chunk, view);
-    for (let at = 0; ; ) {
-      at = exports.tlbRun(at, count);
-      if (at === count) break;
-      this.apply(chunk.events[view[at]! >>> HEAD_SHIFT]!);
-      at++;
+    new Uint32Array(memory.buffer, this.heads, chunk.records).set(chunk.heads);
+    for (let at = 0; ; at++) {
+      at = exports.tlbRun(at, chunk.records);
+      if (at === chunk.records) break;
+      this.apply(chunk.events[chunk.heads[at]! >>> HEAD_SHIFT]!);
     }
+    if (!this.config.dataOnly) this.fetches += chunk.fetches - exports.tlbDropped(LEVELS.indexOf('l1i'));
+    this.datas += chunk.datas - exports.tlbDropped(LEVELS.indexOf('l1d'));
     LEVELS.forEach((level, i) => {
       this.misses[level] += exports.tlbMisses(i);
     });
@@ -89,7 +82,7 @@ export class TlbEngine {
       l1d: level('l1d', this.datas),
       l1i: level('l1i', this.fetches),
       l2: level('l2', this.config.l2.sets === 0 ? 0 : misses.l1i + misses.l1d),
-      pages: this.pages,
+      pages: this.instance.exports.tlbPages(),
     };
   }
 
@@ -99,14 +92,16 @@ export class TlbEngine {
     for (const { space, vpn } of chunk.pages) {
       const unit = unitOf(vpn, pageShift);
       const key = `${space}:${unit}`;
-      let id = pageShift === PAGE_SHIFT ? this.known : this.unitIds.get(key);
+      let id = pageShift === PAGE_SHIFT ? this.units.length : this.unitIds.get(key);
       if (id === undefined) {
         id = this.unitIds.size;
         this.unitIds.set(key, id);
       }
-      this.units[this.known] = id;
-      this.crosses[this.known++] = vpn % perUnit === 0 ? 1 : 0;
-      this.instance.exports.tlbPlace(id, unit % l1i.sets, unit % l1d.sets, l2.sets === 0 ? 0 : unit % l2.sets);
+      // A second half begins a page; it leaves the unit only where its page is the first of one.
+      const crosses = vpn % perUnit === 0 ? 1 : 0;
+      const sets = [unit % l1i.sets, unit % l1d.sets, l2.sets === 0 ? 0 : unit % l2.sets] as const;
+      this.instance.exports.tlbPlace(this.units.length, id, crosses, ...sets);
+      this.units.push(id);
     }
     this.index.add(chunk.pages);
   }
@@ -114,12 +109,9 @@ export class TlbEngine {
   /** One cache that several agents share sees the accesses inside a merged run: they are not all hits. */
   private checkAgents({ heads, events, agent: first }: Chunk): void {
     if (this.meta.interleaved) return;
-    let agent = first;
-    for (const head of heads) {
-      if ((head & HEAD_OP) !== EVENT) break;
-      const event = events[head >>> HEAD_SHIFT]!;
-      if (event.op === 'switch') agent = event.agent;
-    }
+    const run = heads.findIndex((head) => (head & HEAD_OP) !== HEAD_EVENT);
+    if (run === -1) return;
+    const agent = events.slice(0, run).findLast((event) => event.op === 'switch')?.agent ?? first;
     if (this.runAgent === NONE) this.runAgent = agent;
     if (agent === this.runAgent && events.every((event) => event.op !== 'switch' || event.agent === agent)) return;
     throw new UsageError(
