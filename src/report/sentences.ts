@@ -7,6 +7,7 @@ import { count } from './grid.ts';
 const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
   ['queue', ['submit', 'wait', 'queue_wait', 'defer', 'activate', 'notifier']],
   ['waiters', ['lock_wait', 'frame_wait']],
+  ['allocator', ['iova', 'flush_queue']],
   ['refills', ['l2', 'walk', 'translation', 'device_walk', 'page_request', 'fault']],
 ];
 
@@ -52,7 +53,9 @@ function comparison(runs: readonly RunResult[]): string[] {
   const change = ((added - other.cost.added_per_page_ns) / added) * 100;
   const word = change >= 0 ? 'less' : 'more';
   const total = base.cost.overhead_ns - other.cost.overhead_ns;
-  const parts = GROUPS.map(([group, causes]) => {
+  const there = ([, causes]: (typeof GROUPS)[number]): boolean =>
+    causes.some((cause) => base.cost.added_by_cause[cause] !== undefined);
+  const parts = GROUPS.filter(there).map(([group, causes]) => {
     const part = causes.reduce((sum, cause) => sum + gained(base, other, cause), 0);
     return `${group} ${total === 0 ? 0 : Math.round((part / total) * 100)} %`;
   });
