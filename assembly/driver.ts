@@ -8,7 +8,7 @@ import { rouseWaiting } from './issuer';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, take } from './lock';
 import {
-  handBack, Instance, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, lendFrames, mapPages, setCovered, spaceBase, takeFrames,
+  handBack, Instance, instance, IS_ENDING, IS_MAPPED, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
   unmapPages,
 } from './mapping';
 import {
@@ -200,7 +200,7 @@ function stepUnmap(who: Agent, call: Caller): void {
     default: {
       assert(who.phase == RETURN);
       for (let id = first; id < end; id++) {
-        if (setting(SET_UNMAP) == UNMAP_NEVER) instance(id).state = IS_RETURNED;
+        if (setting(SET_UNMAP) == UNMAP_NEVER) returnFrames(instance(id));
         else handBack(instance(id), who.clock);
       }
       finish(who, call, PATH_UNMAP, pagesIn(first, end));

@@ -4,7 +4,7 @@ import { Agent, agent, block, BLOCKED, DONE, spend, wake } from './clock';
 import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_SHARED } from './counters';
 import { launch, stepFlight } from './flight';
 import { cost, region, setting } from './layout';
-import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, isLive, pageId } from './mapping';
+import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, pageId, wasReused } from './mapping';
 import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
 import { publish } from './recent';
 import { fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf, timeOf } from './recording';
@@ -131,7 +131,7 @@ function landDirect(who: Agent, record: u32): void {
   const mapping = instance(fieldOf(record, 0));
   if (mapping.state == IS_RETURNED) {
     const frame = frameAt(mapping, fieldOf(record, 1));
-    if (isLive(frame)) bump(N_SHARED);
+    if (!wasReused(mapping, fieldOf(record, 1))) bump(N_SHARED);
     else if (setting(SET_REUSE) != 0) {
       violation(fieldOf(record, 2) != 0 ? N_S1_WRITE : N_S1_READ, 1, frame, who.id, who.clock, record);
     }

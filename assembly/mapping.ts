@@ -38,6 +38,8 @@ const TOPS: u64 = 3 << 60;
 let instances: usize = 0; // Instance[]
 let frames: usize = 0; //    u32[pages of all instances]: frame of each page, written by the host
 let live: usize = 0; //      u32[frames]: live mappings that cover it
+let lives: usize = 0; //     u32[frames]: how often it was handed back with no mapping left
+let born: usize = 0; //      u32[pages of all instances]: its frame's `lives` when nothing but memory was lent
 let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last invalidation must cover; 0 = covered
 let flushed: usize = 0; //   u64[spaces]: unmaps that a flush of the domain has covered
 let state: usize = 0; //     u64 unmaps so far, u32 upper tables, u32 top tables
@@ -48,6 +50,8 @@ export function initMappings(): void {
   instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
+  lives = region(<usize>setting(SET_FRAMES) << 2);
+  born = region(<usize>pages << 2);
   unmapped = region(<usize>pages << 3);
   flushed = region(<usize>setting(SET_SPACES) << 3);
   state = region(16);
@@ -69,7 +73,7 @@ export function frameAt(mapping: Instance, page: u32): u32 {
 }
 /** Whether a live mapping of the domain covers the frame. */
 @inline
-export function isLive(frame: u32): bool {
+function isLive(frame: u32): bool {
   return load<u32>(live + (<usize>frame << 2)) != 0;
 }
 @inline
@@ -116,7 +120,11 @@ export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u3
 }
 /** Nothing is mapped, and the device may use the frames. */
 export function lendFrames(mapping: Instance): void {
-  for (let i: u32 = 0; i < mapping.pages; i++) count(frameAt(mapping, i), 1);
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const frame = frameAt(mapping, i);
+    count(frame, 1);
+    store<u32>(born + (<usize>(mapping.offset + i) << 2), load<u32>(lives + (<usize>frame << 2)));
+  }
 }
 
 /** The mapping's PTEs are cleared. */
@@ -140,6 +148,20 @@ export function takeFrames(mapping: Instance): void {
     bump(N_UNMAPPED);
   }
   bump(N_EXPOSED);
+}
+/** dma_unmap returns from nothing: the frames are the driver's again. */
+export function returnFrames(mapping: Instance): void {
+  mapping.state = IS_RETURNED;
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const frame = frameAt(mapping, i);
+    const at = lives + (<usize>frame << 2);
+    if (!isLive(frame)) store<u32>(at, load<u32>(at) + 1);
+  }
+}
+/** Whether the frame of a page was handed back since it was lent, with no mapping left. */
+export function wasReused(mapping: Instance, page: u32): bool {
+  const frame = frameAt(mapping, page);
+  return load<u32>(lives + (<usize>frame << 2)) != load<u32>(born + (<usize>(mapping.offset + page) << 2));
 }
 
 /** The mapping's own invalidation is complete. */

@@ -87,6 +87,7 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_DEVICE_TLB_SETS', ...(device.ats ? cacheOf(device.deviceTlb) : [0, 0]));
   set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
   set('SET_RING', iommu.ring);
+  set('SET_LEVELS', iommu.levels);
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', device.ats ? 1 : 0);
   set('SET_OUTSTANDING', device.outstanding * sizes.devices);

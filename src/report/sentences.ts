@@ -118,11 +118,13 @@ function trust(runs: readonly RunResult[], costs: Costs): string[] {
     .filter(({ sum }) => sum > 0)
     .sort((a, b) => b.sum - a.sum)
     .slice(0, 2);
-  const share = runs.reduce(
+  // A run that costs less than the ideal one has no shares to speak of.
+  const dear = runs.filter((run) => run.cost.overhead_ns > 0);
+  const share = dear.reduce(
     (sum, run) => sum + QUEUE.reduce((part, cause) => part + run.cost.added_by_cause[cause]!, 0),
     0,
   );
-  const whole = runs.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
+  const whole = dear.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
   const part =
     whole > 0
       ? `; the queue's, which rest on few measurements, make ${Math.round((share / whole) * 100)} % of \`added\``
