@@ -4,6 +4,12 @@
 /** Bytes of a command: a slot of a 128-bit queue, the only width that Linux uses in legacy mode. */
 export const COMMAND_BYTES: usize = 16;
 
+// Names in commands. The first space and its device have these; those of DMA domains count up from them.
+export const DOMAIN: u32 = 1;
+export const SOURCE: u32 = 0x100; // 01:00.0
+/** log2 of the page numbers of one DMA domain; the domain's index stands above them. */
+export const SPACE_PAGES_LG2: u64 = 40;
+
 const PAGE_MASK: u64 = ~(<u64>0xfff);
 
 @inline

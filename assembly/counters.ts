@@ -57,7 +57,16 @@ export const N_PATH_COUNT: u32 = 52; //      per occasion from here on: runs,
 export const N_PATH_PAGES: u32 = 64; //      pages,
 export const N_PATH_SECONDARY: u32 = 76; //  invalidations of the secondary MMU,
 export const N_PATH_PS: u32 = 88; //         time
-export const COUNTERS: u32 = 100;
+export const N_S6: u32 = 100; //             IOVAs handed out before their last invalidation was complete
+export const N_MISDIRECTED: u32 = 101; //    accesses to an IOVA that belongs to another mapping by now
+export const N_SHARED: u32 = 102; //         stale uses after the obligation, of a frame that is not free
+export const N_QUEUED: u32 = 103; //         unmaps put on a flush queue
+export const N_QUEUE_FULL: u32 = 104; //     flushes because a queue was full,
+export const N_QUEUE_TIMER: u32 = 105; //    or old
+export const N_IOVA_SLOW: u32 = 106; //      IOVAs from the tree
+export const N_IOVA_REUSED: u32 = 107; //    IOVAs from a magazine
+export const N_MAPPED: u32 = 108; //         pages mapped
+export const COUNTERS: u32 = 109;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

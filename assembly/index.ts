@@ -3,7 +3,7 @@ export { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT } from './l
 export { FIFO, LRU } from './cache';
 export { L1D, L1I, L2, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun } from './tlb';
 export * from './ops';
-export { CONFIG_WORDS, configAt } from './layout';
+export { CONFIG_COSTS, CONFIG_WORDS, configAt } from './layout';
 export { openWindowCount } from './safety';
 export { freeFrameCount } from './frame';
 export { causesAt } from './clock';
@@ -23,3 +23,6 @@ export {
   WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_NONE, WHY_QUEUE_FULL, WHY_STRICT, WHY_TIMER,
 } from './prediction';
 export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
+export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
+export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
+export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';

@@ -1,21 +1,24 @@
 // The IOMMU's command processor: takes commands off the ring and applies them to the space. What a command says is read
 // from its words alone, so that what is priced is what a driver really wrote.
-import { AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdFirstPage, amdOpcode, amdOrder } from './amdvi';
+import {
+  AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder,
+} from './amdvi';
 import { Agent, block, RUNNABLE, spend, wake } from './clock';
-import { ORDER_ALL } from './command';
+import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
   bump, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_WAIT,
 } from './counters';
 import { cost, setting } from './layout';
 import {
-  CAUSE_IDLE, COST_INV_DEVICE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_COMMANDS,
+  CAUSE_IDLE, COST_INV_DEVICE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS,
+  SET_COMMANDS, SET_DMA, SET_DRAIN,
 } from './ops';
 import { fetch, retire } from './ring';
 import { deviceTlb, dropCopies, Flight, flight, flightCount, iommuWalker, iotlb } from './space';
 import { vpnOf } from './table';
 import {
-  VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB, VTD_PASID_PAGE, VTD_WAIT,
-  vtdAddressMask, vtdFirstPage, vtdGranularity, vtdOrder, vtdPage, vtdType,
+  VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB, VTD_PASID_PAGE, VTD_WAIT,
+  vtdAddressMask, vtdDomain, vtdFirstPage, vtdGranularity, vtdOrder, vtdPage, vtdSource, vtdType,
 } from './vtd';
 import { emptyWalker } from './walk';
 
@@ -46,6 +49,13 @@ function span(first: u64, order: u32): void {
   lastPage = order >= ORDER_ALL ? u64.MAX_VALUE : first + (<u64>1 << order) - 1;
 }
 
+/** Puts the span into the page numbers of a domain. */
+function place(space: u32): void {
+  const base = <u64>space << SPACE_PAGES_LG2;
+  lastPage = lastPage == u64.MAX_VALUE ? base + ((<u64>1 << SPACE_PAGES_LG2) - 1) : base + lastPage;
+  firstPage += base;
+}
+
 function decodeAmd(at: usize): void {
   const code = amdOpcode(at);
   what = code == AMD_WAIT ? IS_WAIT : code == AMD_PAGES ? IS_IOTLB : IS_DEVICE;
@@ -53,15 +63,21 @@ function decodeAmd(at: usize): void {
   if (what == IS_WAIT) return;
   const order = amdOrder(at);
   span(amdFirstPage(at), order);
-  price = order >= ORDER_ALL ? COST_INV_PASID : COST_INV_PAGE;
-  counter = order >= ORDER_ALL ? N_IOTLB_PASID : order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
+  const dma = setting(SET_DMA) != 0;
+  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : amdDevice(at) - SOURCE);
+  price = order < ORDER_ALL ? COST_INV_PAGE : dma ? COST_INV_DOMAIN : COST_INV_PASID;
+  counter = order < ORDER_ALL ? (order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE) : dma ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
 
 function decodeVtd(at: usize): void {
   const type = vtdType(at);
-  what = type == VTD_WAIT ? IS_WAIT : type == VTD_EXTENDED_DEVICE_TLB ? IS_DEVICE : IS_IOTLB;
+  const device = type == VTD_EXTENDED_DEVICE_TLB || type == VTD_DEVICE_TLB;
+  what = type == VTD_WAIT ? IS_WAIT : device ? IS_DEVICE : IS_IOTLB;
   assert(type == VTD_WAIT || type == VTD_EXTENDED_IOTLB || type == VTD_IOTLB || what == IS_DEVICE);
-  if (what == IS_DEVICE) span(vtdFirstPage(at), vtdOrder(at));
+  if (what == IS_DEVICE) {
+    span(vtdFirstPage(at), vtdOrder(at));
+    if (type == VTD_DEVICE_TLB) place(vtdSource(at) - SOURCE);
+  }
   if (what != IS_IOTLB) return;
   const granularity = vtdGranularity(at);
   if (granularity == VTD_PASID_PAGE) {
@@ -70,12 +86,14 @@ function decodeVtd(at: usize): void {
     span((vtdPage(at) >> order) << order, order);
     price = COST_INV_PAGE;
     counter = order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
+    if (setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
     return;
   }
   span(0, ORDER_ALL);
   const legacy = type == VTD_IOTLB;
   const global = legacy && granularity == VTD_GLOBAL;
   const domain = legacy && granularity == VTD_DOMAIN;
+  if (domain && setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
   price = global ? COST_INV_GLOBAL : domain ? COST_INV_DOMAIN : COST_INV_PASID;
   counter = global ? N_IOTLB_GLOBAL : domain ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
@@ -101,7 +119,8 @@ export function stepIommu(hardware: Agent): void {
       if (!device) emptyWalker(iommuWalker);
       squash();
       // Without ATS it is the IOMMU that translates and drains; with it, the device answers for what it was given.
-      if ((device || setting(SET_ATS) == 0) && cover() != 0) {
+      const unit = setting(SET_DMA) != 0 ? setting(SET_DRAIN) != 0 : setting(SET_ATS) == 0;
+      if ((device || unit) && cover() != 0) {
         hardware.phase = DRAIN;
         block(hardware, CAUSE_IDLE);
         return;

@@ -46,10 +46,12 @@ export const CHUNK_RECORDS: u32 = 1 << 16;
 // ---- what the host writes before `init` ----
 
 /** f64 settings, then f64 costs in picoseconds: see ops.ts for the order of both. */
-export const CONFIG_WORDS: u32 = 128;
-const config: usize = memory.data(128 * 8);
+export const CONFIG_WORDS: u32 = 144;
+/** Where costs begin. */
+export const CONFIG_COSTS: u32 = 80;
+const config: usize = memory.data(144 * 8);
 
-/** Address of the settings; costs begin at word 64. */
+/** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {
   return config;
 }
@@ -64,5 +66,5 @@ export function settingU64(index: u32): u64 {
 /** A cost in picoseconds. */
 @inline
 export function cost(index: u32): u64 {
-  return <u64>load<f64>(config + (<usize>(64 + index) << 3));
+  return <u64>load<f64>(config + (<usize>(CONFIG_COSTS + index) << 3));
 }

@@ -85,7 +85,9 @@ export const CAUSE_DEVICE_WALK: u32 = 24;
 export const CAUSE_PAGE_REQUEST: u32 = 25;
 export const CAUSE_ACTIVATE: u32 = 26;
 export const CAUSE_IDLE: u32 = 27; //        think and idle time: not work
-export const CAUSES: u32 = 28;
+export const CAUSE_IOVA: u32 = 28; //        allocating and freeing IOVAs
+export const CAUSE_FLUSH_QUEUE: u32 = 29;
+export const CAUSES: u32 = 30;
 
 // ---- costs, in picoseconds; the host writes them in this order ----
 export const COST_FETCH: u32 = 0;
@@ -133,7 +135,16 @@ export const COST_PAGE_REQUEST: u32 = 41;
 export const COST_DEVICE_WALK_START: u32 = 42;
 export const COST_DEVICE_HIT: u32 = 43;
 export const COST_IOTLB_HIT: u32 = 44;
-export const COSTS: u32 = 45;
+export const COST_IOVA_ALLOC: u32 = 45;
+export const COST_IOVA_ALLOC_SLOW: u32 = 46;
+export const COST_IOVA_FREE: u32 = 47;
+export const COST_IOVA_FREE_SLOW: u32 = 48;
+export const COST_ENQUEUE: u32 = 49;
+export const COST_MAP_CALL: u32 = 50;
+export const COST_MAP_PAGE: u32 = 51;
+export const COST_UNMAP_CALL: u32 = 52;
+export const COST_UNMAP_PAGE: u32 = 53;
+export const COSTS: u32 = 54;
 
 // ---- settings; the host writes them in this order, f64 each ----
 export const SET_PAGES: u32 = 0; //          pages of the trace
@@ -176,7 +187,25 @@ export const SET_BATCH: u32 = 49; //         pages of one reclaim batch
 export const SET_LOW: u32 = 50; //           free frames that wake reclaim
 export const SET_HIGH: u32 = 51; //          free frames at which it sleeps again
 export const SET_DATA_ONLY: u32 = 52; //     1: there are no fetches, so data accesses take time
-export const SETTINGS: u32 = 53;
+export const SET_DMA: u32 = 53; //           1: domains of the DMA API, whose commands name no PASID
+export const SET_DRAIN: u32 = 54; //         1: an IOTLB invalidation waits for the landings that it covers
+export const SET_SPACES: u32 = 55; //        domains
+export const SET_DEVICES: u32 = 56;
+export const SET_INSTANCES: u32 = 57;
+export const SET_RECORDS: u32 = 58;
+export const SET_UNMAP: u32 = 59; //         UNMAP_*
+export const SET_REUSE: u32 = 60; //         1: a frame handed back is somebody else's at once
+export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
+export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
+export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick
+export const SET_MAX_ORDER: u32 = 71; //     largest block of a range command
+export const SETTINGS: u32 = 72;
+
+// ---- what an unmap of the DMA API does about the IOTLB ----
+export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA
+export const UNMAP_LAZY: u32 = 1; //         leaves it to a queue
+export const UNMAP_NEVER: u32 = 2; //        nothing is mapped
+export const UNMAP_IDEAL: u32 = 3; //        stale entries vanish by themselves
 
 // ---- kinds of memory behind a page ----
 export const KIND_UNKNOWN: u32 = 0; //       taken as anonymous

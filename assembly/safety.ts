@@ -6,7 +6,7 @@
 import { epoch, knows } from './clock';
 import {
   add, bump, first, H_CPU_WINDOW, H_EXPOSED, H_WINDOW, N_ALLOWED, N_EXPOSED, N_IN_FLIGHT, N_S1_READ, N_S1_WRITE, N_S2,
-  N_S3, N_STALE, N_WINDOWS_EMPTY, record,
+  N_S3, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
 } from './counters';
 import { region } from './layout';
 
@@ -137,9 +137,11 @@ export function landStale(page: u32, write: bool, freed: bool, same: bool, devic
   }
   if (load<u64>(obligedAt + (<usize>page << 3)) == 0) bump(N_IN_FLIGHT);
   else if (write && load<u8>(narrowed + page) != 0) violation(N_S3, 3, page, device, now, cursor);
+  else bump(N_SHARED);
 }
 
-function violation(counter: u32, property: u64, page: u32, device: u32, now: u64, cursor: u32): void {
+/** Counts a violation; the first one is kept. */
+export function violation(counter: u32, property: u64, page: u32, device: u32, now: u64, cursor: u32): void {
   add(counter, 1);
   if (load<u64>(first) != 0) return;
   store<u64>(first, property);

@@ -10,6 +10,7 @@ import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counter
 import { region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
+  SET_LEVELS,
   SET_L1I_SETS, SET_L2_SETS, SET_OUTSTANDING, SET_PAGES,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
@@ -69,6 +70,7 @@ export function initSpace(): void {
   iotlb = newCache(setting(SET_IOTLB_SETS), setting(SET_IOTLB_SETS + 1), 0, pages);
   deviceTlb = newCache(setting(SET_DEVICE_TLB_SETS), setting(SET_DEVICE_TLB_SETS + 1), 0, pages);
   iommuWalker = newWalker(SET_IOMMU_PDE_SETS);
+  if (setting(SET_LEVELS) != 0) iommuWalker.levels = setting(SET_LEVELS);
 }
 
 @inline

@@ -2,7 +2,7 @@
 // doorbell, waits. A recipe is data; which commands it names is the machine's business.
 import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
-import { coveringOrder, ORDER_ALL, roundedOrder } from './command';
+import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { bump, N_SECONDARY } from './counters';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
@@ -10,19 +10,16 @@ import {
   CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
   COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_QUEUE_HELD,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_QUEUE_HELD,
 } from './ops';
 import { defer } from './pasid';
 import { doorbell, push, room } from './ring';
 import {
-  encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL, VTD_PASID,
-  VTD_PASID_PAGE,
+  encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
+  VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
-// The names that one space and one device go by.
-const DOMAIN: u32 = 1;
-const PASID: u32 = 1;
-const SOURCE: u32 = 0x100; // 01:00.0
+const PASID: u32 = 1; // the one space's
 const QUEUE_DEPTH: u32 = 0; // 32
 
 /** An invalidation under way; part of the agent's path. */
@@ -126,23 +123,49 @@ function writeGroup(job: Submission, who: Agent): void {
   }
 }
 
+/** Domain of a page number: DMA domains share one numbering of pages. */
+@inline
+function domainOf(page: u64): u32 {
+  return DOMAIN + <u32>(page >> SPACE_PAGES_LG2);
+}
+@inline
+function inDomain(page: u64): u64 {
+  return page & ((<u64>1 << SPACE_PAGES_LG2) - 1);
+}
+
 function writeAmd(at: usize, command: u32, job: Submission): void {
   const pages = job.last - job.first + 1;
   const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
   const order = !part ? ORDER_ALL : coveringOrder(job.first, pages);
+  const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
+  const page = inDomain(job.first);
+  const source = SOURCE + domainOf(job.first) - DOMAIN;
   if (command == COMMAND_WAIT) encodeAmdWait(at, 0, 1);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, SOURCE, QUEUE_DEPTH, PASID, job.first, order, 1);
-  else encodeAmdPages(at, DOMAIN, PASID, job.first, order, 1, 1);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, QUEUE_DEPTH, guest * PASID, page, order, guest);
+  else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, 1, guest);
 }
 
 function writeVtd(at: usize, command: u32, job: Submission): void {
   const pages = job.last - job.first + 1;
   const order = coveringOrder(job.first, pages);
   if (command == COMMAND_WAIT) encodeWait(at, 0, QI_DONE);
+  else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, order);
   else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, 0, ORDER_ALL);
   else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, job.first, order);
   else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
   else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
   else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, job.first, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), 0, 0);
+}
+
+/** Commands of a domain without PASIDs. */
+function writeLegacy(at: usize, command: u32, job: Submission, order: u32): void {
+  const did = domainOf(job.first);
+  const page = inDomain(job.first);
+  const source = SOURCE + did - DOMAIN;
+  if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, QUEUE_DEPTH, 0, ORDER_ALL);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, QUEUE_DEPTH, page, order);
+  else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
+  else if (command >= COMMAND_IOTLB_PASID) encodeIotlb(at, VTD_DOMAIN, did, 0, 0, 0);
+  else encodeIotlb(at, VTD_PAGE, did, (page >> order) << order, order, 0);
 }

@@ -10,11 +10,13 @@ export class Walker {
   pde: Cache; //   leaf tables
   pdpte: Cache; // tables one level up
   pml4e: Cache; // two levels up
+  levels: u32; //  of the tables, 3 or 4
 }
 
 /** Walk caches of the geometry that begins at `index` in the settings. */
 export function newWalker(index: u32): Walker {
   const walker = changetype<Walker>(region(offsetof<Walker>()));
+  walker.levels = 4;
   walker.pde = newCache(setting(index), setting(index + 1), 0, 0);
   walker.pdpte = newCache(setting(index + 2), setting(index + 3), 0, 0);
   walker.pml4e = newCache(setting(index + 4), setting(index + 5), 0, 0);
@@ -40,10 +42,10 @@ export function upperRefs(walker: Walker, table: u32): u32 {
     refs++;
     if (!seen(walker.pdpte, upperOf(table))) {
       refs++;
-      if (!seen(walker.pml4e, topOf(table))) refs++;
+      if (walker.levels > 3 && !seen(walker.pml4e, topOf(table))) refs++;
     }
   }
-  bump(refs < 3 ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
+  bump(refs < walker.levels - 1 ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
   add(N_WALK_REFS, refs + 1);
   return refs;
 }

@@ -1,5 +1,4 @@
 import type { CommandModule } from 'yargs';
-import { DEFAULTS } from '../jobs/compare.ts';
 import { compareGrid, compareJson, compareText } from '../report/compare.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
 import { type MachineArgs, machineOptions } from './machine-options.ts';
@@ -17,7 +16,7 @@ export const compare: CommandModule<object, Args> = {
   command: 'compare <trace>',
   describe: 'One trace under several policies and machines: what each costs, and whether it is safe',
   builder: (y) =>
-    machineOptions(traceArgument(y), DEFAULTS.policies.join(), DEFAULTS.machines.join())
+    machineOptions(traceArgument(y))
       .option('fail-on', GATE_OPTION)
       .options(OUTPUT_OPTIONS)
       .example('$0 compare sqlite', 'invalidation under the lock against deferred to range_end')

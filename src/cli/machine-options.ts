@@ -1,14 +1,19 @@
 import type { Argv } from 'yargs';
 import { DEFAULTS } from '../jobs/compare.ts';
+import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
+import { REUSES, type Reuse } from '../model/dma.ts';
 
 /** Options that `compare` and `run` share, as yargs gives them. */
 export interface MachineArgs {
-  policies: string;
-  machines: string;
+  policies?: string;
+  machines?: string;
   seed: string;
   workers?: string;
-  memory: string;
-  device: string;
+  memory?: string;
+  device?: string;
+  reuse?: Reuse;
+  timeScale?: string;
+  time?: 'packed';
   costs?: string;
   set?: string[];
   lookahead?: string;
@@ -17,19 +22,23 @@ export interface MachineArgs {
 
 const TEXT = { type: 'string', requiresArg: true } as const;
 const FOLLOW = 'follow[,every=200][,write=30%][,active=5ms][,idle=5ms][,ats=on|off], or none';
+const POLICIES = `${DEFAULTS.policies.join()}; with DMA mappings ${DMA_DEFAULTS.policies.join()}`;
+const MACHINES = `${DEFAULTS.machines.join()}; with DMA mappings ${DMA_DEFAULTS.machines.join()}`;
+const NAMES = { ...TEXT, describe: 'a,b,...: names or YAML files, or all; the first policy is the baseline' } as const;
+const MEMORY = { ...TEXT, defaultDescription: DEFAULTS.memory, describe: 'Share of the footprint, a size, or none' } as const;
+const REUSE = { choices: REUSES, requiresArg: true, describe: 'DMA: whose a frame is once dma_unmap has returned' } as const;
+const PACKED = { choices: ['packed'] as const, requiresArg: true, describe: 'DMA: no think time at all' } as const;
 
-/** Adds the options; defaults of policies and machines are the caller's. */
-export const machineOptions = <T>(y: Argv<T>, policies: string, machines: string) =>
+/** Adds the options. What is not given follows the trace, so that yargs has no defaults of these. */
+export const machineOptions = <T>(y: Argv<T>) =>
   y
-    .option('policies', {
-      ...TEXT,
-      alias: 'policy',
-      default: policies,
-      describe: 'Names or files; the first is the baseline',
-    })
-    .option('machines', { ...TEXT, alias: 'machine', default: machines, describe: 'Names or files' })
-    .option('memory', { ...TEXT, default: '50%', describe: 'Share of the footprint, or a size; none: no limit' })
-    .option('device', { ...TEXT, default: DEFAULTS.device as string, describe: FOLLOW })
+    .option('policies', { ...NAMES, alias: 'policy', defaultDescription: POLICIES })
+    .option('machines', { ...NAMES, alias: 'machine', defaultDescription: MACHINES })
+    .option('memory', MEMORY)
+    .option('device', { ...TEXT, defaultDescription: DEFAULTS.device, describe: FOLLOW })
+    .option('reuse', REUSE)
+    .option('time-scale', { ...TEXT, describe: 'DMA: factor of the recorded think time' })
+    .option('time', PACKED)
     .option('seed', { ...TEXT, default: '1', describe: 'Seed of every random choice' })
     .option('costs', { ...TEXT, describe: 'YAML file of costs that replace the default ones' })
     .option('set', { ...TEXT, array: true, nargs: 1, describe: 'machine.KEY=VALUE or cost.KEY=VALUE' })

@@ -1,5 +1,6 @@
 import { type Comparison, compareTrace } from '../jobs/compare.ts';
 import type { LocatedTrace } from '../jobs/locate.ts';
+import { parseTimeScale } from '../model/dma.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { interrupted } from './interrupt.ts';
@@ -14,6 +15,7 @@ export async function runComparison(trace: LocatedTrace, args: MachineArgs): Pro
     policies: parseNames(args.policies, '--policies'),
     machines: parseNames(args.machines, '--machines'),
     seed: parseWhole(args.seed, '--seed', 0, 2 ** 31 - 1),
+    timeScale: parseTimeScale(args.timeScale, args.time),
     settings: args.set ?? [],
     lookahead: ahead === undefined ? undefined : ahead * PS_PER_NS,
   };

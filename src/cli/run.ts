@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { isRecording } from '../jobs/compare-dma.ts';
 import { UsageError } from '../model/errors.ts';
 import { compareJson } from '../report/compare.ts';
 import { runGrid } from '../report/run.ts';
@@ -18,16 +19,17 @@ export const run: CommandModule<object, Args> = {
   command: 'run <trace>',
   describe: 'One policy on one machine, every number',
   builder: (y) =>
-    machineOptions(traceArgument(y), 'range-end', 'amd-v2')
+    machineOptions(traceArgument(y))
       .option('fail-on', GATE_OPTION)
       .options(OUTPUT_OPTIONS)
       .example('$0 run sqlite --policy range-end --machine amd-v2', 'every number of one row of `compare`')
       .example('$0 run sqlite --policy linux-6.6 --machine intel-svm --format json', 'the same for scripts') as never,
   handler: (args) =>
     withTrace(args.trace, args.quiet, async (trace) => {
+      const [policies, machines] = isRecording(trace.meta) ? ['strict', 'intel-vtd'] : ['range-end', 'amd-v2'];
+      const one = { ...args, policies: args.policies ?? policies!, machines: args.machines ?? machines! };
       const label = { file: trace.name, sha256: trace.sha256 };
-      const comparison = await runComparison(trace, args);
-      const view = { ...comparison, label, meta: trace.meta, version: toolVersion() };
+      const view = { ...(await runComparison(trace, one)), label, meta: trace.meta, version: toolVersion() };
       const [result, ...more] = view.results;
       if (more.length > 0) throw new UsageError('run takes one policy and one machine; `compare` takes several');
       await print({ json: compareJson(view), grid: runGrid(result!) }, args);

@@ -157,7 +157,7 @@ export class MachineEngine {
     const settings = encodeSettings(setup, { ...counts, posts }, this.numbers);
     const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
     config.set(settings);
-    config.set(encodeCosts(setup.costs, setup.machine, this.numbers), 64);
+    config.set(encodeCosts(setup.costs, setup.machine, this.numbers), this.numbers('CONFIG_COSTS'));
     exports.init();
     this.writeLists();
     this.state = this.numbers('WANTS_RECORDS');

@@ -1,30 +1,32 @@
-import { loadCosts, loadMachine, loadPolicy, settingKind, withSetting } from '../catalog/catalog.ts';
+import { paidCosts } from '../engine/encode.ts';
 import type { Costs } from '../model/cost.ts';
+import type { Reuse } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
-import { familiesOf, type Policy } from '../model/policy.ts';
 import { MODEL, type RawRun, type RunResult } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, parseDevice, parseMemory, type RunSetup } from '../model/run.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
+import { compareDma, isRecording } from './compare-dma.ts';
 import { compose } from './compose.ts';
 import type { MachineJob } from './job.ts';
+import { commandLine } from './command-line.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
+import { loadPairs, type Pair, type PairRequest, sameRuns } from './pairs.ts';
 import { type PoolOptions, runJobs } from './pool.ts';
 
-/** What the user asks: names and option texts as they were typed. */
-export interface CompareRequest {
-  readonly policies: readonly string[];
-  readonly machines: readonly string[];
+/** What the user asks: names and option texts as they were typed; what is not given follows the trace. */
+export interface CompareRequest extends PairRequest {
   readonly seed: number;
-  readonly memory: string;
-  readonly device: string;
-  readonly costs?: string | undefined;
-  readonly settings: readonly string[];
+  readonly memory?: string | undefined;
+  readonly device?: string | undefined;
+  /** Of DMA recordings. */
+  readonly reuse?: Reuse | undefined;
+  readonly timeScale?: number | undefined;
   readonly lookahead?: number | undefined;
 }
 
-/** What follows from a trace if nothing else is asked for. */
+/** What follows from a trace of an address space if nothing else is asked for. */
 export const DEFAULTS = {
   policies: ['under-lock', 'range-end', 'linux-4.14', 'linux-4.15', 'linux-6.6'],
   machines: ['amd-v2', 'intel-svm'],
@@ -48,10 +50,8 @@ export interface Comparison {
   readonly again: string;
 }
 
-interface Pair {
-  readonly policy: Policy;
-  readonly machine: Machine;
-}
+/** Properties that the engine checks in a run of an address space. */
+const CHECKED = ['S1', 'S2', 'S3'];
 
 /** Runs every policy on every machine, and the ideal run of each machine, on one trace. */
 export async function compareTrace(
@@ -60,17 +60,12 @@ export async function compareTrace(
   options: PoolOptions = {},
 ): Promise<Comparison> {
   const { meta } = trace;
-  if (meta.counts.maps + meta.counts.unmaps > 0) {
-    throw new UsageError(
-      `${trace.name} has DMA mappings: its recordings can be checked with \`verify recording\`, timed comparison of DMA policies is not there yet`,
-    );
-  }
-  const changes = (kind: string) => request.settings.filter((setting) => settingKind(setting) === kind);
-  const costs = changes('cost').reduce<Costs>(withSetting, loadCosts(request.costs));
-  const machines = request.machines.map((name) => changes('machine').reduce<Machine>(withSetting, loadMachine(name)));
-  const { pairs, skipped } = pairsOf(request.policies.map(loadPolicy), machines);
-  const frames = parseMemory(request.memory, meta.counts.pages);
-  const device = parseDevice(request.device);
+  if (isRecording(meta)) return compareDma(trace, request, options);
+  if (request.reuse !== undefined || request.timeScale !== undefined)
+    throw new UsageError(`${trace.name} has no DMA mappings: --reuse and --time are for those`);
+  const { costs, machines, pairs, skipped } = loadPairs(request, DEFAULTS, 'mm');
+  const frames = parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
+  const device = parseDevice(request.device ?? DEFAULTS.device);
   const base = { costs, seed: request.seed, frames, device, lookahead: request.lookahead ?? DEFAULT_LOOKAHEAD };
   const job = ({ policy, machine }: Pair, ideal: boolean): MachineJob => ({
     kind: 'machine',
@@ -90,7 +85,9 @@ export async function compareTrace(
       machine,
       costs,
       seed: request.seed,
-      repro: commandLine('run', trace, request, [policy.name], [machine.name]),
+      checked: CHECKED,
+      paid: paidCosts(machine),
+      repro: commandLine('run', trace, request, [policy.name], [machine.name], added(request)),
       run: runs[i]!,
       ideal: raw[used.indexOf(machine)]!,
       baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,
@@ -107,27 +104,8 @@ export async function compareTrace(
     machines: used,
     same,
     model: MODEL,
-    again: commandLine('compare', trace, request, request.policies, request.machines),
+    again: commandLine('compare', trace, request, request.policies, request.machines, added(request)),
   };
-}
-
-function pairsOf(policies: readonly Policy[], machines: readonly Machine[]) {
-  const pairs: Pair[] = [];
-  const skipped: { policy: string; machine: string; why: string }[] = [];
-  for (const machine of machines) {
-    for (const policy of policies) {
-      if (machine.family === 'mm' && familiesOf(policy).includes('mm')) pairs.push({ policy, machine });
-      else skipped.push({ policy: policy.name, machine: machine.name, why: whyNot(policy, machine) });
-    }
-  }
-  if (pairs.length === 0) throw new UsageError(skipped[0]!.why);
-  return { pairs, skipped };
-}
-
-function whyNot(policy: Policy, machine: Machine): string {
-  if (machine.family !== 'mm')
-    return `machine ${machine.name} is of family ${machine.family}; this trace has an address space and wants one of family mm`;
-  return `policy ${policy.name} is of family ${familiesOf(policy).join(', ')} and machine ${machine.name} of family ${machine.family}`;
 }
 
 /** Equal rows would say nothing, and look like a result. */
@@ -140,24 +118,6 @@ function refuseEmpty(trace: LocatedTrace, runs: readonly RawRun[]): void {
       `${trace.name}: no device access happened, so nothing can be said about safety; give a --device`,
     );
   }
-}
-
-/** Policies whose run is the same in every number, on one machine. */
-function sameRuns(pairs: readonly Pair[], runs: readonly RawRun[]): Record<string, string> {
-  const same: Record<string, string> = {};
-  const texts = runs.map((run) => JSON.stringify(run));
-  pairs.forEach(({ policy, machine }, i) => {
-    const first = pairs.findIndex((pair, j) => j < i && pair.machine === machine && texts[j] === texts[i]);
-    if (first >= 0) same[`${policy.name} on ${machine.name}`] = pairs[first]!.policy.name;
-  });
-  const differ = pairs.length - Object.keys(same).length;
-  const machines = new Set(pairs.map((pair) => pair.machine)).size;
-  if (pairs.length > machines && differ === machines) {
-    throw new UsageError(
-      `${pairs.map((pair) => pair.policy.name).join(', ')} do not differ on anything that happens in this trace`,
-    );
-  }
-  return same;
 }
 
 /** Page numbers of the pages that results name. */
@@ -206,22 +166,7 @@ function addedText(frames: number | null, device: Follow | null, meta: TraceMeta
   return added;
 }
 
-/** The command that repeats a run; what is default is left out but what decides most. */
-function commandLine(
-  command: 'compare' | 'run',
-  trace: LocatedTrace,
-  request: CompareRequest,
-  policies: readonly string[],
-  machines: readonly string[],
-): string {
-  const option = (name: string, given: readonly string[], usual: readonly string[]): string[] =>
-    command === 'compare' && given.join() === usual.join() ? [] : [name, given.join()];
-  const words = [
-    ...option('--policies', policies, DEFAULTS.policies),
-    ...option('--machines', machines, DEFAULTS.machines),
-    ...['--memory', request.memory, '--device', request.device, '--seed', String(request.seed)],
-    ...(request.costs === undefined ? [] : ['--costs', request.costs]),
-    ...request.settings.flatMap((setting) => ['--set', setting]),
-  ];
-  return ['iommulator', command, trace.name.replace(/\.trace$/, ''), ...words].join(' ');
+/** What the command line adds to a trace, as it was given or by default. */
+function added({ memory = DEFAULTS.memory, device = DEFAULTS.device }: CompareRequest): string[] {
+  return ['--memory', memory, '--device', device];
 }

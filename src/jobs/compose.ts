@@ -1,14 +1,10 @@
-import { paidCosts } from '../engine/encode.ts';
-import { type Costs, isAssumed } from '../model/cost.ts';
+import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Distribution, RawRun, RunCost, RunResult, RunSafety, Verdict } from '../model/result.ts';
 import { PS_PER_NS } from '../model/units.ts';
 
 /** Causes that are no work: a CPU that waits for a page to be read in is idle. */
 const IDLE_CAUSES: ReadonlySet<string> = new Set(['page_io']);
-
-/** Properties that the engine checks in a run of an address space. */
-const CHECKED = ['S1', 'S2', 'S3'];
 
 /** What a result needs beside the raw runs. */
 export interface Composition {
@@ -17,6 +13,10 @@ export interface Composition {
   readonly costs: Costs;
   readonly seed: number;
   readonly repro: string;
+  /** Properties that the engine checks in such a run. */
+  readonly checked: readonly string[];
+  /** Costs that such a run can pay. */
+  readonly paid: readonly CostKey[];
   readonly run: RawRun;
   /** The same trace, machine and seed where stale entries vanish at once. */
   readonly ideal: RawRun;
@@ -39,7 +39,7 @@ export function compose(input: Composition): RunResult {
   return { policy, machine: machine.name, seed, repro, cost: costOf(input), safety: safetyOf(input) };
 }
 
-function costOf({ run, ideal, baseline, costs, machine }: Composition): RunCost {
+function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
   const n = (name: string): number => run.counters[name] ?? 0;
   const work = workOf(run);
   const overhead = work - workOf(ideal);
@@ -76,6 +76,9 @@ function costOf({ run, ideal, baseline, costs, machine }: Composition): RunCost 
       ipi: n('N_IPI'),
       deferred: n('N_DEFERRED'),
       secondary: n('N_SECONDARY'),
+      queued: n('N_QUEUED'),
+      fq_flush_full: n('N_QUEUE_FULL'),
+      fq_flush_timer: n('N_QUEUE_TIMER'),
     },
     invalidations_per_page: ratio(n('N_SECONDARY'), unmapped),
     over_invalidated: n('N_OVER'),
@@ -90,28 +93,39 @@ function costOf({ run, ideal, baseline, costs, machine }: Composition): RunCost 
     walk_refs: n('N_WALK_REFS'),
     faults: n('N_FAULTS'),
     page_requests: n('N_PAGE_REQUESTS'),
+    device_faults: n('N_DEVICE_FAULTS'),
+    iovas: { magazine: n('N_IOVA_REUSED'), tree: n('N_IOVA_SLOW') },
     pages_unmapped: unmapped,
     pages_reclaimed: n('N_RECLAIMED'),
     dma: n('N_DMA'),
     dma_late_share: ratio(n('N_DMA_LATE'), n('N_DMA')),
-    assumed_costs: paidCosts(machine).filter((key) => isAssumed(costs[key])),
+    assumed_costs: paid.filter((key) => isAssumed(costs[key])),
   };
 }
 
-function safetyOf({ run, agentName, vpnOf }: Composition): RunSafety {
+function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
   const n = (name: string): number => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
-  const broken = s1 + n('N_S2') + n('N_S3');
+  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S6');
   const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
   const { first } = run;
   return {
     verdict,
-    checked: CHECKED,
+    checked,
     stale_uses: n('N_STALE'),
     in_flight_uses: n('N_IN_FLIGHT'),
+    shared_frame_uses: n('N_SHARED'),
+    misdirected: n('N_MISDIRECTED'),
     allowed_races: n('N_ALLOWED'),
     exposures: n('N_EXPOSED'),
-    violations: { S1: s1, S1_read: n('N_S1_READ'), S1_write: n('N_S1_WRITE'), S2: n('N_S2'), S3: n('N_S3') },
+    violations: {
+      S1: s1,
+      S1_read: n('N_S1_READ'),
+      S1_write: n('N_S1_WRITE'),
+      S2: n('N_S2'),
+      S3: n('N_S3'),
+      S6: n('N_S6'),
+    },
     window_ns: nsOf(run.distributions.window!),
     exposed_ns: nsOf(run.distributions.exposed!),
     cpu_window_ns: nsOf(run.distributions.cpuWindow!),

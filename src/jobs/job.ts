@@ -1,16 +1,21 @@
+import type { DmaSetup } from '../model/dma.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import type { TlbConfig, TlbResult } from '../model/tlb.ts';
 
-/** One question about one trace: TLB statistics, or a machine under a policy. */
+/** One question about one trace: TLB statistics, a machine under a policy, a DMA recording under one. */
 export type Job =
   | { readonly kind: 'tlb'; readonly config: TlbConfig }
-  | { readonly kind: 'machine'; readonly setup: RunSetup };
+  | { readonly kind: 'machine'; readonly setup: RunSetup }
+  | { readonly kind: 'dma'; readonly setup: DmaSetup };
 
 /** A question to the TLB loop. */
 export type TlbJob = Extract<Job, { kind: 'tlb' }>;
 /** A question to the machine. */
 export type MachineJob = Extract<Job, { kind: 'machine' }>;
+
+/** A question to the machine about a DMA recording. */
+export type DmaJob = Extract<Job, { kind: 'dma' }>;
 
 /** The answer to a job. */
 export type ResultOf<J extends Job> = J extends TlbJob ? TlbResult : RawRun;

@@ -1,3 +1,4 @@
+import { DmaEngine } from '../engine/dma.ts';
 import { MachineEngine } from '../engine/machine.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { Interrupted } from '../model/errors.ts';
@@ -29,6 +30,7 @@ export function runPass(
       const engine = new TlbEngine(module, job.config, trace.meta);
       return { feed: (chunk) => engine.feed(chunk), finish: () => engine.result() };
     }
+    if (job.kind === 'dma') return new DmaEngine(module, job.setup, trace.meta);
     const engine = new MachineEngine(module, job.setup, trace.meta);
     return { feed: (chunk) => engine.feed(chunk, devices.posts(job.setup, chunk)), finish: () => engine.finish() };
   });

@@ -49,6 +49,10 @@ export interface RunCost {
   readonly walk_refs: number;
   readonly faults: number;
   readonly page_requests: number;
+  /** Device accesses that were denied. */
+  readonly device_faults: number;
+  /** IOVAs handed out: from a magazine, or from the tree. */
+  readonly iovas: { readonly magazine: number; readonly tree: number };
   readonly pages_unmapped: number;
   readonly pages_reclaimed: number;
   readonly dma: number;
@@ -77,6 +81,10 @@ export interface RunSafety {
   readonly checked: readonly string[];
   readonly stale_uses: number;
   readonly in_flight_uses: number;
+  /** After dma_unmap returned, of a frame that another live mapping of the domain covers. */
+  readonly shared_frame_uses: number;
+  /** Accesses to an IOVA that belonged to another mapping by then. */
+  readonly misdirected: number;
   readonly allowed_races: number;
   /** Obligation points that a reachable old copy survived. */
   readonly exposures: number;

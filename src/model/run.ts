@@ -95,8 +95,9 @@ export function parseMemory(text: string, footprint: number): number | null {
   return frames;
 }
 
-/** `a,b,...`, each once. `option` stands in the message. */
-export function parseNames(text: string, option: string): string[] {
+/** `a,b,...`, each once; nothing of nothing. `option` stands in the message. */
+export function parseNames(text: string | undefined, option: string): string[] | undefined {
+  if (text === undefined) return undefined;
   const list = text.split(',').map((name) => name.trim());
   if (list.includes('')) throw new UsageError(`${option} is "${text}", expected names with commas between`);
   const twice = list.find((name, i) => list.indexOf(name) !== i);

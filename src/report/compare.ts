@@ -3,6 +3,7 @@ import type { Machine } from '../model/machine.ts';
 import type { RunResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { count, type Grid } from './grid.ts';
+import { dmaText } from './dma.ts';
 import { compareSentences } from './sentences.ts';
 import { type TraceLabel, traceResult } from './trace.ts';
 
@@ -71,6 +72,7 @@ const HEAD = [
 
 /** The first screen: at most 100 columns. */
 export function compareText(view: ComparisonView): string {
+  if (view.meta.counts.maps > 0) return dmaText(view);
   const wide = Math.max(...view.results.map((run) => run.machine.length)) + 2;
   const lines = [
     ...intro(view),

@@ -7,6 +7,7 @@ import { count } from './grid.ts';
 const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
   ['queue', ['submit', 'wait', 'queue_wait', 'defer', 'activate', 'notifier']],
   ['waiters', ['lock_wait', 'frame_wait']],
+  ['allocator', ['iova', 'flush_queue']],
   ['refills', ['l2', 'walk', 'translation', 'device_walk', 'page_request', 'fault']],
 ];
 
@@ -51,7 +52,9 @@ function comparison(runs: readonly RunResult[]): string[] {
   if (added <= 0) return [`${name} ${base.policy} adds nothing to the ideal run, so there is nothing to save`];
   const change = ((added - other.cost.added_per_page_ns) / added) * 100;
   const word = change >= 0 ? 'less' : 'more';
-  const parts = GROUPS.map(([group, causes]) => {
+  const there = ([, causes]: (typeof GROUPS)[number]): boolean =>
+    causes.some((cause) => base.cost.added_by_cause[cause] !== undefined);
+  const parts = GROUPS.filter(there).map(([group, causes]) => {
     const part = causes.reduce((sum, cause) => sum + gained(base, other, cause), 0);
     return `${group} ${points(part / base.cost.overhead_ns)}`;
   });
@@ -118,11 +121,13 @@ function trust(runs: readonly RunResult[], costs: Costs): string[] {
     .filter(({ sum }) => sum > 0)
     .sort((a, b) => b.sum - a.sum)
     .slice(0, 2);
-  const share = runs.reduce(
+  // A run that costs less than the ideal one has no shares to speak of.
+  const dear = runs.filter((run) => run.cost.overhead_ns > 0);
+  const share = dear.reduce(
     (sum, run) => sum + QUEUE.reduce((part, cause) => part + run.cost.added_by_cause[cause]!, 0),
     0,
   );
-  const whole = runs.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
+  const whole = dear.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
   const part =
     whole > 0
       ? `; the queue's, which rest on few measurements, make ${Math.round((share / whole) * 100)} % of \`added\``

@@ -18,6 +18,13 @@ export interface Device {
   readonly denied: { reads: number; writes: number };
 }
 
+/** A line with a guest time stamp, and the host stamp of the last line before it that has one. */
+export interface Knot {
+  readonly line: number;
+  readonly tsc: number;
+  readonly host: number;
+}
+
 /** What a recording says, read as a whole before it is written as a trace. */
 export interface Plan extends Flushes {
   /** Domain ids of the driver by domain, undefined where no device of it was seen. */
@@ -33,7 +40,7 @@ export interface Plan extends Flushes {
   /** Address that wait descriptors count from. */
   readonly status: number;
   /** Guest time stamps of K lines, where lines of the host cannot be put on the guest's clock otherwise. */
-  readonly clock: readonly { readonly line: number; readonly tsc: number }[] | undefined;
+  readonly clock: readonly Knot[] | undefined;
   readonly unstamped: number;
 }
 
@@ -61,7 +68,8 @@ export class Planner {
   private readonly frames = new Map<Operation, number>();
   private readonly iovads = new Map<string, number>();
   private readonly marks: Mark[] = [];
-  private readonly clock: { line: number; tsc: number }[] = [];
+  private readonly clock: Knot[] = [];
+  private host = 0;
   private readonly attachLines = new Map<number, number>();
   private tick = 0;
   private covered = 0;
@@ -73,6 +81,7 @@ export class Planner {
   private unstamped = 0;
 
   read(line: number, found: QemuLine): void {
+    if (found.kind !== 'ignored' && found.kind !== 'rejected') this.host = Math.max(this.host, found.stamp ?? 0);
     switch (found.kind) {
       case 'map':
       case 'unmap':
@@ -135,7 +144,7 @@ export class Planner {
 
   private operation(line: number, found: Extract<QemuLine, { kind: 'map' | 'unmap' }>): void {
     if (found.tsc === undefined) this.unstamped++;
-    else this.clock.push({ line, tsc: found.tsc });
+    else this.clock.push({ line, tsc: found.tsc, host: this.host });
     if (found.stamp !== undefined) this.hostStamps++;
     const domain = this.domainIndex(found.domain);
     const { live, unfreed } = this.domains[domain]!;

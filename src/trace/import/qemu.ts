@@ -126,7 +126,7 @@ class Recorder {
       sentences.push(`The direction of ${guessed.denied} denied accesses is taken from their mapping.`);
     sentences.push(
       plan.clock
-        ? 'Time is the guest counter of K lines (1 GHz under -icount); lines between two are spread evenly over them.'
+        ? 'Time is the guest counter of K lines (1 GHz under -icount); lines between two stand in proportion to their host stamps.'
         : 'Time is the host stamp of lines, made monotone; K lines have theirs from a fit of the guest counter to it.',
     );
     if (plan.unstamped > 0)
@@ -314,20 +314,28 @@ class GuestClock {
   constructor(private readonly knots: Plan['clock']) {}
 
   at(line: number, stamp: number | undefined): number {
-    const time = this.knots ? this.between(line, this.knots) : stamp;
+    const time = this.knots ? this.between(line, stamp, this.knots) : stamp;
     if (time !== undefined && time > this.now) this.now = time;
     return this.now;
   }
 
-  /** Evenly between the stamped K lines around `line`: a host stamp says nothing about the guest's clock. */
-  private between(line: number, knots: NonNullable<Plan['clock']>): number {
+  /**
+   * Between the guest stamps around `line`, in proportion to host stamps: the host says how late between two K lines, not
+   * how long after the first. A K line has the host stamp of the line before it, so that what a driver waited for stands
+   * at the end of the wait.
+   */
+  private between(line: number, stamp: number | undefined, knots: NonNullable<Plan['clock']>): number {
     while (this.next < knots.length && knots[this.next]!.line <= line) this.next++;
     const before = knots[this.next - 1];
     const after = knots[this.next];
     const start = knots[0]!.tsc;
     if (!before) return 0;
-    const passed = after ? ((after.tsc - before.tsc) * (line - before.line)) / (after.line - before.line) : 0;
     // The counter of a guest under -icount runs at 1 GHz.
-    return Math.round((before.tsc - start + passed) * 1000);
+    const base = (before.tsc - start) * 1000;
+    if (before.line === line || stamp === undefined) return base;
+    const late = Math.max(0, stamp - before.host);
+    if (!after) return base + late;
+    const host = after.host - before.host;
+    return Math.round(base + (host <= 0 ? 0 : (after.tsc - before.tsc) * 1000 * Math.min(1, late / host)));
   }
 }

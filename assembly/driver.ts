@@ -1,0 +1,265 @@
+// CPUs that call the DMA API: map and unmap, each in its turns. What an unmap does about the IOTLB is a setting.
+import { Agent, agent, block, DONE, spend, wake } from './clock';
+import { add, bump, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY } from './counters';
+import { coveringOrder } from './command';
+import { beginFlush, countFull, endFlush, enqueue, makeRoom } from './flushqueue';
+import { allocFast, allocTree, freeIova, NO_IOVA } from './iova';
+import { rouseWaiting } from './issuer';
+import { cost, region, setting } from './layout';
+import { give, Lock, lockOf, newLocks, take } from './lock';
+import {
+  handBack, Instance, instance, IS_ENDING, IS_MAPPED, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
+  unmapPages,
+} from './mapping';
+import {
+  CAUSE_IDLE, CAUSE_IOVA, CAUSE_PTE, COST_IOVA_ALLOC_SLOW, COST_MAP_CALL, COST_MAP_PAGE, COST_UNMAP_CALL, COST_UNMAP_PAGE,
+  SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
+} from './ops';
+import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
+import { beginSubmission, stepSubmission, Submission } from './submit';
+
+// Phases of a CPU.
+const NEXT: u32 = 0;
+const BEGIN: u32 = 1; //    the think time is over
+const LOCKED: u32 = 2; //   has the lock of the IOVA tree
+const UNLOCK: u32 = 3;
+const MAP: u32 = 4; //      has its IOVA
+const MAPPED: u32 = 5;
+const SYNC: u32 = 6; //     the unmapped range is invalidated
+const FREE: u32 = 7;
+const QUEUE: u32 = 8;
+const FLUSH: u32 = 9; //    the queue was full
+const RETURN: u32 = 10;
+
+@unmanaged
+class Caller {
+  covers: u64; // unmaps that the flush under way covers
+  began: u64; //  the call, ps
+  record: u32; // number + 1
+  waits: u32; //  1: for accesses
+  page: u32; //   IOVA, of a map under way
+  sent: u32; //   1: the invalidation is submitted
+  job: Submission;
+}
+const CALLER_BYTES: usize = offsetof<Caller>();
+
+/** Rows of the two calls among the paths. */
+const PATH_MAP: u32 = 0;
+const PATH_UNMAP: u32 = 1;
+
+let callers: usize = 0; // Caller[cpus]
+let locks: usize = 0; //   of the IOVA trees
+/** 1: a domain has no room for another IOVA. */
+export let exhausted: u32 = 0;
+
+export function initDrivers(): void {
+  exhausted = 0;
+  callers = region(<usize>setting(SET_CPUS) * CALLER_BYTES);
+  locks = newLocks(setting(SET_SPACES), 1, 0);
+  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
+    caller(cpu).job = changetype<Submission>(region(offsetof<Submission>()));
+  }
+}
+@inline
+function caller(cpu: u32): Caller {
+  return changetype<Caller>(callers + <usize>cpu * CALLER_BYTES);
+}
+@inline
+function treeLock(space: u32): Lock {
+  return lockOf(locks, space);
+}
+
+/** One turn of a CPU. */
+export function stepDriver(who: Agent): void {
+  const call = caller(who.id);
+  if (who.phase == NEXT) {
+    call.record = nextRecord(who.id);
+    if (call.record == 0) {
+      who.state = DONE;
+      return;
+    }
+    call.record--;
+    who.phase = BEGIN;
+    spend(who, CAUSE_IDLE, thinkOf(call.record));
+    return;
+  }
+  if (opOf(call.record) == RECORD_MAP) stepMap(who, call);
+  else stepUnmap(who, call);
+}
+
+// ---- map ----
+
+function stepMap(who: Agent, call: Caller): void {
+  const id = fieldOf(call.record, 0);
+  const mapping = instance(id);
+  const count = fieldOf(call.record, 1);
+  switch (who.phase) {
+    case BEGIN: {
+      call.began = who.clock;
+      if (setting(SET_UNMAP) == UNMAP_NEVER) {
+        lendFrames(mapping);
+        who.phase = MAPPED;
+        return;
+      }
+      if (count == 0) {
+        const before = instance(id - 1);
+        mapping.page = before.page + before.pages;
+        who.phase = MAP;
+        return;
+      }
+      call.page = allocFast(who, who.id, mapping.space, count);
+      who.phase = MAP;
+      if (call.page != NO_IOVA) return;
+      who.phase = LOCKED;
+      take(treeLock(mapping.space), who);
+      return;
+    }
+    case LOCKED: {
+      call.page = allocTree(mapping.space, count);
+      if (call.page == NO_IOVA) exhausted = 1;
+      spend(who, CAUSE_IOVA, cost(COST_IOVA_ALLOC_SLOW));
+      who.phase = UNLOCK;
+      return;
+    }
+    case UNLOCK: {
+      give(treeLock(mapping.space), who);
+      who.phase = MAP;
+      return;
+    }
+    case MAP: {
+      if (count != 0) {
+        mapping.page = spaceBase(mapping.space) + call.page;
+        mapping.taken = count;
+      }
+      mapPages(mapping, fieldOf(call.record, 2) != 0, who.clock, call.record);
+      spend(who, CAUSE_PTE, cost(COST_MAP_CALL) + cost(COST_MAP_PAGE) * (mapping.pages - 1));
+      who.phase = MAPPED;
+      return;
+    }
+    default: {
+      assert(who.phase == MAPPED);
+      mapping.state = IS_MAPPED;
+      finish(who, call, PATH_MAP, mapping.pages);
+      rouseWaiting(id, who.clock);
+    }
+  }
+}
+
+function finish(who: Agent, call: Caller, path: u32, pages: u32): void {
+  bump(N_PATH_COUNT + path);
+  add(N_PATH_PAGES + path, pages);
+  add(N_PATH_PS + path, who.clock - call.began);
+  who.phase = NEXT;
+}
+
+// ---- unmap ----
+
+function stepUnmap(who: Agent, call: Caller): void {
+  const first = fieldOf(call.record, 0);
+  const end = first + fieldOf(call.record, 1);
+  const head = instance(first);
+  switch (who.phase) {
+    case BEGIN: {
+      if (landedIn(first, end) < fieldOf(call.record, 2)) {
+        call.waits = 1;
+        block(who, CAUSE_IDLE);
+        return;
+      }
+      beginUnmap(who, call, first, end);
+      return;
+    }
+    case SYNC: {
+      if (!sync(who, call, first, end)) return;
+      for (let id = first; id < end; id++) setCovered(instance(id));
+      who.phase = FREE;
+      return;
+    }
+    case FREE: {
+      freeIova(who, who.id, head.space, pageOf(head), head.taken);
+      who.phase = RETURN;
+      return;
+    }
+    case QUEUE: {
+      if (makeRoom(who, who.id, head.space)) {
+        countFull();
+        bump(N_PATH_SECONDARY + PATH_UNMAP);
+        call.covers = beginFlush(call.job, head.space);
+        who.phase = FLUSH;
+        return;
+      }
+      enqueue(who, who.id, head.space, pageOf(head), head.taken);
+      who.phase = RETURN;
+      return;
+    }
+    case FLUSH: {
+      if (!stepSubmission(call.job, who)) return;
+      endFlush(head.space, call.covers);
+      who.phase = QUEUE;
+      return;
+    }
+    default: {
+      assert(who.phase == RETURN);
+      for (let id = first; id < end; id++) {
+        if (setting(SET_UNMAP) == UNMAP_NEVER) returnFrames(instance(id));
+        else handBack(instance(id), who.clock);
+      }
+      finish(who, call, PATH_UNMAP, pagesIn(first, end));
+    }
+  }
+}
+@inline
+function pageOf(mapping: Instance): u32 {
+  return <u32>(mapping.page - spaceBase(mapping.space));
+}
+function pagesIn(first: u32, end: u32): u32 {
+  let pages: u32 = 0;
+  for (let id = first; id < end; id++) pages += instance(id).pages;
+  return pages;
+}
+function landedIn(first: u32, end: u32): u32 {
+  let landed: u32 = 0;
+  for (let id = first; id < end; id++) landed += instance(id).landed;
+  return landed;
+}
+
+function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
+  const mode = setting(SET_UNMAP);
+  call.began = who.clock;
+  call.sent = 0;
+  for (let id = first; id < end; id++) {
+    const mapping = instance(id);
+    mapping.began = who.clock;
+    mapping.state = IS_ENDING;
+    if (mode == UNMAP_NEVER) takeFrames(mapping);
+    else unmapPages(mapping, who.clock);
+    rouseWaiting(id, who.clock);
+  }
+  who.phase = mode == UNMAP_NEVER ? RETURN : mode == UNMAP_LAZY ? QUEUE : mode == UNMAP_IDEAL ? FREE : SYNC;
+  if (mode == UNMAP_NEVER) return;
+  spend(who, CAUSE_PTE, cost(COST_UNMAP_CALL) + cost(COST_UNMAP_PAGE) * (pagesIn(first, end) - 1));
+}
+
+/** Invalidates the range of one unmap, scatter list included, and waits; a range too wide for a command, the domain. */
+function sync(who: Agent, call: Caller, first: u32, end: u32): bool {
+  if (call.sent == 0) {
+    call.sent = 1;
+    const from = instance(first).page;
+    const pages = pagesIn(first, end);
+    const whole = coveringOrder(from, pages) > setting(SET_MAX_ORDER);
+    bump(N_PATH_SECONDARY + PATH_UNMAP);
+    beginSubmission(call.job, from, from + pages - 1, whole);
+  }
+  return stepSubmission(call.job, who);
+}
+
+/** Accesses have landed: CPUs whose unmaps wait for them look again. */
+export function rouseDrivers(now: u64): void {
+  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
+    const call = caller(cpu);
+    if (call.waits == 0) continue;
+    const first = fieldOf(call.record, 0);
+    if (landedIn(first, first + fieldOf(call.record, 1)) < fieldOf(call.record, 2)) continue;
+    call.waits = 0;
+    wake(agent(cpu), now);
+  }
+}

@@ -1,0 +1,150 @@
+// Devices of a recording: each issues its accesses in program order, so many in flight. An access waits for its mapping;
+// one that came after the unmap stands at the same distance from it under every policy, and nothing waits for it.
+import { Agent, agent, block, BLOCKED, DONE, spend, wake } from './clock';
+import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_SHARED } from './counters';
+import { launch, stepFlight } from './flight';
+import { cost, region, setting } from './layout';
+import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, pageId, wasReused } from './mapping';
+import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
+import { publish } from './recent';
+import { fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf, timeOf } from './recording';
+import { violation } from './safety';
+import { pte, PTE_P } from './table';
+
+// Phases of an issuer.
+const NEXT: u32 = 0;
+const READY: u32 = 1; //  the think time is over
+const LAUNCH: u32 = 2; // its mapping is there
+/** Phase of a place in flight whose access needs no translation; behind those of a flight. */
+const DIRECT: u32 = 100;
+
+const NOTHING: u32 = 0xffff_ffff;
+
+let state: usize = 0; //   per device: u32 record, u32 instance that it waits for or NOTHING
+let flown: usize = 0; //   u32 per place: record of its access
+let issuers: u32 = 0; //   agent of the first device
+let flights: u32 = 0; //   agent of the first place
+let places: u32 = 0; //    per device
+
+export function initIssuers(firstIssuer: u32, firstFlight: u32): void {
+  const count = setting(SET_DEVICES);
+  issuers = firstIssuer;
+  flights = firstFlight;
+  places = setting(SET_OUTSTANDING) / max<u32>(1, count);
+  state = region(<usize>count << 3);
+  flown = region(<usize>setting(SET_OUTSTANDING) << 2);
+  for (let device: u32 = 0; device < count; device++) setWaits(device, NOTHING);
+}
+@inline
+function recordOf(device: u32): u32 {
+  return load<u32>(state + (<usize>device << 3));
+}
+@inline
+function setWaits(device: u32, id: u32): void {
+  store<u32>(state + (<usize>device << 3), id, 4);
+}
+
+/** One turn of a device. */
+export function stepIssuer(who: Agent): void {
+  const device = who.id - issuers;
+  if (who.phase == NEXT) {
+    const next = nextRecord(setting(SET_CPUS) + device);
+    if (next == 0) {
+      who.state = DONE;
+      return;
+    }
+    store<u32>(state + (<usize>device << 3), next - 1);
+    who.phase = READY;
+    // An access after its unmap has its time from there.
+    if (opOf(next - 1) == RECORD_RAW || timeOf(next - 1, 3) == 0) spend(who, CAUSE_IDLE, thinkOf(next - 1));
+    return;
+  }
+  const record = recordOf(device);
+  if (opOf(record) == RECORD_RAW) {
+    bump(N_DMA);
+    if (setting(SET_UNMAP) != UNMAP_NEVER) bump(N_DEVICE_FAULTS);
+    who.phase = NEXT;
+    return;
+  }
+  if (who.phase == READY) {
+    if (!ready(who, device, record)) return;
+    who.phase = LAUNCH;
+  } else issue(who, device, record);
+}
+
+/** Whether the access may be issued; if not, the device waits for its mapping, or for the unmap to begin. */
+function ready(who: Agent, device: u32, record: u32): bool {
+  const id = fieldOf(record, 0);
+  const mapping = instance(id);
+  const after = timeOf(record, 3);
+  if (mapping.state < (after == 0 ? IS_MAPPED : IS_ENDING)) {
+    setWaits(device, id);
+    block(who, CAUSE_IDLE);
+    return false;
+  }
+  if (after != 0 && mapping.began + after - 1 > who.clock) spend(who, CAUSE_IDLE, mapping.began + after - 1 - who.clock);
+  return true;
+}
+
+function issue(who: Agent, device: u32, record: u32): void {
+  const place = freePlace(device);
+  if (place == NOTHING) {
+    block(who, CAUSE_IDLE);
+    return;
+  }
+  store<u32>(flown + (<usize>place << 2), record);
+  who.phase = NEXT;
+  const mapping = instance(fieldOf(record, 0));
+  if (setting(SET_UNMAP) == UNMAP_NEVER) {
+    const access = agent(flights + place);
+    bump(N_DMA);
+    wake(access, who.clock);
+    access.phase = DIRECT;
+    spend(access, CAUSE_DEVICE, cost(COST_DMA));
+    return;
+  }
+  const page = pageId(mapping.page + fieldOf(record, 1));
+  if (mapping.state >= IS_ENDING && (pte(page) & PTE_P) != 0) bump(N_MISDIRECTED);
+  launch(place, page, fieldOf(record, 2), who);
+}
+function freePlace(device: u32): u32 {
+  const first = device * places;
+  for (let place = first; place < first + places; place++) if (agent(flights + place).phase == 0) return place;
+  return NOTHING;
+}
+
+/** One turn of an access in flight. Returns whether it is over. */
+export function stepAccess(who: Agent): bool {
+  const place = who.id - flights;
+  const record = load<u32>(flown + (<usize>place << 2));
+  publish(record);
+  if (who.phase == DIRECT) landDirect(who, record);
+  else if (!stepFlight(who)) return false;
+  if (timeOf(record, 3) == 0) instance(fieldOf(record, 0)).landed++;
+  const issuer = agent(issuers + place / places);
+  if (issuer.state == BLOCKED && issuer.phase == LAUNCH) wake(issuer, who.clock);
+  return true;
+}
+
+/** Lands where it was told to: in a frame that may have been handed back long since. */
+function landDirect(who: Agent, record: u32): void {
+  const mapping = instance(fieldOf(record, 0));
+  if (mapping.state == IS_RETURNED) {
+    const frame = frameAt(mapping, fieldOf(record, 1));
+    if (!wasReused(mapping, fieldOf(record, 1))) bump(N_SHARED);
+    else if (setting(SET_REUSE) != 0) {
+      violation(fieldOf(record, 2) != 0 ? N_S1_WRITE : N_S1_READ, 1, frame, who.id, who.clock, record);
+    }
+  }
+  who.phase = 0;
+  block(who, CAUSE_IDLE);
+}
+
+/** The instance is mapped, or its unmap has begun: devices that wait for it look again. */
+export function rouseWaiting(id: u32, now: u64): void {
+  for (let device: u32 = 0; device < setting(SET_DEVICES); device++) {
+    if (load<u32>(state + (<usize>device << 3), 4) != id) continue;
+    setWaits(device, NOTHING);
+    wake(agent(issuers + device), now);
+  }
+}

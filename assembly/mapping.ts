@@ -1,0 +1,194 @@
+// DMA mappings: instances, their pages in the I/O page tables, the frames behind them. A page is (domain, IOVA page); it
+// gets its id when its IOVA is first handed out.
+import { bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
+import { SPACE_PAGES_LG2 } from './command';
+import { initIntern, intern } from './intern';
+import { region, setting } from './layout';
+import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_REUSE, SET_SPACES, SET_TABLES } from './ops';
+import { countEmpty, oblige, violation } from './safety';
+import { markFreed, placePage, recheck } from './space';
+import {
+  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setFrameOf, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+} from './table';
+
+/** A mapping of the trace. The host writes `offset`, `pages`, `space` before the run. */
+@unmanaged
+export class Instance {
+  page: u64; //   domain << 40 | IOVA page
+  began: u64; //  when its unmap began, ps
+  offset: u32; // of its first page in the column of frames
+  pages: u32;
+  space: u32;
+  state: u32;
+  landed: u32; // accesses that its unmap waits for and that are over
+  taken: u32; //  pages of the IOVA allocation that it begins
+}
+export const INSTANCE_BYTES: u32 = 40;
+
+export const IS_MAPPED: u32 = 1;
+export const IS_ENDING: u32 = 2; //   its unmap has begun
+export const IS_RETURNED: u32 = 3; // dma_unmap has returned
+
+// What a number in the intern table is; its upper bits.
+const PAGES: u64 = 0;
+const TABLES: u64 = 1 << 60;
+const UPPERS: u64 = 2 << 60;
+const TOPS: u64 = 3 << 60;
+
+let instances: usize = 0; // Instance[]
+let frames: usize = 0; //    u32[pages of all instances]: frame of each page, written by the host
+let live: usize = 0; //      u32[frames]: live mappings that cover it
+let lives: usize = 0; //     u32[frames]: how often it was handed back with no mapping left
+let born: usize = 0; //      u32[pages of all instances]: its frame's `lives` when nothing but memory was lent
+let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last invalidation must cover; 0 = covered
+let flushed: usize = 0; //   u64[spaces]: unmaps that a flush of the domain has covered
+let state: usize = 0; //     u64 unmaps so far, u32 upper tables, u32 top tables
+
+export function initMappings(): void {
+  const pages = setting(SET_PAGES);
+  initIntern(pages + setting(SET_TABLES) * 3);
+  instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
+  frames = region(<usize>pages << 2);
+  live = region(<usize>setting(SET_FRAMES) << 2);
+  lives = region(<usize>setting(SET_FRAMES) << 2);
+  born = region(<usize>pages << 2);
+  unmapped = region(<usize>pages << 3);
+  flushed = region(<usize>setting(SET_SPACES) << 3);
+  state = region(16);
+}
+export function instancesAt(): usize {
+  return instances;
+}
+export function framesAt(): usize {
+  return frames;
+}
+@inline
+export function instance(id: u32): Instance {
+  return changetype<Instance>(instances + <usize>id * INSTANCE_BYTES);
+}
+/** Frame of a page of an instance. */
+@inline
+export function frameAt(mapping: Instance, page: u32): u32 {
+  return load<u32>(frames + (<usize>(mapping.offset + page) << 2));
+}
+/** Whether a live mapping of the domain covers the frame. */
+@inline
+function isLive(frame: u32): bool {
+  return load<u32>(live + (<usize>frame << 2)) != 0;
+}
+@inline
+function count(frame: u32, change: i32): void {
+  const at = live + (<usize>frame << 2);
+  store<u32>(at, load<u32>(at) + change);
+}
+
+/** Id of a page number. */
+export function pageId(vpn: u64): u32 {
+  const next = pageCount;
+  const id = intern(PAGES | vpn, next);
+  if (id == next) placePage(addPage(vpn, tableId(vpn >> TABLE_LG2), KIND_GONE));
+  return id;
+}
+function tableId(key: u64): u32 {
+  const next = tableCount;
+  const id = intern(TABLES | key, next);
+  if (id != next) return id;
+  const upper = intern(UPPERS | (key >> TABLE_LG2), load<u32>(state, 8));
+  if (upper == load<u32>(state, 8)) store<u32>(state, upper + 1, 8);
+  const top = intern(TOPS | (key >> (2 * TABLE_LG2)), load<u32>(state, 12));
+  if (top == load<u32>(state, 12)) store<u32>(state, top + 1, 12);
+  addTable(key, upper, top);
+  return id;
+}
+
+/** The mapping's PTEs are set, at the IOVA that it has been given. */
+export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u32): void {
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const id = pageId(mapping.page + i);
+    const before = load<u64>(unmapped + (<usize>id << 3));
+    if (before > load<u64>(flushed + (<usize>mapping.space << 3))) violation(N_S6, 6, id, 0, now, cursor);
+    store<u64>(unmapped + (<usize>id << 3), 0);
+    const frame = frameAt(mapping, i);
+    setPte(id, PTE_P | PTE_A | (writable ? PTE_W | PTE_D : 0));
+    setFrameOf(id, frame);
+    setKind(id, KIND_ANON);
+    setReadOnly(id, writable ? 0 : 1);
+    recheck(id, now);
+    count(frame, 1);
+    bump(N_MAPPED);
+  }
+}
+/** Nothing is mapped, and the device may use the frames. */
+export function lendFrames(mapping: Instance): void {
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const frame = frameAt(mapping, i);
+    count(frame, 1);
+    store<u32>(born + (<usize>(mapping.offset + i) << 2), load<u32>(lives + (<usize>frame << 2)));
+  }
+}
+
+/** The mapping's PTEs are cleared. */
+export function unmapPages(mapping: Instance, now: u64): void {
+  const number = load<u64>(state) + 1;
+  store<u64>(state, number);
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const id = pageId(mapping.page + i);
+    store<u64>(unmapped + (<usize>id << 3), number);
+    setPte(id, 0);
+    setKind(id, KIND_GONE);
+    recheck(id, now);
+    countEmpty(id);
+    count(frameAt(mapping, i), -1);
+    bump(N_UNMAPPED);
+  }
+}
+export function takeFrames(mapping: Instance): void {
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    count(frameAt(mapping, i), -1);
+    bump(N_UNMAPPED);
+  }
+  bump(N_EXPOSED);
+}
+/** dma_unmap returns from nothing: the frames are the driver's again. */
+export function returnFrames(mapping: Instance): void {
+  mapping.state = IS_RETURNED;
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    const frame = frameAt(mapping, i);
+    const at = lives + (<usize>frame << 2);
+    if (!isLive(frame)) store<u32>(at, load<u32>(at) + 1);
+  }
+}
+/** Whether the frame of a page was handed back since it was lent, with no mapping left. */
+export function wasReused(mapping: Instance, page: u32): bool {
+  const frame = frameAt(mapping, page);
+  return load<u32>(lives + (<usize>frame << 2)) != load<u32>(born + (<usize>(mapping.offset + page) << 2));
+}
+
+/** The mapping's own invalidation is complete. */
+export function setCovered(mapping: Instance): void {
+  for (let i: u32 = 0; i < mapping.pages; i++) store<u64>(unmapped + (<usize>pageId(mapping.page + i) << 3), 0);
+}
+/** Unmaps so far: what a flush of the domain that begins now will cover. */
+@inline
+export function unmaps(): u64 {
+  return load<u64>(state);
+}
+@inline
+export function setFlushed(space: u32, upTo: u64): void {
+  store<u64>(flushed + (<usize>space << 3), upTo);
+}
+/** First page number of a domain. */
+@inline
+export function spaceBase(space: u32): u64 {
+  return <u64>space << SPACE_PAGES_LG2;
+}
+
+/** dma_unmap returns: old translations must be unusable, and the frames are the driver's again. */
+export function handBack(mapping: Instance, now: u64): void {
+  mapping.state = IS_RETURNED;
+  for (let i: u32 = 0; i < mapping.pages; i++) {
+    oblige(pageId(mapping.page + i), now, false, true);
+    const frame = frameAt(mapping, i);
+    if (setting(SET_REUSE) != 0 && !isLive(frame)) markFreed(frame);
+  }
+}

@@ -1,0 +1,90 @@
+// Timed replay of a DMA recording: CPUs that call the DMA API, the IOMMU's command processor, a flush timer per domain,
+// devices and their accesses in flight, in the order of their clocks.
+import { agent, agentCount, block, DONE, initAgents, nextAgent } from './clock';
+import { initCounters } from './counters';
+import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
+import { flying, initFlights } from './flight';
+import { initQueues, stepTimer } from './flushqueue';
+import { stepIommu } from './iommu';
+import { initIova } from './iova';
+import { initIssuers, stepAccess, stepIssuer } from './issuer';
+import { openArena, setting } from './layout';
+import { initMappings } from './mapping';
+import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
+import { initPasid } from './pasid';
+import { initRecent } from './recent';
+import { initRecords } from './recording';
+import { initRing } from './ring';
+import { initSafety } from './safety';
+import { initSpace } from './space';
+import { initSubmit } from './submit';
+import { initTable, vpnOf } from './table';
+
+let cpus: u32 = 0;
+let hardware: u32 = 0;
+let timers: u32 = 0;
+let issuers: u32 = 0;
+let flights: u32 = 0;
+
+/** Lays out a machine for a recording; the host has written the settings. */
+export function dmaInit(): void {
+  openArena();
+  cpus = setting(SET_CPUS);
+  hardware = cpus;
+  timers = hardware + 1;
+  issuers = timers + setting(SET_SPACES);
+  flights = issuers + setting(SET_DEVICES);
+  initAgents(flights + setting(SET_OUTSTANDING));
+  initCounters();
+  initTable(setting(SET_PAGES), setting(SET_TABLES));
+  initSafety(setting(SET_PAGES));
+  // The CPUs of a recording have no caches here: only their calls are recorded.
+  initSpace();
+  initRing();
+  initPasid();
+  initSubmit(hardware);
+  initRecent();
+  initRecords();
+  initMappings();
+  initIova();
+  initQueues(timers);
+  initDrivers();
+  initFlights(flights, hardware);
+  initIssuers(issuers, flights);
+  block(agent(hardware), CAUSE_IDLE);
+}
+
+/** Runs to the end. Returns 0; 1 if nobody could go on; 2 if IOVAs ran out. */
+export function dmaRun(): u32 {
+  while (!over()) {
+    const id = nextAgent();
+    if (id < 0) return 1;
+    if (exhausted != 0) return 2;
+    const who = agent(id);
+    if (<u32>id < cpus) stepDriver(who);
+    else if (<u32>id == hardware) stepIommu(who);
+    else if (<u32>id < issuers) stepTimer(who);
+    else if (<u32>id < flights) stepIssuer(who);
+    else if (stepAccess(who)) rouseDrivers(who.clock);
+  }
+  return 0;
+}
+
+function over(): bool {
+  for (let id: u32 = 0; id < cpus; id++) if (agent(id).state != DONE) return false;
+  for (let id = issuers; id < flights; id++) if (agent(id).state != DONE) return false;
+  return flying() == 0;
+}
+
+/** When the last CPU, device and access were done, ps. */
+export function dmaElapsed(): f64 {
+  let end: u64 = 0;
+  for (let id: u32 = 0; id < agentCount; id++) {
+    if (id < cpus || id >= issuers) end = max(end, agent(id).clock);
+  }
+  return <f64>end;
+}
+/** Page number of a page id, within its domain. */
+export function dmaPage(page: u32): f64 {
+  return <f64>(vpnOf(page) & ((<u64>1 << 40) - 1));
+}

@@ -1,0 +1,144 @@
+import { TraceError } from '../model/errors.ts';
+import { PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import type { Numbers } from './encode.ts';
+import type { DmaSizes } from './encode-dma.ts';
+
+/** One record that is replayed; `fields` as assembly/recording.ts draws them. */
+interface Row {
+  readonly op: 'MAP' | 'UNMAP' | 'ACCESS' | 'RAW';
+  readonly actor: number;
+  readonly think: number;
+  readonly fields: number[];
+  /** Its number in the trace. */
+  readonly origin: number;
+}
+
+interface Mapping {
+  readonly space: number;
+  readonly pages: number;
+  /** Place of its first page among the pages of all mappings. */
+  readonly offset: number;
+  /** Row that begins its IOVA allocation. */
+  readonly head: Row;
+}
+
+/** The records of a DMA recording on their way into the engine: think times, allocations, dense frames. */
+export class DmaRecords {
+  private readonly rows: Row[] = [];
+  private readonly mappings: (Mapping | undefined)[] = [];
+  private readonly pageFrames: number[] = [];
+  private readonly frameIds = new Map<string, number>();
+  private readonly numbers: number[] = [];
+  private readonly actors: readonly number[];
+  private readonly think: number[];
+  private readonly cpus: number;
+  private readonly devices: number;
+  private record = 0;
+
+  constructor(
+    private readonly meta: TraceMeta,
+    private readonly timeScale: number,
+  ) {
+    const { agents } = meta;
+    this.cpus = agents.filter(({ kind }) => kind === 'cpu').length;
+    this.devices = agents.length - this.cpus;
+    let cpu = 0;
+    let device = this.cpus;
+    this.actors = agents.map(({ kind }) => (kind === 'cpu' ? cpu++ : device++));
+    this.think = agents.map(() => 0);
+  }
+
+  /** The next event of the trace. What the recorded policy did is ignored; time that passed in it is kept. */
+  add({ op, agent, gap, fields }: TraceEvent): void {
+    const origin = this.record++;
+    this.think[agent] = this.think[agent]! + gap;
+    if (op !== 'map' && op !== 'unmap' && op !== 'dma' && op !== 'dmaRaw') return;
+    const think = Math.round(this.think[agent]! * this.timeScale);
+    this.think[agent] = 0;
+    const row = (name: Row['op'], ...values: number[]): Row => {
+      const made = { op: name, actor: this.actors[agent]!, think, fields: values, origin };
+      this.rows.push(made);
+      return made;
+    };
+    if (op === 'dmaRaw') row('RAW');
+    else if (op === 'map') this.map(row, fields, origin);
+    else {
+      const [first, second, third, fourth, fifth] = fields as [number, number, number, number, number];
+      if (op === 'unmap') {
+        for (let id = second; id < second + third; id++) this.mapping(id, origin);
+        row('UNMAP', second, third, fourth);
+        return;
+      }
+      const { pages } = this.mapping(first, origin);
+      if (second >= pages) throw new TraceError(`record ${origin}`, `page ${second} of a mapping of ${pages}`);
+      row('ACCESS', first, second, fourth, fifth);
+    }
+  }
+
+  private map(row: (name: 'MAP', ...values: number[]) => Row, fields: readonly number[], origin: number): void {
+    const [space, id, pages, frame, prot, , joined] = fields as [number, number, number, number, number, number, number];
+    if (this.mappings[id]) throw new TraceError(`record ${origin}`, `instance ${id} is mapped twice`);
+    const before = joined === 0 ? undefined : this.mappings[id - 1];
+    const made = row('MAP', id, before ? 0 : pages, (prot & PROT.write) === 0 ? 0 : 1);
+    // A scatter list is one allocation: its first piece asks for all of it.
+    if (before) before.head.fields[1] = before.head.fields[1]! + pages;
+    this.mappings[id] = { space, pages, offset: this.pageFrames.length, head: before?.head ?? made };
+    for (let i = 0; i < pages; i++) this.pageFrames.push(this.frameId(space, frame + i));
+  }
+
+  private mapping(id: number, origin: number): Mapping {
+    const found = this.mappings[id];
+    if (!found) throw new TraceError(`record ${origin}`, `instance ${id} is not mapped before`);
+    return found;
+  }
+
+  private frameId(space: number, frame: number): number {
+    const key = `${space}:${frame}`;
+    let id = this.frameIds.get(key);
+    if (id === undefined) {
+      id = this.numbers.length;
+      this.frameIds.set(key, id);
+      this.numbers.push(frame);
+    }
+    return id;
+  }
+
+  sizes(): DmaSizes {
+    return {
+      cpus: this.cpus,
+      devices: this.devices,
+      spaces: this.meta.spaces.length,
+      records: this.rows.length,
+      instances: this.mappings.length,
+      pages: this.pageFrames.length,
+      frames: this.numbers.length,
+    };
+  }
+
+  /** Frame of each page of each mapping. */
+  frames(): readonly number[] {
+    return this.pageFrames;
+  }
+  /** Page number of a frame in memory. */
+  frameNumber(id: number): number {
+    return this.numbers[id]!;
+  }
+  /** Number in the trace of a row. */
+  origin(row: number): number {
+    return this.rows[row]!.origin;
+  }
+
+  writeRows(into: Float64Array, numbers: Numbers): void {
+    const words = numbers('RECORD_WORDS');
+    this.rows.forEach(({ op, actor, think, fields }, i) => {
+      into.set([numbers(`RECORD_${op}`), actor, think, ...fields], i * words);
+    });
+  }
+
+  /** The columns of each instance that the host knows: the u32 words 4, 5 and 6. */
+  writeInstances(into: Uint32Array, stride: number): void {
+    this.mappings.forEach((mapping, id) => {
+      if (mapping) into.set([mapping.offset, mapping.pages, mapping.space], id * stride + 4);
+    });
+  }
+}

@@ -1,0 +1,346 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { openBytes, PROVENANCE } from '../../testing/program.ts';
+import { BUILDS, engineModule } from '../../testing/wasm.ts';
+import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import type { DmaSetup } from '../model/dma.ts';
+import type { RawRun } from '../model/result.ts';
+import type { EventName, TraceEvent } from '../model/trace.ts';
+import { codec } from '../trace/input.ts';
+import type { Trace } from '../trace/reader.ts';
+import { TraceWriter } from '../trace/writer.ts';
+import { DmaEngine } from './dma.ts';
+
+const US = 1e6;
+const MS = 1e9;
+const CPU = 0;
+const DEVICE = 2;
+
+/** A recording as an importer writes it: two CPUs, two devices, one domain each. */
+class Recording {
+  private readonly parts: Uint8Array[] = [];
+  private readonly out = new TraceWriter({ write: (bytes) => this.parts.push(bytes.slice()) }, codec);
+  private instances = 0;
+
+  constructor() {
+    this.out.space('domain 1', 'domain');
+    this.out.space('domain 2', 'domain');
+    this.out.agent('cpu0', 'cpu', 0);
+    this.out.agent('cpu1', 'cpu', 0);
+    this.out.agent('00:04.0', 'device', 0);
+    this.out.agent('00:05.0', 'device', 1);
+  }
+  event(agent: number, op: Exclude<EventName, 'switch'>, fields: number[], gap = 0): void {
+    this.out.event(agent, op, fields, gap);
+  }
+  map(frame: number, { pages = 1, space = 0, gap = 0, joined = 0, prot = 3, cpu = CPU } = {}): number {
+    this.event(cpu, 'map', [space, this.instances, pages, frame, prot, 0, joined], gap);
+    return this.instances++;
+  }
+  unmap(first: number, { accesses = 0, instances = 1, space = 0, gap = 0, cpu = CPU } = {}): void {
+    this.event(cpu, 'unmap', [space, first, instances, accesses], gap);
+  }
+  /** `late`: picoseconds since the unmap began, where it has. */
+  dma(id: number, { page = 0, write = 1, late = -1, gap = 0, device = DEVICE } = {}): void {
+    this.event(device, 'dma', [id, page, 0, write, late < 0 ? 0 : 1 + late], gap);
+  }
+  open(): Trace {
+    this.out.finish(PROVENANCE);
+    return openBytes(Buffer.concat(this.parts));
+  }
+}
+
+interface Options extends Partial<DmaSetup> {
+  readonly build?: (typeof BUILDS)[number];
+  /** Events that are left out. */
+  readonly without?: (event: TraceEvent) => boolean;
+}
+
+function run(trace: Trace, policy: string, machine = 'intel-vtd', options: Options = {}): RawRun {
+  const { build = 'checked', without = () => false, ...rest } = options;
+  const base = { policy: loadPolicy(policy), machine: loadMachine(machine), costs: loadCosts(), seed: 1 };
+  const setup: DmaSetup = { ...base, reuse: 'immediate', timeScale: 1, ideal: false, ...rest };
+  const engine = new DmaEngine(engineModule(build), setup, trace.meta);
+  for (const chunk of trace.chunks()) {
+    const events = chunk.events.filter((event) => !without(event));
+    engine.feed({ ...chunk, heads: Uint32Array.from(events.keys(), (i) => (i << 5) | 3), events });
+  }
+  return engine.finish();
+}
+const s1 = ({ counters }: RawRun): number => counters.N_S1_READ! + counters.N_S1_WRITE!;
+
+/** One mapping, used once, unmapped 1 ms after the start, and used again `late` after that. */
+function lateWrite(late: number): Trace {
+  const recording = new Recording();
+  const id = recording.map(7);
+  recording.dma(id);
+  recording.unmap(id, { accesses: 1, gap: MS });
+  recording.dma(id, { late });
+  return recording.open();
+}
+
+describe('prices', () => {
+  const recording = new Recording();
+  const id = recording.map(7);
+  recording.dma(id);
+  recording.unmap(id, { accesses: 1 });
+  const trace = recording.open();
+
+  test('one mapping under strict: every cause, to the picosecond', () => {
+    const { causes, counters, elapsed } = run(trace, 'strict');
+    // iova.alloc misses, iova.alloc_slow, iova.free; map_call, unmap_call; qi.submit; qi.wait; four walk references.
+    const expected = {
+      iova: 35_000 + 1_300_000 + 20_000,
+      pte: 190_000 + 145_000,
+      submit: 150_000,
+      wait: 850_000,
+      device_walk: 210_000 + 4 * 70_000,
+      device: 430_000,
+    };
+    expect(causes).toMatchObject(expected);
+    expect(elapsed).toBe(Object.values(expected).reduce((sum, ps) => sum + ps));
+    expect(counters).toMatchObject({ N_IOTLB_PAGE: 1, N_WAIT: 1, N_MAPPED: 1, N_UNMAPPED: 1, N_DMA: 1 });
+  });
+
+  test('tables of three levels take one reference less', () => {
+    const walk = (machine: string): number => run(trace, 'strict', machine).causes.device_walk!;
+    expect(walk('intel-vtd') - walk('amd-vi')).toBe(70_000);
+  });
+
+  test('the ideal run is the strict one without its invalidation', () => {
+    const strict = run(trace, 'strict');
+    const ideal = run(trace, 'strict', 'intel-vtd', { ideal: true });
+    expect(strict.elapsed - ideal.elapsed).toBe(1_000_000);
+    expect(ideal.counters).toMatchObject({ N_STALE: 0, N_WAIT: 0, N_IOTLB_PAGE: 0 });
+  });
+
+  test('passthrough pays for the accesses alone', () => {
+    const { causes } = run(trace, 'passthrough');
+    expect(Object.entries(causes).filter(([, ps]) => ps > 0)).toEqual([['device', 430_000]]);
+  });
+
+  test('a scatter list is one allocation, one invalidation, one free', () => {
+    const list = new Recording();
+    list.map(10, { pages: 2 });
+    list.map(20, { pages: 3, joined: 1 });
+    list.unmap(0, { instances: 2 });
+    const { counters, paths } = run(list.open(), 'strict');
+    expect(counters).toMatchObject({ N_IOVA_SLOW: 1, N_IOTLB_RANGE: 1, N_IOTLB_PAGE: 0, N_WAIT: 1, N_UNMAPPED: 5 });
+    expect(paths.unmap).toMatchObject({ count: 1, pages: 5, invalidations: 1 });
+  });
+});
+
+describe('flush queue', () => {
+  test('255 entries fit, the next one flushes the domain first', () => {
+    for (const [unmaps, flushes] of [
+      [255, 0],
+      [256, 1],
+      [510, 1],
+      [511, 2],
+    ] as const) {
+      const recording = new Recording();
+      for (let i = 0; i < unmaps; i++) recording.unmap(recording.map(i));
+      const { counters } = run(recording.open(), 'lazy');
+      expect(counters, `${unmaps} unmaps`).toMatchObject({
+        N_QUEUED: unmaps,
+        N_QUEUE_FULL: flushes,
+        N_IOTLB_DOMAIN: flushes,
+        N_IOTLB_PAGE: 0,
+        N_IOVA_SLOW: Math.min(unmaps, 255 + (flushes > 0 ? 1 : 0)),
+      });
+    }
+  });
+
+  test('the timer fires on the tick after the time-out: 16 ms for an entry of the first 4 ms', () => {
+    expect(s1(run(lateWrite(14.9 * MS), 'lazy'))).toBe(1);
+    const { counters } = run(lateWrite(15.1 * MS), 'lazy');
+    expect(counters).toMatchObject({ N_S1_WRITE: 0, N_DEVICE_FAULTS: 1, N_QUEUE_TIMER: 1, N_IOTLB_DOMAIN: 1 });
+  });
+});
+
+describe('safety', () => {
+  test('strict: a write before the invalidation is in flight, one after it is denied', () => {
+    expect(run(lateWrite(0), 'strict').counters).toMatchObject({ N_STALE: 1, N_IN_FLIGHT: 1, N_S1_WRITE: 0 });
+    expect(run(lateWrite(5 * US), 'strict').counters).toMatchObject({ N_STALE: 0, N_DEVICE_FAULTS: 1, N_EXPOSED: 0 });
+  });
+
+  test('lazy: a write after the unmap lands in a frame that is somebody else’s', () => {
+    const { counters, first } = run(lateWrite(MS), 'lazy');
+    expect(counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 1, N_EXPOSED: 1, N_S6: 0 });
+    expect(first).toMatchObject({ property: 1, page: 0xfffff, record: 3 });
+  });
+
+  test('reuse never: the same is exposed, and breaks nothing', () => {
+    const { counters } = run(lateWrite(MS), 'lazy', 'intel-vtd', { reuse: 'never' });
+    expect(counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 0, N_EXPOSED: 1 });
+  });
+
+  test('passthrough: no stale entry, and the same violation', () => {
+    const { counters, first } = run(lateWrite(40 * MS), 'passthrough');
+    expect(counters).toMatchObject({ N_STALE: 0, N_S1_WRITE: 1, N_EXPOSED: 1 });
+    expect(first).toMatchObject({ property: 1, page: 7, record: 3 });
+  });
+
+  test.each(['lazy', 'passthrough'])('%s: a frame that another live mapping covers is shared, not free', (policy) => {
+    const recording = new Recording();
+    const id = recording.map(7);
+    recording.map(7);
+    recording.dma(id);
+    recording.unmap(id, { accesses: 1 });
+    recording.dma(id, { late: MS });
+    expect(run(recording.open(), policy).counters).toMatchObject({ N_SHARED: 1, N_S1_WRITE: 0 });
+  });
+
+  test('the last IOVA freed is the next one handed out: a late access to it is misdirected', () => {
+    const recording = new Recording();
+    const id = recording.map(7);
+    recording.dma(id);
+    recording.unmap(id, { accesses: 1 });
+    recording.map(8);
+    recording.dma(id, { late: MS });
+    const trace = recording.open();
+    expect(run(trace, 'strict').counters).toMatchObject({ N_MISDIRECTED: 1, N_STALE: 0, N_S1_WRITE: 0 });
+    expect(run(trace, 'lazy').counters).toMatchObject({ N_MISDIRECTED: 0, N_S1_WRITE: 1 });
+  });
+
+  test('a write through a mapping for reading is denied', () => {
+    const recording = new Recording();
+    recording.dma(recording.map(7, { prot: 1 }));
+    recording.unmap(0, { accesses: 1 });
+    expect(run(recording.open(), 'strict').counters).toMatchObject({ N_DEVICE_FAULTS: 1 });
+  });
+
+  test('an invalidation of one domain leaves the other one’s entries', () => {
+    const recording = new Recording();
+    const other = recording.map(9, { space: 1 });
+    recording.dma(other, { device: 3 });
+    recording.dma(recording.map(7));
+    recording.unmap(1, { accesses: 1, gap: MS });
+    recording.dma(other, { device: 3, gap: 2 * MS });
+    expect(run(recording.open(), 'strict').counters).toMatchObject({ N_IOTLB_HIT: 1, N_IOTLB_MISS: 2, N_OVER: 0 });
+  });
+});
+
+test('names decide nothing: a renamed policy on a renamed machine is the same run', () => {
+  const trace = lateWrite(MS);
+  const renamed = {
+    policy: { ...loadPolicy('lazy'), name: 'strict' },
+    machine: { ...loadMachine('intel-vtd'), name: 'x' },
+  };
+  expect(run(trace, 'lazy', 'intel-vtd', renamed)).toEqual(run(trace, 'lazy'));
+});
+
+describe('a misbehaving device, recorded: writes 0.25 to 25 ms after their unmap', () => {
+  const path = new URL('../../traces/outside/recordings/vtd-edu-stale-lazy-icount.trace', import.meta.url);
+  const trace = openBytes(readFileSync(path));
+  const late = (event: TraceEvent): number => (event.op === 'dma' ? event.fields[4]! - 1 : -1);
+  const between = (low: number, high: number) => {
+    let kept = 0;
+    const without = (event: TraceEvent): boolean => {
+      const at = late(event);
+      if (at < 0) return false;
+      const keeps = at >= low && at <= high;
+      if (keeps) kept++;
+      return !keeps;
+    };
+    return { without, kept: () => kept };
+  };
+
+  test.each(['intel-vtd', 'amd-vi'])('%s: lazy lands every write up to 11 ms, and none at 18 or 25 ms', (machine) => {
+    const early = between(0, 11.5 * MS);
+    expect(run(trace, 'lazy', machine, early).counters.N_S1_WRITE).toBe(early.kept());
+    expect(early.kept()).toBe(88);
+    const tardy = between(17 * MS, 1000 * MS);
+    const { counters } = run(trace, 'lazy', machine, tardy);
+    expect(counters.N_S1_WRITE).toBe(0);
+    expect(tardy.kept()).toBe(256);
+    expect(counters.N_DEVICE_FAULTS).toBe(tardy.kept());
+  });
+
+  test.each(['intel-vtd', 'amd-vi'])('%s: strict is safe, passthrough lets every one of them through', (machine) => {
+    const strict = run(trace, 'strict', machine).counters;
+    expect(strict).toMatchObject({ N_S1_READ: 0, N_S1_WRITE: 0, N_S6: 0, N_EXPOSED: 0 });
+    const all = between(0, 1000 * MS);
+    expect(run(trace, 'passthrough', machine, all).counters.N_S1_WRITE).toBe(all.kept());
+  });
+});
+
+describe('random recordings', () => {
+  const step = fc.record({
+    what: fc.constantFrom('map', 'map', 'unmap', 'unmap', 'dma', 'dma', 'dma', 'dma', 'late', 'raw'),
+    cpu: fc.nat(1),
+    space: fc.nat(1),
+    pick: fc.nat(1000),
+    pages: fc.constantFrom(1, 1, 1, 2, 5, 33),
+    gap: fc.constantFrom(0, 0, 100_000, US, 20 * US, MS),
+    write: fc.nat(1),
+  });
+
+  function record(steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]): Trace {
+    const recording = new Recording();
+    const live: { id: number; space: number; pages: number; accesses: number }[] = [];
+    const ended: typeof live = [];
+    for (const { what, cpu, space, pick, pages, gap, write } of steps) {
+      if (what === 'map') {
+        live.push({ id: recording.map(pick % 40, { pages, space, gap, cpu }), space, pages, accesses: 0 });
+        continue;
+      }
+      const from = what === 'late' ? ended : live;
+      const one = from[pick % Math.max(1, from.length)];
+      if (what === 'raw') recording.event(DEVICE + space, 'dmaRaw', [space, pick, 0, write], gap);
+      else if (!one) continue;
+      else if (what === 'unmap') {
+        live.splice(live.indexOf(one), 1);
+        recording.unmap(one.id, { accesses: one.accesses, space: one.space, gap, cpu });
+        ended.push(one);
+      } else {
+        if (what === 'dma') one.accesses++;
+        const late = what === 'late' ? gap : -1;
+        recording.dma(one.id, { page: pick % one.pages, write, late, gap, device: DEVICE + one.space });
+      }
+    }
+    return recording.open();
+  }
+
+  test('nothing is lost, nobody waits for ever, strict and lazy keep what they promise', () => {
+    const reached = { stale: 0, inFlight: 0, s1: 0, shared: 0, misdirected: 0, full: 0, timer: 0, over: 0, faults: 0 };
+    const small = loadPolicy('lazy');
+    const tiny = { ...small, dma: { ...small.dma!, queueSize: 4 } } as typeof small;
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 60, maxLength: 160 }), fc.nat(3), (steps, kind) => {
+        const trace = record(steps);
+        const machine = kind % 2 === 0 ? 'intel-vtd' : 'amd-vi';
+        const base = loadMachine(machine);
+        const device = { ...base.device, ats: kind > 1 };
+        const options = { machine: { ...base, device } };
+        const strict = run(trace, 'strict', machine, options);
+        const lazy = run(trace, 'lazy', machine, { ...options, policy: tiny });
+        for (const [policy, { counters: n }] of Object.entries({ strict, lazy })) {
+          const lookups = kind > 1 ? n.N_DEVICE_HIT! + n.N_DEVICE_MISS! : n.N_IOTLB_HIT! + n.N_IOTLB_MISS!;
+          const raw = steps.filter(({ what }) => what === 'raw').length;
+          expect(lookups, policy).toBe(n.N_DMA! - raw);
+          expect(n.N_S6, policy).toBe(0);
+          expect(n.N_STALE, policy).toBe(n.N_IN_FLIGHT! + n.N_S1_READ! + n.N_S1_WRITE! + n.N_SHARED!);
+          expect(n.N_WALKS, policy).toBe(n.N_IOTLB_MISS);
+        }
+        expect(s1(strict) + strict.counters.N_EXPOSED!).toBe(0);
+        expect(strict.openAtEnd).toBe(0);
+        expect(strict.counters.N_SHARED).toBe(0);
+        expect(run(trace, 'strict', machine, { ...options, build: 'release' })).toEqual(strict);
+        reached.inFlight += strict.counters.N_IN_FLIGHT!;
+        reached.misdirected += strict.counters.N_MISDIRECTED!;
+        reached.faults += strict.counters.N_DEVICE_FAULTS!;
+        const n = lazy.counters;
+        reached.stale += n.N_STALE!;
+        reached.s1 += s1(lazy);
+        reached.shared += n.N_SHARED!;
+        reached.full += n.N_QUEUE_FULL!;
+        reached.timer += n.N_QUEUE_TIMER!;
+        reached.over += n.N_OVER!;
+      }),
+      { seed: 1, numRuns: 80 },
+    );
+    for (const [what, times] of Object.entries(reached)) expect(times, what).toBeGreaterThan(5);
+  });
+});

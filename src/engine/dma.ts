@@ -1,0 +1,199 @@
+import { type DmaSetup, MAX_DMA_PAGES, MAX_DMA_RECORDS } from '../model/dma.ts';
+import { UsageError } from '../model/errors.ts';
+import type { Distribution, RawRun } from '../model/result.ts';
+import type { TraceMeta } from '../model/trace.ts';
+import type { Chunk } from '../trace/format.ts';
+import { HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
+import { DmaRecords } from './dma-records.ts';
+import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
+import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
+import { type Instance, instantiate } from './load.ts';
+
+/** What the module exports for DMA recordings; see assembly/replay.ts. */
+interface DmaExports {
+  dmaInit(): void;
+  dmaRun(): number;
+  dmaElapsed(): number;
+  dmaPage(page: number): number;
+  configAt(): number;
+  recipesAt(): number;
+  recordsAt(): number;
+  instancesAt(): number;
+  framesAt(): number;
+  causesAt(): number;
+  countersAt(): number;
+  firstAt(): number;
+  histogramAt(which: number): number;
+  percentile(which: number, perMille: number): number;
+  openWindowCount(): number;
+  agents(): number;
+}
+
+const WORD = 2 ** 32;
+
+/** Counters that a result names, by the engine's constant. */
+const COUNTERS = [
+  'N_WALK_CACHE_HIT',
+  'N_WALK_CACHE_MISS',
+  'N_WALKS',
+  'N_WALK_REFS',
+  'N_IOTLB_HIT',
+  'N_IOTLB_MISS',
+  'N_DEVICE_HIT',
+  'N_DEVICE_MISS',
+  'N_DEVICE_FAULTS',
+  'N_DMA',
+  'N_IOTLB_PAGE',
+  'N_IOTLB_RANGE',
+  'N_IOTLB_PASID',
+  'N_IOTLB_DOMAIN',
+  'N_IOTLB_GLOBAL',
+  'N_DEVICE_TLB',
+  'N_WAIT',
+  'N_SECONDARY',
+  'N_OVER',
+  'N_UNMAPPED',
+  'N_MAPPED',
+  'N_STALE',
+  'N_IN_FLIGHT',
+  'N_S1_READ',
+  'N_S1_WRITE',
+  'N_S6',
+  'N_MISDIRECTED',
+  'N_SHARED',
+  'N_EXPOSED',
+  'N_WINDOWS_EMPTY',
+  'N_QUEUED',
+  'N_QUEUE_FULL',
+  'N_QUEUE_TIMER',
+  'N_IOVA_SLOW',
+  'N_IOVA_REUSED',
+  'N_QUEUE_WAIT_PS',
+  'N_DEVICE_STALL_PS',
+] as const; // prettier-ignore
+
+const CAUSES = [
+  'lock_wait',
+  'pte',
+  'submit',
+  'wait',
+  'queue_wait',
+  'device',
+  'translation',
+  'device_walk',
+  'iova',
+  'flush_queue',
+] as const; // prettier-ignore
+
+const HISTOGRAMS = { window: 'H_WINDOW', exposed: 'H_EXPOSED', cpuWindow: 'H_CPU_WINDOW', lockHold: 'H_LOCK_HOLD' };
+/** Calls of the DMA API, in the order of their rows in the engine. */
+const PATHS = ['map', 'unmap'] as const;
+
+/** Timed replay of one DMA recording under one policy. The records are collected first: who waits for whom needs them all. */
+export class DmaEngine {
+  private readonly records: DmaRecords;
+
+  constructor(
+    private readonly module: WebAssembly.Module,
+    private readonly setup: DmaSetup,
+    meta: TraceMeta,
+  ) {
+    const { counts } = meta;
+    const what = `${setup.policy.name} on ${setup.machine.name}`;
+    if (counts.events > MAX_DMA_RECORDS) {
+      throw new UsageError(
+        `${what}: the trace has ${counts.events} records, expected at most ${MAX_DMA_RECORDS}: a DMA recording is held in memory whole`,
+      );
+    }
+    if (counts.fetches + counts.datas + counts.mmOps > 0)
+      throw new UsageError(`${what}: the trace has CPU accesses beside DMA mappings, which is not replayed in time`);
+    this.records = new DmaRecords(meta, setup.timeScale);
+  }
+
+  feed(chunk: Chunk): void {
+    for (const head of chunk.heads) {
+      if ((head & HEAD_OP) === HEAD_EVENT) this.records.add(chunk.events[head >>> HEAD_SHIFT]!);
+    }
+  }
+
+  /** Runs the recording. */
+  finish(): RawRun {
+    const { records, setup } = this;
+    const { policy, machine } = setup;
+    const what = `${policy.name} on ${machine.name}`;
+    const sizes = records.sizes();
+    if (sizes.pages > MAX_DMA_PAGES)
+      throw new UsageError(`${what}: the mappings cover ${sizes.pages} pages, expected at most ${MAX_DMA_PAGES}`);
+    const instance = instantiate<DmaExports>(this.module);
+    const numbers = numbersOf(instance.exports);
+    this.write(instance, sizes, numbers);
+    const end = instance.exports.dmaRun();
+    if (end === 2) throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
+    if (end !== 0) throw new Error(`${what}: the recording waits for itself`);
+    return this.result(instance, numbers);
+  }
+
+  private write({ memory, exports }: Instance<DmaExports>, sizes: DmaSizes, numbers: Numbers): void {
+    const { setup, records } = this;
+    const config = new Float64Array(memory.buffer, exports.configAt(), numbers('CONFIG_WORDS'));
+    config.set(encodeDmaSettings(setup, sizes, numbers));
+    config.set(encodeDmaCosts(setup, numbers), numbers('CONFIG_COSTS'));
+    exports.dmaInit();
+    const words = numbers('RECIPE_WORDS');
+    const recipes = new Uint32Array(memory.buffer, exports.recipesAt(), 3 * words);
+    encodeRecipes(setup.machine, setup.machine.device.ats, numbers).forEach((commands, i) => {
+      recipes.set(commands, i * words);
+    });
+    const rows = new Float64Array(memory.buffer, exports.recordsAt(), sizes.records * numbers('RECORD_WORDS'));
+    records.writeRows(rows, numbers);
+    const stride = numbers('INSTANCE_BYTES') / 4;
+    records.writeInstances(new Uint32Array(memory.buffer, exports.instancesAt(), sizes.instances * stride), stride);
+    new Uint32Array(memory.buffer, exports.framesAt(), sizes.pages).set(records.frames());
+  }
+
+  private result({ memory, exports }: Instance<DmaExports>, numbers: Numbers): RawRun {
+    const view = new DataView(memory.buffer);
+    const wide =
+      (at: number) =>
+      (index: number): number =>
+        view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
+    const counter = wide(exports.countersAt());
+    const read = (name: string, offset = 0): number => counter(numbers(name) + offset);
+    const paths = PATHS.map((name, i) => {
+      const [count, pages, invalidations, ps] = ['COUNT', 'PAGES', 'SECONDARY', 'PS'].map((part) =>
+        read(`N_PATH_${part}`, i),
+      ) as [number, number, number, number];
+      return [name, { count, pages, invalidations, ps }] as const;
+    });
+    const distribution = (name: string): Distribution => {
+      const which = numbers(name);
+      const cell = wide(exports.histogramAt(which));
+      const [p50, p99] = [exports.percentile(which, 500), exports.percentile(which, 990)];
+      return { count: cell(0), sum: cell(1), p50, p99, max: cell(2) };
+    };
+    const cell = wide(exports.causesAt());
+    const agents = [...Array(exports.agents()).keys()];
+    const stride = numbers('CAUSES');
+    const causes = CAUSES.map((name) => {
+      const index = numbers(`CAUSE_${name.toUpperCase()}`);
+      return [name, agents.reduce((sum, agent) => sum + cell(agent * stride + index), 0)] as const;
+    });
+    return {
+      elapsed: exports.dmaElapsed(),
+      causes: Object.fromEntries(causes),
+      counters: Object.fromEntries(COUNTERS.map((name) => [name, read(name)])),
+      paths: Object.fromEntries(paths),
+      distributions: Object.fromEntries(Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(name)])),
+      openAtEnd: exports.openWindowCount(),
+      first: this.first(wide(exports.firstAt()), exports),
+    };
+  }
+
+  /** The first violation; its page is a page number, of the domain or, where nothing is mapped, of memory. */
+  private first(cell: (index: number) => number, exports: DmaExports): RawRun['first'] {
+    if (cell(0) === 0) return null;
+    const mapped = this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
+    const page = mapped ? exports.dmaPage(cell(1)) : this.records.frameNumber(cell(1));
+    return { property: cell(0), page, changed: mapped ? cell(2) : cell(3), at: cell(3), agent: cell(4), record: this.records.origin(cell(5)) };
+  }
+}

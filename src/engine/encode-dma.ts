@@ -1,0 +1,131 @@
+import { type CostKey, costPs } from '../model/cost.ts';
+import type { DmaSetup } from '../model/dma.ts';
+import { UsageError } from '../model/errors.ts';
+import type { DmaHalf } from '../model/policy.ts';
+import { encodeCosts, type Numbers } from './encode.ts';
+
+/** Costs that only the DMA API pays. */
+const COST: Readonly<Record<string, CostKey>> = {
+  COST_IOVA_ALLOC: 'iova.alloc',
+  COST_IOVA_ALLOC_SLOW: 'iova.alloc_slow',
+  COST_IOVA_FREE: 'iova.free',
+  COST_IOVA_FREE_SLOW: 'iova.free_slow',
+  COST_ENQUEUE: 'fq.enqueue',
+  COST_MAP_CALL: 'io_pte.map_call',
+  COST_MAP_PAGE: 'io_pte.map_page',
+  COST_UNMAP_CALL: 'io_pte.unmap_call',
+  COST_UNMAP_PAGE: 'io_pte.unmap_page',
+};
+
+/** Costs that a run of a DMA recording can pay, beside those of the queue. */
+export const DMA_COSTS: readonly CostKey[] = [
+  ...Object.values(COST),
+  'iotlb.inv_page',
+  'iotlb.inv_domain',
+  'device_tlb.inv',
+  'iommu.iotlb_hit',
+  'iommu.walk_start',
+  'iommu.walk_ref',
+  'ats.translation',
+  'device.translate_hit',
+  'device.dma_latency',
+];
+
+const UNMAP: Readonly<Record<DmaHalf['unmap'], string>> = {
+  strict: 'UNMAP_STRICT',
+  lazy: 'UNMAP_LAZY',
+  never: 'UNMAP_NEVER',
+};
+
+/** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
+const MAX_AGENTS = 64;
+/** Page numbers of a domain's allocator, from 0 up. */
+const MAX_IOVAS = 1 << 22;
+const PS_PER_S = 1e12;
+const PS_PER_MS = 1e9;
+
+/** Sizes that only the recording tells. */
+export interface DmaSizes {
+  readonly cpus: number;
+  readonly devices: number;
+  readonly spaces: number;
+  readonly records: number;
+  readonly instances: number;
+  /** Pages of all mappings. */
+  readonly pages: number;
+  readonly frames: number;
+}
+
+/** Costs by the engine's index, in picoseconds. */
+export function encodeDmaCosts({ costs, machine }: DmaSetup, numbers: Numbers): number[] {
+  const row = encodeCosts(costs, machine, numbers);
+  for (const [name, key] of Object.entries(COST)) row[numbers(name)] = costPs(costs, key);
+  return row;
+}
+
+/** Settings by the engine's index. */
+export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Numbers): number[] {
+  const { machine, policy } = setup;
+  const { iommu, device, iova } = machine;
+  check(setup, sizes);
+  const row = new Array<number>(numbers('SETTINGS')).fill(0);
+  const set = (name: string, ...values: number[]): void => {
+    values.forEach((value, i) => {
+      row[numbers(name) + i] = value;
+    });
+  };
+  const dma = policy.dma!;
+  const cacheOf = ({ sets, ways }: { sets: number; ways: number }): [number, number] => [sets, ways];
+  set('SET_PAGES', Math.max(1, sizes.pages));
+  set('SET_TABLES', Math.min(sizes.pages, sizes.spaces * Math.ceil((iova!.limitPfn + 1) / 512)) + 1);
+  set('SET_FRAMES', Math.max(1, sizes.frames));
+  set('SET_CPUS', sizes.cpus);
+  set('SET_IOTLB_SETS', ...cacheOf(iommu.iotlb));
+  set('SET_IOMMU_PDE_SETS', ...cacheOf(iommu.walkCache.pde));
+  set('SET_IOMMU_PDPTE_SETS', ...cacheOf(iommu.walkCache.pdpte));
+  set('SET_IOMMU_PML4E_SETS', ...cacheOf(iommu.walkCache.pml4e));
+  set('SET_DEVICE_TLB_SETS', ...(device.ats ? cacheOf(device.deviceTlb) : [0, 0]));
+  set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
+  set('SET_RING', iommu.ring);
+  set('SET_LEVELS', iommu.levels);
+  set('SET_WALKERS', iommu.walkers);
+  set('SET_ATS', device.ats ? 1 : 0);
+  set('SET_OUTSTANDING', device.outstanding * sizes.devices);
+  set('SET_ALIGNED', 1);
+  set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
+  set('SET_IDEAL', setup.ideal ? 1 : 0);
+  set('SET_SEED', setup.seed);
+  set('SET_DMA', 1);
+  // Linux sets DR and DW wherever the hardware drains (intel/dmar.c qi_flush_iotlb); an AMD completion wait covers the
+  // requests that used what was invalidated (specification 48882, 2.4.1).
+  set('SET_DRAIN', 1);
+  set('SET_SPACES', sizes.spaces);
+  set('SET_DEVICES', sizes.devices);
+  set('SET_INSTANCES', Math.max(1, sizes.instances));
+  set('SET_RECORDS', Math.max(1, sizes.records));
+  set('SET_UNMAP', numbers(setup.ideal ? 'UNMAP_IDEAL' : UNMAP[dma.unmap]));
+  set('SET_REUSE', setup.reuse === 'immediate' ? 1 : 0);
+  set('SET_IOVA', iova!.limitPfn, iova!.magazine, iova!.depot, iova!.sizes);
+  const tick = Math.round(PS_PER_S / machine.hz);
+  if (dma.unmap === 'lazy') set('SET_QUEUE', dma.queueSize, Math.round(dma.timeoutMs * PS_PER_MS), tick);
+  set('SET_MAX_ORDER', iommu.maxAm);
+  return row;
+}
+
+function check({ policy, machine }: DmaSetup, { cpus, devices, spaces }: DmaSizes): void {
+  const what = `${policy.name} on ${machine.name}`;
+  const { driver, iova, device } = machine;
+  const agents = cpus + 1 + spaces + devices * (1 + device.outstanding);
+  if (agents > MAX_AGENTS) {
+    throw new UsageError(
+      `${what}: ${cpus} CPUs, ${spaces} domains and ${devices} devices with ${device.outstanding} accesses in flight each are ${agents} agents, expected at most ${MAX_AGENTS}; give less with --set machine.device.outstanding=N`,
+    );
+  }
+  if (iova!.limitPfn >= MAX_IOVAS) {
+    throw new UsageError(
+      `${what}: machine.iova.limit_pfn is ${iova!.limitPfn}, expected below ${MAX_IOVAS}: the engine keeps a bit per page`,
+    );
+  }
+  if (driver.map.length > 0)
+    throw new UsageError(`${what}: machine.driver.map is not empty, but invalidations on map are not replayed in time`);
+}

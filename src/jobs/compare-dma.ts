@@ -1,0 +1,92 @@
+import { DMA_COSTS } from '../engine/encode-dma.ts';
+import type { CostKey } from '../model/cost.ts';
+import type { DmaSetup } from '../model/dma.ts';
+import { UsageError } from '../model/errors.ts';
+import type { Machine } from '../model/machine.ts';
+import { MODEL } from '../model/result.ts';
+import type { TraceMeta } from '../model/trace.ts';
+import type { Comparison, CompareRequest } from './compare.ts';
+import { commandLine } from './command-line.ts';
+import { compose } from './compose.ts';
+import type { DmaJob } from './job.ts';
+import type { LocatedTrace } from './locate.ts';
+import { loadPairs, type Pair, sameRuns } from './pairs.ts';
+import { type PoolOptions, runJobs } from './pool.ts';
+
+/** What follows from a DMA recording if nothing else is asked for. */
+export const DMA_DEFAULTS = {
+  policies: ['strict', 'lazy', 'passthrough'],
+  machines: ['intel-vtd', 'amd-vi'],
+} as const;
+
+/** Properties that the engine checks in a run of a recording. */
+const CHECKED = ['S1', 'S6'];
+
+/** Whether a trace is a recording of the DMA API. */
+export function isRecording({ counts }: TraceMeta): boolean {
+  return counts.maps + counts.unmaps > 0;
+}
+
+/** Runs every policy on every machine, and the ideal run of each machine, on one DMA recording. */
+export async function compareDma(
+  trace: LocatedTrace,
+  request: CompareRequest,
+  options: PoolOptions = {},
+): Promise<Comparison> {
+  const { meta, name } = trace;
+  if (request.memory !== undefined || request.device !== undefined)
+    throw new UsageError(`${name} has DMA mappings and devices of its own: --memory and --device are for address spaces`);
+  if (meta.counts.unmaps === 0) throw new UsageError(`${name}: nothing was unmapped, so policies do not differ`);
+  if (meta.counts.dma === 0)
+    throw new UsageError(`${name}: no device access happened, so nothing can be said about safety`);
+  const { costs, machines, pairs, skipped } = loadPairs(request, DMA_DEFAULTS, 'dma');
+  const { seed, reuse = 'immediate', timeScale = 1 } = request;
+  const job = ({ policy, machine }: Pair, ideal: boolean): DmaJob => ({
+    kind: 'dma',
+    setup: { policy, machine, costs, seed, reuse, timeScale, ideal } satisfies DmaSetup,
+  });
+  const used = machines.filter((machine) => pairs.some((pair) => pair.machine === machine));
+  const ideals = used.map((machine) => job(pairs.find((pair) => pair.machine === machine)!, true));
+  const raw = await runJobs(trace, [...ideals, ...pairs.map((pair) => job(pair, false))], options);
+  const runs = raw.slice(ideals.length);
+  const results = pairs.map(({ policy, machine }, i) =>
+    compose({
+      policy: policy.name,
+      machine,
+      costs,
+      seed,
+      checked: CHECKED,
+      paid: paid(machine),
+      repro: commandLine('run', trace, request, [policy.name], [machine.name], replayWords(request)),
+      run: runs[i]!,
+      ideal: raw[used.indexOf(machine)]!,
+      baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,
+      agentName: (agent) => agentName(agent, meta, machine),
+      vpnOf: (page) => page,
+    }),
+  );
+  const same = sameRuns(pairs, runs);
+  const again = commandLine('compare', trace, request, request.policies, request.machines, replayWords(request));
+  return { results, added: [], skipped, costs, machines: used, same, model: MODEL, again };
+}
+
+function paid({ iommu }: Machine): CostKey[] {
+  const queue: CostKey[] =
+    iommu.commands === 'amd' ? ['amd.submit', 'amd.extra', 'amd.wait'] : ['qi.submit', 'qi.extra', 'qi.wait'];
+  return [...DMA_COSTS, ...queue];
+}
+
+/** CPUs, the IOMMU, a timer per domain, devices, their accesses in flight: the engine's order of agents. */
+function agentName(agent: number, { agents, spaces }: TraceMeta, { device }: Machine): string {
+  const cpus = agents.filter(({ kind }) => kind === 'cpu');
+  const devices = agents.filter(({ kind }) => kind === 'device');
+  const flight = agent - cpus.length - 1 - spaces.length - devices.length;
+  return (devices[Math.floor(flight / device.outstanding)] ?? cpus[0]!).name;
+}
+
+/** Options of a recording's replay that were given. */
+function replayWords({ reuse, timeScale }: Pick<CompareRequest, 'reuse' | 'timeScale'>): string[] {
+  const reused = reuse === undefined ? [] : ['--reuse', reuse];
+  if (timeScale === undefined) return reused;
+  return [...reused, ...(timeScale === 0 ? ['--time', 'packed'] : ['--time-scale', String(timeScale)])];
+}

@@ -1,0 +1,53 @@
+import type { RunResult } from '../model/result.ts';
+import type { ComparisonView } from './compare.ts';
+import { count } from './grid.ts';
+import { compareSentences } from './sentences.ts';
+
+const HEAD = [
+  '          per page unmapped     domain flushes         stale entries        verdict on',
+  'inval.     added     x   queue full    timer   used  after unmap  open p99   this trace',
+];
+
+/** The first screen of a comparison on a DMA recording: at most 100 columns. */
+export function dmaText(view: ComparisonView): string {
+  const { label, meta, results, skipped, same } = view;
+  const { counts, source, agents } = meta;
+  const wide = Math.max(...results.map((run) => run.machine.length)) + 2;
+  const cpus = agents.filter((agent) => agent.kind === 'cpu').length;
+  const lines = [
+    `${label.file.replace(/\.trace$/, '')}`,
+    `         recorded  ${cpus} CPU, ${agents.length - cpus} devices, ${count(counts.dma)} device accesses (${source.format}, ${label.sha256.slice(0, 6)}..)`,
+    `                   ${count(counts.maps)} mappings, ${count(counts.unmaps)} unmaps`,
+    `${' '.repeat(wide + 13)}${HEAD[0]}`,
+    `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
+  ];
+  let machine = '';
+  for (const result of results) {
+    const first = result.machine !== machine;
+    lines.push(row(result, first, wide, same[`${result.policy} on ${result.machine}`]));
+    machine = result.machine;
+  }
+  for (const { policy, machine: on, why } of skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
+  lines.push(...compareSentences(view));
+  return `${lines.join('\n')}\n`;
+}
+
+function row({ machine, policy, cost, safety }: RunResult, first: boolean, wide: number, same?: string): string {
+  const shown = same === undefined ? policy + (first ? '*' : '') : `= ${same}`;
+  const { fq_flush_full: full, fq_flush_timer: timer } = cost.invalidations;
+  const cells = [
+    cost.invalidations_per_page.toFixed(2).padStart(6),
+    `${micro(cost.added_per_page_ns)} us`.padStart(9),
+    cost.vs_baseline.toFixed(2).padStart(5),
+    count(full!).padStart(12),
+    count(timer!).padStart(8),
+    count(safety.stale_uses).padStart(6),
+    count(safety.violations.S1!).padStart(12),
+    `${micro(safety.window_ns.p99)} us`.padStart(9),
+  ];
+  return `${(first ? machine : '').padEnd(wide)}${shown.padEnd(13)}${cells.join(' ')}   ${safety.verdict}`;
+}
+
+function micro(ns: number): string {
+  return (ns / 1000).toFixed(2);
+}
