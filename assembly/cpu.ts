@@ -243,22 +243,26 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
       p.again &= ~DATAS;
     }
   }
-  const fetched = <u64>p.done * i / n;
-  if ((p.again & FETCHES) != 0 && i > fetched) {
-    if (!hits(who, cpu, p.fetchPage - 1, true, 0)) return false;
-    p.again &= ~FETCHES;
-  }
-  if ((p.again & DATAS) != 0 && d > p.done - fetched) {
-    if (!hits(who, cpu, p.dataPage - 1, false, p.dataWrites)) return false;
-    p.again &= ~DATAS;
+  let most = <u32>n;
+  if (p.again != 0) {
+    // Each kind is looked up before its own next access, so that what has been granted is used before more is asked for.
+    const fetched = <u64>p.done * i / n;
+    const fetch = <u64>(p.done + 1) * i / n > fetched;
+    if ((p.again & kindBit(fetch)) != 0) {
+      if (!hits(who, cpu, (fetch ? p.fetchPage : p.dataPage) - 1, fetch, fetch ? 0 : p.dataWrites)) return false;
+      p.again &= ~kindBit(fetch);
+    }
+    const others = fetch ? d - (p.done - fetched) : i - fetched;
+    if ((p.again & kindBit(!fetch)) != 0 && others != 0) most = p.done + 1;
   }
   // Access k of n stands at floor(k * length / n) after the first.
   const base = who.clock - <u64>p.done * length / n;
-  let done = <u32>n;
+  let done = most;
   if (base + length > limit && length != 0) {
     // A second-level hit may have taken the clock past the limit: the access that it was for is done all the same.
     const room = limit > base ? limit - base : 0;
     done = <u32>min(n, (room * n + length - 1) / length);
+    if (done > most) done = most;
     if (done <= p.done) done = p.done + 1;
   }
   const end = base + <u64>done * length / n;

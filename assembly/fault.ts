@@ -7,7 +7,8 @@ import {
   AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
   COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
 } from './ops';
-import { beginPage, MODE_FRAME, MODE_REUSE, MODE_ZERO, PART_BODY, Run } from './path';
+import { MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
+import { beginPage, PART_BODY } from './path';
 import {
   frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, setKind,
 } from './table';

@@ -1,70 +1,27 @@
 // Runs a step list: what a policy says for one occasion, one step a turn. A step's effect is at the agent's clock, its
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
-import { Agent, agent, agentCount, DONE, exchange, spend } from './clock';
-import { add, bump, N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_UNMAPPED } from './counters';
-import { framesFreed, freeFrame, putFrame, setPageOf } from './frame';
+import { changePages, check } from './change';
+import { Agent, DONE, agent, agentCount, exchange, knows, spend } from './clock';
+import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
+import { Run, hasRange, rowPage } from './execution';
+import { framesFreed, freeFrame, putFrame } from './frame';
 import { cost, region, setting } from './layout';
-import { give, lockOf, newLocks, PAGE_TABLE_LOCK, take } from './lock';
+import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import {
-  AT_COW, AT_FAULT, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_UNMAP, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI, CAUSE_LOCK,
-  CAUSE_NOTIFIER, CAUSE_PTE, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
-  COST_IPI_NEXT, COST_LOCK, COST_PTE_CLEAR, COST_PTE_SET, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_RMAP,
-  COST_UNLOCK, KIND_GONE, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_TABLES, STEP_AGAIN,
-  STEP_CHANGE_PTE, STEP_CLEAR, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT,
-  STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START, STEP_REMOVE_RMAP, STEP_SECONDARY, STEP_SECONDARY_ALL,
-  STEP_SECONDARY_END, STEP_SET_CLEAN, STEP_SET_MOVED, STEP_SET_NEW, STEP_SET_NONE, STEP_SET_OLD, STEP_SET_READONLY,
-  STEP_SET_SWAP, STEP_UNLOCK,
+  AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
+  CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
+  COST_IPI_NEXT, COST_LOCK, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING,
+  SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
+  STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START,
+  STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
 } from './ops';
 import { reachable } from './pasid';
-import { noteUnmapped } from './recent';
-import { countEmpty, forgetUser, oblige, setAsked } from './safety';
-import { cpuCount, flushCpu, flushCpuPage, markFreed, recheck } from './space';
-import { beginSubmission, stepSubmission, Submission } from './submit';
-import {
-  firstTable, frameOf, isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, PTE_SEEN,
-  PTE_SWP, PTE_W, PTE_ZERO, setFrameOf, setKind, setPte, setReadOnly, tableAt, tableCount, TABLE_LG2, tableOfPage, vpnOf,
-} from './table';
+import { oblige, setAsked } from './safety';
+import { cpuCount, flushCpu, flushCpuPage, markFreed } from './space';
+import { Submission, beginSubmission, stepSubmission } from './submit';
+import { PTE_P, TABLE_LG2, firstTable, keyAt, pte, tableAt, tableCount, tableOfPage, touched, vpnOf } from './table';
 
-/** A list being run. */
-@unmanaged
-export class Run {
-  steps: usize; //    u32[], the list; 0 = nothing runs
-  at: u32; //         index of the next step
-  loop: u32; //       index behind the last LOOP
-  occasion: u32;
-  phase: u32; //      of a step of two turns
-  page: u32; //       of an occasion with one page
-  oldFrame: u32;
-  newFrame: u32;
-  expects: u32; //    PTE that a fault began with, A and D left out
-  writes: u32; //     the fault is a write
-  position: u32; //   of an occasion with a range: the leaf table of this hold
-  writable: u32; //   what the protection becomes
-  touched: u32; //    pages changed so far
-  gathered: u32; //   rows of `gather`
-  inside: u32; //     1: between LOOP and AGAIN
-  inHold: u32; //     rows before this hold
-  hold: u32; //       table whose lock is held, + 1
-  skip: u32; //       1: the PTE is no longer what it was; only the references are put
-  mode: u32; //       what SET_NEW installs: MODE_*
-  part: u32;
-  began: u64; //      clock
-  first: u64; //      the range: page numbers, first .. end
-  end: u64;
-  newFirst: u64;
-  holdFirst: u64; //  pages changed in this hold, first .. last
-  holdLast: u64;
-  allFirst: u64; //   pages changed in all holds
-  allLast: u64;
-  gather: usize; //   u32[2 * pages]: page changed, frame to give back or 0
-  job: Submission; // the invalidation under way
-}
 const RUN_BYTES: usize = offsetof<Run>();
-
-/** What a fault installs. */
-export const MODE_FRAME: u32 = 0; // a frame of its own
-export const MODE_ZERO: u32 = 1; //  the shared zero page, read-only
-export const MODE_REUSE: u32 = 2; // the frame it has, writable now
 
 /** Parts of the list of an occasion: what is done per page of a batch, once per batch, and per page at its end. */
 export const PART_BODY: u32 = 0;
@@ -128,10 +85,6 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   run.allLast = run.holdLast = 0;
   if (part == PART_BODY) bump(N_PATH_COUNT + occasion);
   return run;
-}
-@inline
-function hasRange(run: Run): bool {
-  return run.position != u32.MAX_VALUE;
 }
 
 /** One turn; returns whether the list is over. The agent may be blocked afterwards. */
@@ -287,21 +240,6 @@ function lock(run: Run, who: Agent): bool {
 function tableOf(run: Run): u32 {
   return hasRange(run) ? tableAt(run.position) : tableOfPage(run.page);
 }
-/** Under the lock: is the PTE still what made this run begin? */
-function check(run: Run): void {
-  if (hasRange(run) || run.touched != 0) return;
-  const page = run.page;
-  const flags = pte(page);
-  const present = (flags & PTE_P) != 0;
-  let good = !present || frameOf(page) == run.oldFrame;
-  if (run.occasion == AT_FAULT || run.occasion == AT_COW) {
-    // As pte_same() does; the range may be gone or read-only by now, too.
-    if ((flags & ~(PTE_A | PTE_D)) != run.expects || kindOf(page) == KIND_GONE) good = false;
-    if (run.writes != 0 && isReadOnly(page)) good = false;
-  } else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
-  run.skip = good ? 0 : 1;
-}
-
 /** range_end knows nothing of what was found under the lock. */
 function rangeEnd(run: Run, who: Agent): bool {
   if (run.inside == 0) return secondary(run, who, run.first, run.end - 1, false);
@@ -360,10 +298,6 @@ function flushPages(run: Run, cpu: u32, now: u64): void {
 function oldRows(run: Run): u32 {
   return run.inside != 0 ? run.inHold : 0;
 }
-@inline
-function rowPage(run: Run, row: u32): u32 {
-  return load<u32>(run.gather + (<usize>row << 3));
-}
 
 /** Gives back what the run has gathered, or its one frame. */
 function free(run: Run, who: Agent): void {
@@ -389,193 +323,3 @@ function freeOne(page: u32, frame: u32, now: u64): u64 {
   return 1;
 }
 
-/** A step on PTEs or rmap: on the run's page, or on every page of this hold. */
-function changePages(run: Run, who: Agent, step: u32): void {
-  // mremap fills PTEs without the lock of their table, so that a fault looks once more.
-  if (step == STEP_SET_NEW && run.occasion == AT_FAULT) check(run);
-  if (run.skip != 0) return;
-  const now = who.clock;
-  if (!hasRange(run)) {
-    changePage(run, who, step, run.page, now);
-    return;
-  }
-  const base = keyAt(run.position) << TABLE_LG2;
-  const table = tableAt(run.position);
-  const from = run.first > base ? <u32>(run.first - base) : 0;
-  const to = min<u64>(run.end - base, 1 << TABLE_LG2);
-  for (let slot = from; slot < <u32>to; slot++) {
-    const page = pageIn(table, slot);
-    if (page != 0) changePage(run, who, step, page - 1, now);
-  }
-}
-
-/** The effect is at `now`, when the step began, on all pages; the time is spent afterwards. */
-function changePage(run: Run, who: Agent, step: u32, page: u32, now: u64): void {
-  const flags = pte(page);
-  switch (step) {
-    case STEP_CLEAR: {
-      clear(run, who, page, flags, now);
-      break;
-    }
-    case STEP_REMOVE_RMAP: {
-      if (!gatheredNow(run, page)) break;
-      setPageOf(hasRange(run) ? frameOf(page) : run.oldFrame, 0);
-      spend(who, CAUSE_RMAP, cost(COST_RMAP));
-      break;
-    }
-    default: {
-      if (run.occasion == AT_PROTECT) setReadOnly(page, run.writable != 0 ? 0 : 1);
-      if (hasRange(run) && !gatheredNow(run, page) && step != STEP_SET_NONE && step != STEP_SET_MOVED) break;
-      set(run, who, step, page, flags, now);
-      break;
-    }
-  }
-}
-/** Whether this run has cleared the page's PTE: it was present. */
-@inline
-function gatheredNow(run: Run, page: u32): bool {
-  return !hasRange(run) || gatherRow(run, page) != 0;
-}
-/** Address of the page's row among those that a range has cleared, in order of address; or 0. */
-function gatherRow(run: Run, page: u32): usize {
-  for (let i = run.gathered; i > 0; i--) {
-    const entry = rowPage(run, i - 1);
-    if (entry == page) return run.gather + (<usize>(i - 1) << 3);
-    if (vpnOf(entry) < vpnOf(page)) return 0;
-  }
-  return 0;
-}
-
-function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
-  if ((flags & PTE_P) == 0) return;
-  // A range that becomes writable, or clean pages to clean again, narrow nothing.
-  if (run.occasion == AT_PROTECT && (run.writable != 0 || (flags & PTE_W) == 0)) return;
-  if (run.occasion == AT_LAZYFREE && (flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
-  setPte(page, flags & ~PTE_P);
-  spend(who, CAUSE_PTE, cost(COST_PTE_CLEAR));
-  recheck(page, now);
-  countEmpty(page);
-  forgetUser(page);
-  changed(run, page);
-}
-/** The page is one of those that flushes are for. */
-function changed(run: Run, page: u32): void {
-  const vpn = vpnOf(page);
-  if (vpn < run.holdFirst) run.holdFirst = vpn;
-  if (vpn > run.holdLast) run.holdLast = vpn;
-  if (vpn < run.allFirst) run.allFirst = vpn;
-  if (vpn > run.allLast) run.allLast = vpn;
-  run.touched++;
-  if (!hasRange(run)) return;
-  setAsked(page, 1);
-  const at = run.gather + (<usize>run.gathered << 3);
-  run.gathered++;
-  store<u32>(at, page);
-  store<u32>(at + 4, 0);
-}
-
-function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): void {
-  const none = step == STEP_SET_NONE;
-  if (!none) spend(who, CAUSE_PTE, cost(COST_PTE_SET));
-  switch (step) {
-    case STEP_SET_SWAP: {
-      setPte(page, PTE_SWP | PTE_SEEN | PTE_BUSY);
-      unmapped(page);
-      break;
-    }
-    case STEP_SET_NONE: {
-      setNone(run, page, flags);
-      break;
-    }
-    case STEP_SET_NEW: {
-      install(run, page, flags);
-      if (run.occasion != AT_COW || run.touched != 0) break;
-      // Replaced without a clear before.
-      recheck(page, now);
-      countEmpty(page);
-      changed(run, page);
-      break;
-    }
-    case STEP_SET_READONLY: {
-      setPte(page, (flags | PTE_P) & ~PTE_W);
-      break;
-    }
-    case STEP_SET_CLEAN: {
-      setPte(page, ((flags | PTE_P | PTE_LAZY) & ~(PTE_A | PTE_D)));
-      break;
-    }
-    case STEP_SET_OLD: {
-      setPte(page, (flags | PTE_P) & ~PTE_LAZY);
-      break;
-    }
-    case STEP_SET_MOVED: {
-      move(run, page, flags, now);
-      break;
-    }
-  }
-  recheck(page, now);
-}
-
-/** A fault's PTE. */
-function install(run: Run, page: u32, flags: u32): void {
-  if (run.mode == MODE_REUSE) {
-    setPte(page, flags | PTE_W | PTE_D | PTE_A);
-    return;
-  }
-  setFrameOf(page, run.newFrame);
-  setPte(page, PTE_P | PTE_A | run.writable | (run.mode == MODE_ZERO ? PTE_ZERO : 0));
-  if (run.mode == MODE_FRAME) setPageOf(run.newFrame, page + 1);
-  forgetUser(page);
-  run.newFrame = 0;
-}
-
-function unmapped(page: u32): void {
-  bump(N_UNMAPPED);
-  noteUnmapped(page);
-}
-
-/** Nothing is left of the PTE: by reclaim, or because the program unmapped or discarded the page. */
-function setNone(run: Run, page: u32, flags: u32): void {
-  const asks = hasRange(run);
-  if (!asks) {
-    // A page of the page cache stays locked until it is gone; a discarded anonymous page can be faulted at once.
-    setPte(page, (flags & PTE_CACHE) != 0 ? PTE_SEEN | PTE_BUSY : 0);
-    unmapped(page);
-    return;
-  }
-  if (run.occasion == AT_UNMAP) setKind(page, KIND_GONE);
-  const row = gatherRow(run, page);
-  if (row != 0) {
-    // The gather takes over the mapping's reference.
-    store<u32>(row, (flags & PTE_ZERO) != 0 ? 0 : frameOf(page), 4);
-    unmapped(page);
-  } else if ((flags & PTE_P) != 0) {
-    return;
-  }
-  setPte(page, flags & PTE_BUSY); // reclaim still works on what was there
-}
-
-/** mremap: what the page was is found at its new address, where nothing is. */
-function move(run: Run, page: u32, flags: u32, now: u64): void {
-  const row = gatherRow(run, page);
-  const to = pageAt(vpnOf(page) - run.first + run.newFirst);
-  const kind = kindOf(page);
-  setPte(page, flags & PTE_BUSY); // reclaim still works on what was there
-  setKind(page, KIND_GONE);
-  if (to == 0) {
-    // No access of the trace goes there: the frame is given back at the end of the list.
-    if (row == 0 || (flags & PTE_ZERO) != 0) return;
-    setPageOf(frameOf(page), 0);
-    store<u32>(row, frameOf(page), 4);
-    return;
-  }
-  const target = to - 1;
-  setKind(target, kind);
-  setReadOnly(target, isReadOnly(page) ? 1 : 0);
-  setPte(target, (flags & ~PTE_BUSY) | (row != 0 ? PTE_P : 0));
-  if (row == 0) return;
-  setFrameOf(target, frameOf(page));
-  if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), to);
-  forgetUser(target);
-  recheck(target, now);
-}

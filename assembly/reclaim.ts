@@ -7,7 +7,8 @@ import {
   AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
   SET_BATCH, SET_HIGH,
 } from './ops';
-import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, Run, runOf, stepPath } from './path';
+import { Run } from './execution';
+import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from './path';
 import {
   frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched, vpnOf,
 } from './table';

@@ -139,19 +139,18 @@ export class Cpu {
       this.open.set(kind, { page, write });
       this.again.delete(kind);
     }
-    const fetched = Math.floor((this.done * fetches) / n);
-    const left = { fetch: fetches - fetched, data: datas - (this.done - fetched) };
-    for (const kind of ['fetch', 'data'] as const) {
-      if (!this.again.has(kind) || left[kind] === 0) continue;
-      if (!this.hits({ kind, ...this.open.get(kind)! })) return false;
-      this.again.delete(kind);
-      this.counts.reach('open run looked up again');
-    }
-    // Access k of n stands at floor(k * length / n) after the first.
-    const at = (k: number): number => Math.floor((k * length) / n);
+    // Access k of n stands at floor(k * length / n) after the first, and floor(k * fetches / n) fetches come before it.
+    const time = (k: number): number => Math.floor((k * length) / n);
+    const fetched = (k: number): number => Math.floor((k * fetches) / n);
     do {
+      const kind = fetched(this.done + 1) > fetched(this.done) ? 'fetch' : 'data';
+      if (this.again.has(kind)) {
+        if (!this.hits({ kind, ...this.open.get(kind)! })) return false;
+        this.again.delete(kind);
+        this.counts.reach('open run looked up again');
+      }
       this.counts.add('COMPUTE');
-      agent.spend('compute', at(this.done + 1) - at(this.done));
+      agent.spend('compute', time(this.done + 1) - time(this.done));
       this.done++;
     } while (this.done < n && agent.clock < limit);
     if (this.done < n) {

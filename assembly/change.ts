@@ -1,0 +1,224 @@
+// What a step of a list does to PTEs: cleared, set, moved; and what of it the rest of the list will need.
+import { Agent, spend } from './clock';
+import { N_UNMAPPED, bump, first } from './counters';
+import { Run, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
+import { setPageOf } from './frame';
+import { cost } from './layout';
+import {
+  AT_COW, AT_FAULT, AT_LAZYFREE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_UNMAP, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
+  COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MOVED, STEP_SET_NEW,
+  STEP_SET_NONE, STEP_SET_OLD, STEP_SET_READONLY, STEP_SET_SWAP,
+} from './ops';
+import { noteUnmapped } from './recent';
+import { countEmpty, forgetUser, setAsked } from './safety';
+import { recheck } from './space';
+import {
+  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setFrameOf, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
+} from './table';
+
+/** A step on PTEs or rmap: on the run's page, or on every page of this hold. */
+export function changePages(run: Run, who: Agent, step: u32): void {
+  // mremap fills PTEs without the lock of their table, so that a fault looks once more.
+  if (step == STEP_SET_NEW && run.occasion == AT_FAULT) check(run);
+  if (run.skip != 0) return;
+  const now = who.clock;
+  if (!hasRange(run)) {
+    changePage(run, who, step, run.page, now);
+    return;
+  }
+  const base = keyAt(run.position) << TABLE_LG2;
+  const table = tableAt(run.position);
+  const from = run.first > base ? <u32>(run.first - base) : 0;
+  const to = min<u64>(run.end - base, 1 << TABLE_LG2);
+  for (let slot = from; slot < <u32>to; slot++) {
+    const page = pageIn(table, slot);
+    if (page != 0) changePage(run, who, step, page - 1, now);
+  }
+}
+
+/** The effect is at `now`, when the step began, on all pages; the time is spent afterwards. */
+function changePage(run: Run, who: Agent, step: u32, page: u32, now: u64): void {
+  const flags = pte(page);
+  switch (step) {
+    case STEP_CLEAR: {
+      clear(run, who, page, flags, now);
+      break;
+    }
+    case STEP_REMOVE_RMAP: {
+      if (!gatheredNow(run, page)) break;
+      setPageOf(hasRange(run) ? frameOf(page) : run.oldFrame, 0);
+      spend(who, CAUSE_RMAP, cost(COST_RMAP));
+      break;
+    }
+    default: {
+      if (run.occasion == AT_PROTECT) setReadOnly(page, run.writable != 0 ? 0 : 1);
+      if (hasRange(run) && !gatheredNow(run, page) && step != STEP_SET_NONE && step != STEP_SET_MOVED) break;
+      set(run, who, step, page, flags, now);
+      break;
+    }
+  }
+}
+/** Whether this run has cleared the page's PTE: it was present. */
+@inline
+function gatheredNow(run: Run, page: u32): bool {
+  return !hasRange(run) || gatherRow(run, page) != 0;
+}
+/** Address of the page's row among those that a range has cleared, in order of address; or 0. */
+function gatherRow(run: Run, page: u32): usize {
+  for (let i = run.gathered; i > 0; i--) {
+    const entry = rowPage(run, i - 1);
+    if (entry == page) return run.gather + (<usize>(i - 1) << 3);
+    if (vpnOf(entry) < vpnOf(page)) return 0;
+  }
+  return 0;
+}
+
+function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
+  if ((flags & PTE_P) == 0) return;
+  // A range that becomes writable, or clean pages to clean again, narrow nothing.
+  if (run.occasion == AT_PROTECT && (run.writable != 0 || (flags & PTE_W) == 0)) return;
+  if (run.occasion == AT_LAZYFREE && (flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
+  setPte(page, flags & ~PTE_P);
+  spend(who, CAUSE_PTE, cost(COST_PTE_CLEAR));
+  recheck(page, now);
+  countEmpty(page);
+  forgetUser(page);
+  changed(run, page);
+}
+/** The page is one of those that flushes are for. */
+function changed(run: Run, page: u32): void {
+  const vpn = vpnOf(page);
+  if (vpn < run.holdFirst) run.holdFirst = vpn;
+  if (vpn > run.holdLast) run.holdLast = vpn;
+  if (vpn < run.allFirst) run.allFirst = vpn;
+  if (vpn > run.allLast) run.allLast = vpn;
+  run.touched++;
+  if (!hasRange(run)) return;
+  setAsked(page, 1);
+  const at = run.gather + (<usize>run.gathered << 3);
+  run.gathered++;
+  store<u32>(at, page);
+  store<u32>(at + 4, 0);
+}
+
+function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): void {
+  const none = step == STEP_SET_NONE;
+  if (!none) spend(who, CAUSE_PTE, cost(COST_PTE_SET));
+  switch (step) {
+    case STEP_SET_SWAP: {
+      setPte(page, PTE_SWP | PTE_SEEN | PTE_BUSY);
+      unmapped(page);
+      break;
+    }
+    case STEP_SET_NONE: {
+      setNone(run, page, flags);
+      break;
+    }
+    case STEP_SET_NEW: {
+      install(run, page, flags);
+      if (run.occasion != AT_COW || run.touched != 0) break;
+      // Replaced without a clear before.
+      recheck(page, now);
+      countEmpty(page);
+      changed(run, page);
+      break;
+    }
+    case STEP_SET_READONLY: {
+      setPte(page, (flags | PTE_P) & ~PTE_W);
+      break;
+    }
+    case STEP_SET_CLEAN: {
+      setPte(page, ((flags | PTE_P | PTE_LAZY) & ~(PTE_A | PTE_D)));
+      break;
+    }
+    case STEP_SET_OLD: {
+      setPte(page, (flags | PTE_P) & ~PTE_LAZY);
+      break;
+    }
+    case STEP_SET_MOVED: {
+      move(run, page, flags, now);
+      break;
+    }
+  }
+  recheck(page, now);
+}
+
+/** A fault's PTE. */
+function install(run: Run, page: u32, flags: u32): void {
+  if (run.mode == MODE_REUSE) {
+    setPte(page, flags | PTE_W | PTE_D | PTE_A);
+    return;
+  }
+  setFrameOf(page, run.newFrame);
+  setPte(page, PTE_P | PTE_A | run.writable | (run.mode == MODE_ZERO ? PTE_ZERO : 0));
+  if (run.mode == MODE_FRAME) setPageOf(run.newFrame, page + 1);
+  forgetUser(page);
+  run.newFrame = 0;
+}
+
+function unmapped(page: u32): void {
+  bump(N_UNMAPPED);
+  noteUnmapped(page);
+}
+
+/** Nothing is left of the PTE: by reclaim, or because the program unmapped or discarded the page. */
+function setNone(run: Run, page: u32, flags: u32): void {
+  const asks = hasRange(run);
+  if (!asks) {
+    // A page of the page cache stays locked until it is gone; a discarded anonymous page can be faulted at once.
+    setPte(page, (flags & PTE_CACHE) != 0 ? PTE_SEEN | PTE_BUSY : 0);
+    unmapped(page);
+    return;
+  }
+  if (run.occasion == AT_UNMAP) setKind(page, KIND_GONE);
+  const row = gatherRow(run, page);
+  if (row != 0) {
+    // The gather takes over the mapping's reference.
+    store<u32>(row, (flags & PTE_ZERO) != 0 ? 0 : frameOf(page), 4);
+    unmapped(page);
+  } else if ((flags & PTE_P) != 0) {
+    return;
+  }
+  setPte(page, flags & PTE_BUSY); // reclaim still works on what was there
+}
+
+/** mremap: what the page was is found at its new address, where nothing is. */
+function move(run: Run, page: u32, flags: u32, now: u64): void {
+  const row = gatherRow(run, page);
+  const to = pageAt(vpnOf(page) - run.first + run.newFirst);
+  const kind = kindOf(page);
+  setPte(page, flags & PTE_BUSY); // reclaim still works on what was there
+  setKind(page, KIND_GONE);
+  if (to == 0) {
+    // No access of the trace goes there: the frame is given back at the end of the list.
+    if (row == 0 || (flags & PTE_ZERO) != 0) return;
+    setPageOf(frameOf(page), 0);
+    store<u32>(row, frameOf(page), 4);
+    return;
+  }
+  const target = to - 1;
+  setKind(target, kind);
+  setReadOnly(target, isReadOnly(page) ? 1 : 0);
+  setPte(target, (flags & ~PTE_BUSY) | (row != 0 ? PTE_P : 0));
+  if (row == 0) return;
+  setFrameOf(target, frameOf(page));
+  if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), to);
+  forgetUser(target);
+  recheck(target, now);
+}
+
+/** Under the lock: is the PTE still what made this run begin? */
+export function check(run: Run): void {
+  if (hasRange(run) || run.touched != 0) return;
+  const page = run.page;
+  const flags = pte(page);
+  const present = (flags & PTE_P) != 0;
+  let good = !present || frameOf(page) == run.oldFrame;
+  if (run.occasion == AT_FAULT || run.occasion == AT_COW) {
+    // As pte_same() does; the range may be gone or read-only by now, too.
+    if ((flags & ~(PTE_A | PTE_D)) != run.expects || kindOf(page) == KIND_GONE) good = false;
+    if (run.writes != 0 && isReadOnly(page)) good = false;
+  } else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
+  run.skip = good ? 0 : 1;
+}

@@ -1,0 +1,56 @@
+// A step list being run by an agent: where it is, and what it has found so far.
+import { first } from './counters';
+import { give } from './lock';
+import { Submission } from './submit';
+import { touched } from './table';
+
+/** A list being run. */
+@unmanaged
+export class Run {
+  steps: usize; //    u32[], the list; 0 = nothing runs
+  at: u32; //         index of the next step
+  loop: u32; //       index behind the last LOOP
+  occasion: u32;
+  phase: u32; //      of a step of two turns
+  page: u32; //       of an occasion with one page
+  oldFrame: u32;
+  newFrame: u32;
+  expects: u32; //    PTE that a fault began with, A and D left out
+  writes: u32; //     the fault is a write
+  position: u32; //   of an occasion with a range: the leaf table of this hold
+  writable: u32; //   what the protection becomes
+  touched: u32; //    pages changed so far
+  gathered: u32; //   rows of `gather`
+  inside: u32; //     1: between LOOP and AGAIN
+  inHold: u32; //     rows before this hold
+  hold: u32; //       table whose lock is held, + 1
+  skip: u32; //       1: the PTE is no longer what it was; only the references are put
+  mode: u32; //       what SET_NEW installs: MODE_*
+  part: u32;
+  began: u64; //      clock
+  first: u64; //      the range: page numbers, first .. end
+  end: u64;
+  newFirst: u64;
+  holdFirst: u64; //  pages changed in this hold, first .. last
+  holdLast: u64;
+  allFirst: u64; //   pages changed in all holds
+  allLast: u64;
+  gather: usize; //   u32[2 * pages]: page changed, frame to give back or 0
+  job: Submission; // the invalidation under way
+}
+
+/** What a fault installs. */
+export const MODE_FRAME: u32 = 0; // a frame of its own
+export const MODE_ZERO: u32 = 1; //  the shared zero page, read-only
+export const MODE_REUSE: u32 = 2; // the frame it has, writable now
+
+/** Whether the list is of a range, and so has one hold after the other. */
+@inline
+export function hasRange(run: Run): bool {
+  return run.position != u32.MAX_VALUE;
+}
+/** Page of a gathered row. */
+@inline
+export function rowPage(run: Run, row: u32): u32 {
+  return load<u32>(run.gather + (<usize>row << 3));
+}
