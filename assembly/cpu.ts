@@ -9,7 +9,7 @@ import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE,
 import {
   AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, CAUSE_WALK,
   COST_ACCESS, COST_FETCH, COST_L2_HIT, COST_SYSCALL, COST_WALK_LEAF, COST_WALK_UPPER, EVENT_DISCARD, EVENT_LAZYFREE,
-  EVENT_MAP, EVENT_MOVE, EVENT_NONE, EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, SET_DATA_ONLY, SET_DEVICE,
+  EVENT_MAP, EVENT_MOVE, EVENT_NONE, EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
 } from './ops';
 import { beginRange, stepPath } from './path';
 import { publish } from './recent';
@@ -116,7 +116,7 @@ export function stepCpu(who: Agent, limit: u64): u32 {
       startMove(who, event());
       return WENT_ON;
     }
-    if (who.phase == MAPPING) mapPages(event());
+    if (who.phase == MAPPING) mapPages(field(event(), 1), field(event(), 2), <u32>field(event(), 3));
     if (isEvent(p.cursor)) p.cursor++;
     who.phase = USER;
     return WENT_ON;
@@ -387,7 +387,7 @@ function startEvent(who: Agent): void {
   who.phase = op == EVENT_MAP ? MAPPING : KERNEL;
   spend(who, CAUSE_SYSCALL, cost(COST_SYSCALL));
   if (op == EVENT_MAP && !mapped(first, end)) {
-    mapPages(row);
+    mapPages(first, end, <u32>field(row, 3));
     who.phase = USER;
     p.cursor++;
     return;
@@ -408,10 +408,14 @@ function startEvent(who: Agent): void {
   const run = beginRange(who, occasion, first, end);
   if (op == EVENT_PROTECT) run.writable = <u32>field(row, 3);
 }
-/** The new place is empty: mremap unmaps what was there. */
+/** The new place is empty, mremap has unmapped what was there; until a page arrives, nobody can fault it in. */
 function startMove(who: Agent, row: usize): void {
+  const first = field(row, 1);
+  const end = field(row, 2);
+  const to = field(row, 3);
   who.phase = KERNEL;
-  beginRange(who, AT_MOVE, field(row, 1), field(row, 2)).newFirst = field(row, 3);
+  mapPages(to, to + end - first, KIND_GONE);
+  beginRange(who, AT_MOVE, first, end).newFirst = to;
 }
 /** mremap refuses a new place that overlaps the old one. */
 function overlaps(row: usize): bool {
@@ -434,15 +438,13 @@ function mapped(first: u64, end: u64): bool {
 }
 
 /** The pages of the range are of the kind that the mapping says. */
-function mapPages(row: usize): void {
-  const first = field(row, 1);
-  const end = field(row, 2);
+function mapPages(first: u64, end: u64, kind: u32): void {
   for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
     for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
       const vpn = (keyAt(position) << TABLE_LG2) + slot;
       const page = pageIn(tableAt(position), slot);
       if (page == 0 || vpn < first || vpn >= end) continue;
-      setKind(page - 1, <u32>field(row, 3));
+      setKind(page - 1, kind);
       setReadOnly(page - 1, 0);
     }
   }

@@ -25,8 +25,16 @@ const FOLLOW = 'follow[,every=200][,write=30%][,active=5ms][,idle=5ms][,ats=on|o
 const POLICIES = `${DEFAULTS.policies.join()}; with DMA mappings ${DMA_DEFAULTS.policies.join()}`;
 const MACHINES = `${DEFAULTS.machines.join()}; with DMA mappings ${DMA_DEFAULTS.machines.join()}`;
 const NAMES = { ...TEXT, describe: 'a,b,...: names or YAML files, or all; the first policy is the baseline' } as const;
-const MEMORY = { ...TEXT, defaultDescription: DEFAULTS.memory, describe: 'Share of the footprint, a size, or none' } as const;
-const REUSE = { choices: REUSES, requiresArg: true, describe: 'DMA: whose a frame is once dma_unmap has returned' } as const;
+const MEMORY = {
+  ...TEXT,
+  defaultDescription: DEFAULTS.memory,
+  describe: 'Share of the footprint, a size, or none',
+} as const;
+const REUSE = {
+  choices: REUSES,
+  requiresArg: true,
+  describe: 'DMA: whose a frame is once dma_unmap has returned',
+} as const;
 const PACKED = { choices: ['packed'] as const, requiresArg: true, describe: 'DMA: no think time at all' } as const;
 
 /** Adds the options. What is not given follows the trace, so that yargs has no defaults of these. */

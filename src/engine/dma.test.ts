@@ -232,7 +232,7 @@ test('names decide nothing: a renamed policy on a renamed machine is the same ru
 });
 
 describe('a misbehaving device, recorded: writes 0.25 to 25 ms after their unmap', () => {
-  const path = new URL('../../traces/outside/recordings/vtd-edu-stale-lazy-icount.trace', import.meta.url);
+  const path = new URL('../../traces/vtd-edu-stale-lazy-icount.trace', import.meta.url);
   const trace = openBytes(readFileSync(path));
   const late = (event: TraceEvent): number => (event.op === 'dma' ? event.fields[4]! - 1 : -1);
   const between = (low: number, high: number) => {

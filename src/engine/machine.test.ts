@@ -109,7 +109,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { arbitrary: event('madvise', fc.tuple(range, fc.constantFrom(4, 8)).map(([[first, end], advice]) => [0, first, end, advice])), weight: 4 },
   { arbitrary: event('idle', fc.constant([])), weight: 1 },
 );
-const steps = fc.array(step, { minLength: 1, maxLength: 300, size: 'max' });
+const steps = fc.array(step, { maxLength: 300, size: 'max' }).map((steps): Step[] => [...steps, { access: 'read', agent: 0, vpn: REGIONS[0]!, straddle: false }]);
 
 /** Runs of one page: what a trace is mostly made of. */
 const longer = fc.tuple(steps, fc.integer({ min: 1, max: 12 })).map(([steps, times]) =>

@@ -1,5 +1,5 @@
-import type { PairRequest } from './pairs.ts';
 import type { LocatedTrace } from './locate.ts';
+import type { PairRequest } from './pairs.ts';
 
 /** The command that gives the same again; policies and machines only where they were named. `words`: further options. */
 export function commandLine(

@@ -1,5 +1,5 @@
-import { UsageError } from './errors.ts';
 import type { Costs } from './cost.ts';
+import { UsageError } from './errors.ts';
 import type { Machine } from './machine.ts';
 import type { Policy } from './policy.ts';
 
@@ -29,7 +29,8 @@ export const MAX_DMA_PAGES = 1 << 22;
 
 /** Factor of think time; 0: packed; nothing of nothing. */
 export function parseTimeScale(text: string | undefined, time: 'packed' | undefined): number | undefined {
-  if (time !== undefined && text !== undefined) throw new UsageError('--time packed and --time-scale exclude each other');
+  if (time !== undefined && text !== undefined)
+    throw new UsageError('--time packed and --time-scale exclude each other');
   if (time !== undefined) return 0;
   if (text === undefined) return undefined;
   if (!/^\d{1,4}(\.\d{1,6})?$/.test(text) || Number(text) === 0) {

@@ -267,6 +267,7 @@ export class Cpu {
           this.counts.reach('mremap over something');
           yield* this.list('munmap', third, newEnd);
         }
+        this.become(third, newEnd, 'gone');
         return yield* this.list('mremap', first, end, { newFirst: third });
       }
       default:
@@ -296,6 +297,10 @@ export class Cpu {
       this.counts.reach('mmap over something');
       yield* this.list('munmap', first, end);
     }
+    this.become(first, end, kind);
+  }
+
+  private become(first: number, end: number, kind: Kind): void {
     for (const page of this.pagesIn(first, end)) {
       page.kind = kind;
       page.readOnly = false;

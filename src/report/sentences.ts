@@ -58,8 +58,10 @@ function comparison(runs: readonly RunResult[]): string[] {
     const part = causes.reduce((sum, cause) => sum + gained(base, other, cause), 0);
     return `${group} ${points(part / base.cost.overhead_ns)}`;
   });
-  const text = `${name} ${other.policy} adds ${Math.abs(change).toFixed(0)} % ${word} than ${base.policy}`;
-  return [`${text} (saved of its cost: ${parts.join(', ')})`];
+  return [
+    `${name} ${other.policy} adds ${Math.abs(change).toFixed(0)} % ${word} than ${base.policy}`,
+    `           saved of what ${base.policy} adds: ${parts.join(', ')}`,
+  ];
 }
 
 /** A share of the baseline's added cost; below 0 it is not saved but paid. */
@@ -86,7 +88,7 @@ function deferral(runs: readonly RunResult[]): string[] {
 
 const MEANING = {
   safe: 'no stale entry outlived its page here; `used` is before an invalidation ended, as always',
-  exposed: 'a device could have used a page that was no longer its own, and did not in this order of events',
+  exposed: 'a device could have used a page no longer its own, and did not in this order of events',
   unsafe: 'a device used a page, or a permission, that was no longer its own',
 } as const;
 
@@ -128,18 +130,16 @@ function trust(runs: readonly RunResult[], costs: Costs): string[] {
     0,
   );
   const whole = dear.reduce((sum, run) => sum + run.cost.overhead_ns, 0);
-  const part =
-    whole > 0
-      ? `; the queue's, which rest on few measurements, make ${Math.round((share / whole) * 100)} % of \`added\``
-      : '';
-  const lines = [
-    `trust      ${assumed.size} of ${Object.keys(costs).length} costs were never measured in public${part}`,
-  ];
+  const lines = [`trust      ${assumed.size} of ${Object.keys(costs).length} costs were never measured in public`];
+  if (whole > 0) {
+    const part = Math.round((share / whole) * 100);
+    lines.push(`           the queue's rest on few measurements, and make ${part} % of \`added\``);
+  }
   if (dearest.length > 0) {
     const named = dearest.map(
       ({ key, name }) => `${name} ${costs[key].default} ns (${costs[key].low}..${costs[key].high})`,
     );
-    lines.push(`           the largest: ${named.join(', ')}`);
+    lines.push(`           the largest: ${named.join(',\n                        ')}`);
   }
   return lines;
 }

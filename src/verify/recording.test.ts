@@ -15,7 +15,11 @@ import { type RecordingOptions, verifyRecording } from './recording.ts';
 const TRACES = new URL('../../traces/', import.meta.url);
 const module = engineModule('release');
 
-const recording = (name: string): Trace => openBytes(readFileSync(new URL(`outside/recordings/${name}.trace`, TRACES)));
+/** Four of the recordings are shipped; the others serve tests. */
+const FOLDERS = ['', 'outside/recordings/'].map((folder) => new URL(folder, TRACES));
+const files = FOLDERS.flatMap((folder) => readdirSync(folder).map((file) => new URL(file, folder)));
+const recording = (name: string): Trace =>
+  openBytes(readFileSync(files.find((file) => file.pathname.endsWith(`/${name}.trace`))!));
 const sample = (name: string): string => readFileSync(new URL(`samples/qemu/${name}.txt`, TRACES), 'latin1');
 const verify = (trace: Trace, options: RecordingOptions = {}): Promise<RecordingResult> =>
   verifyRecording(trace, 't', module, options);
@@ -60,8 +64,7 @@ describe('recordings of real kernels hold', () => {
   const rows = outsideRows();
 
   test('all 18 are here', () => {
-    const files = readdirSync(new URL('outside/recordings/', TRACES)).map((file) => file.replace('.trace', ''));
-    expect(files.sort()).toEqual(rows.map(({ name }) => name).sort());
+    for (const { name } of rows) expect(() => recording(name), name).not.toThrow();
     expect(rows).toHaveLength(18);
   });
 
