@@ -126,7 +126,8 @@ function names(text: string, option: string): string[] {
 
 /** Factor of think time; 0: packed; undefined: not given. */
 function timeScale({ timeScale: text, time }: MachineArgs): number | undefined {
-  if (time !== undefined && text !== undefined) throw new UsageError('--time packed and --time-scale exclude each other');
+  if (time !== undefined && text !== undefined)
+    throw new UsageError('--time packed and --time-scale exclude each other');
   if (time !== undefined) return 0;
   if (text === undefined) return undefined;
   if (!/^\d{1,4}(\.\d{1,6})?$/.test(text) || Number(text) === 0)

@@ -5,7 +5,7 @@ import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
-import type { Comparison, CompareRequest } from './compare.ts';
+import type { CompareRequest, Comparison } from './compare.ts';
 import { compose } from './compose.ts';
 import type { DmaJob } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
@@ -34,7 +34,9 @@ export async function compareDma(
 ): Promise<Comparison> {
   const { meta, name } = trace;
   if (request.memory !== undefined || request.device !== undefined)
-    throw new UsageError(`${name} has DMA mappings and devices of its own: --memory and --device are for address spaces`);
+    throw new UsageError(
+      `${name} has DMA mappings and devices of its own: --memory and --device are for address spaces`,
+    );
   if (meta.counts.unmaps === 0) throw new UsageError(`${name}: nothing was unmapped, so policies do not differ`);
   if (meta.counts.dma === 0)
     throw new UsageError(`${name}: no device access happened, so nothing can be said about safety`);

@@ -1,4 +1,12 @@
-import { listMachines, listPolicies, loadCosts, loadMachine, loadPolicy, settingKind, withSetting } from '../catalog/catalog.ts';
+import {
+  listMachines,
+  listPolicies,
+  loadCosts,
+  loadMachine,
+  loadPolicy,
+  settingKind,
+  withSetting,
+} from '../catalog/catalog.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
@@ -91,4 +99,3 @@ export function sameRuns(pairs: readonly Pair[], runs: readonly RawRun[]): Recor
   }
   return same;
 }
-

@@ -2,8 +2,8 @@ import type { Costs } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
 import type { RunResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
-import { count, type Grid } from './grid.ts';
 import { dmaText } from './dma.ts';
+import { count, type Grid } from './grid.ts';
 import { compareSentences } from './sentences.ts';
 import { type TraceLabel, traceResult } from './trace.ts';
 

@@ -4,8 +4,8 @@ import { count } from './grid.ts';
 import { compareSentences } from './sentences.ts';
 
 const HEAD = [
-  '          per page unmapped     domain flushes         stale entries        verdict on',
-  'inval.     added     x   queue full    timer   used  after unmap  open p99   this trace',
+  '     per page unmapped  domain flushes     stale entries     verdict on',
+  'inval.     added     x   full  timer   used     S1    open p99   this trace',
 ];
 
 /** The first screen of a comparison on a DMA recording: at most 100 columns. */
@@ -39,11 +39,11 @@ function row({ machine, policy, cost, safety }: RunResult, first: boolean, wide:
     cost.invalidations_per_page.toFixed(2).padStart(6),
     `${micro(cost.added_per_page_ns)} us`.padStart(9),
     cost.vs_baseline.toFixed(2).padStart(5),
-    count(full!).padStart(12),
-    count(timer!).padStart(8),
+    count(full!).padStart(6),
+    count(timer!).padStart(6),
     count(safety.stale_uses).padStart(6),
-    count(safety.violations.S1!).padStart(12),
-    `${micro(safety.window_ns.p99)} us`.padStart(9),
+    count(safety.violations.S1!).padStart(6),
+    `${micro(safety.window_ns.p99)} us`.padStart(11),
   ];
   return `${(first ? machine : '').padEnd(wide)}${shown.padEnd(13)}${cells.join(' ')}   ${safety.verdict}`;
 }
