@@ -325,7 +325,7 @@ describe('random recordings', () => {
           expect(n.N_STALE, policy).toBe(n.N_IN_FLIGHT! + n.N_S1_READ! + n.N_S1_WRITE! + n.N_SHARED!);
           expect(n.N_WALKS, policy).toBe(n.N_IOTLB_MISS);
         }
-        expect(s1(strict) + strict.counters.N_EXPOSED!).toBe(0);
+        expect(s1(strict) + strict.counters.N_EXPOSED!, `${kind} s1 ${s1(strict)}`).toBe(0);
         expect(strict.openAtEnd).toBe(0);
         expect(strict.counters.N_SHARED).toBe(0);
         expect(run(trace, 'strict', machine, { ...options, build: 'release' })).toEqual(strict);
