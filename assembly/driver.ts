@@ -36,7 +36,7 @@ class Caller {
   covers: u64; // unmaps that the flush under way covers
   began: u64; //  the call, ps
   record: u32; // number + 1
-  waits: u32; //  1: for accesses
+  waits: u32; //  1: to unmap
   page: u32; //   IOVA, of a map under way
   sent: u32; //   1: the invalidation is submitted
   job: Submission;
@@ -141,6 +141,7 @@ function stepMap(who: Agent, call: Caller): void {
       mapping.state = IS_MAPPED;
       finish(who, call, PATH_MAP, mapping.pages);
       rouseWaiting(id, who.clock);
+      rouseDrivers(who.clock);
     }
   }
 }
@@ -160,7 +161,7 @@ function stepUnmap(who: Agent, call: Caller): void {
   const head = instance(first);
   switch (who.phase) {
     case BEGIN: {
-      if (landedIn(first, end) < fieldOf(call.record, 2)) {
+      if (!mayUnmap(call.record)) {
         call.waits = 1;
         block(who, CAUSE_IDLE);
         return;
@@ -216,10 +217,16 @@ function pagesIn(first: u32, end: u32): u32 {
   for (let id = first; id < end; id++) pages += instance(id).pages;
   return pages;
 }
-function landedIn(first: u32, end: u32): u32 {
+/** Whether what an unmap ends is mapped, by whichever CPU, and the accesses that it waits for are over. */
+function mayUnmap(record: u32): bool {
+  const first = fieldOf(record, 0);
+  const end = first + fieldOf(record, 1);
   let landed: u32 = 0;
-  for (let id = first; id < end; id++) landed += instance(id).landed;
-  return landed;
+  for (let id = first; id < end; id++) {
+    if (instance(id).state < IS_MAPPED) return false;
+    landed += instance(id).landed;
+  }
+  return landed >= fieldOf(record, 2);
 }
 
 function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
@@ -252,13 +259,12 @@ function sync(who: Agent, call: Caller, first: u32, end: u32): bool {
   return stepSubmission(call.job, who);
 }
 
-/** Accesses have landed: CPUs whose unmaps wait for them look again. */
+/** Accesses have landed, or pages are mapped: CPUs whose unmaps wait for them look again. */
 export function rouseDrivers(now: u64): void {
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
     const call = caller(cpu);
     if (call.waits == 0) continue;
-    const first = fieldOf(call.record, 0);
-    if (landedIn(first, first + fieldOf(call.record, 1)) < fieldOf(call.record, 2)) continue;
+    if (!mayUnmap(call.record)) continue;
     call.waits = 0;
     wake(agent(cpu), now);
   }

@@ -9,7 +9,7 @@ import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTAND
 import { publish } from './recent';
 import { fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf, timeOf } from './recording';
 import { violation } from './safety';
-import { pte, PTE_P } from './table';
+import { flight } from './space';
 
 // Phases of an issuer.
 const NEXT: u32 = 0;
@@ -103,9 +103,7 @@ function issue(who: Agent, device: u32, record: u32): void {
     spend(access, CAUSE_DEVICE, cost(COST_DMA));
     return;
   }
-  const page = pageId(mapping.page + fieldOf(record, 1));
-  if (mapping.state >= IS_ENDING && (pte(page) & PTE_P) != 0) bump(N_MISDIRECTED);
-  launch(place, page, fieldOf(record, 2), who);
+  launch(place, pageId(mapping.page + fieldOf(record, 1)), fieldOf(record, 2), who);
 }
 function freePlace(device: u32): u32 {
   const first = device * places;
@@ -119,7 +117,13 @@ export function stepAccess(who: Agent): bool {
   const record = load<u32>(flown + (<usize>place << 2));
   publish(record);
   if (who.phase == DIRECT) landDirect(who, record);
-  else if (!stepFlight(who)) return false;
+  else {
+    // Allowed after the unmap, and not by an old entry: by a mapping that has the IOVA now.
+    const held = flight(place);
+    const fresh = held.holds != 0 && held.stale == 0;
+    if (!stepFlight(who)) return false;
+    if (fresh && timeOf(record, 3) != 0) bump(N_MISDIRECTED);
+  }
   if (timeOf(record, 3) == 0) instance(fieldOf(record, 0)).landed++;
   const issuer = agent(issuers + place / places);
   if (issuer.state == BLOCKED && issuer.phase == LAUNCH) wake(issuer, who.clock);

@@ -138,13 +138,11 @@ export function unmapPages(mapping: Instance, now: u64): void {
     setKind(id, KIND_GONE);
     recheck(id, now);
     countEmpty(id);
-    count(frameAt(mapping, i), -1);
     bump(N_UNMAPPED);
   }
 }
 export function takeFrames(mapping: Instance): void {
   for (let i: u32 = 0; i < mapping.pages; i++) {
-    count(frameAt(mapping, i), -1);
     bump(N_UNMAPPED);
   }
   bump(N_EXPOSED);
@@ -154,6 +152,7 @@ export function returnFrames(mapping: Instance): void {
   mapping.state = IS_RETURNED;
   for (let i: u32 = 0; i < mapping.pages; i++) {
     const frame = frameAt(mapping, i);
+    count(frame, -1);
     const at = lives + (<usize>frame << 2);
     if (!isLive(frame)) store<u32>(at, load<u32>(at) + 1);
   }
@@ -189,6 +188,7 @@ export function handBack(mapping: Instance, now: u64): void {
   for (let i: u32 = 0; i < mapping.pages; i++) {
     oblige(pageId(mapping.page + i), now, false, true);
     const frame = frameAt(mapping, i);
+    count(frame, -1);
     if (setting(SET_REUSE) != 0 && !isLive(frame)) markFreed(frame);
   }
 }

@@ -76,7 +76,15 @@ export class DmaRecords {
   }
 
   private map(row: (name: 'MAP', ...values: number[]) => Row, fields: readonly number[], origin: number): void {
-    const [space, id, pages, frame, prot, , joined] = fields as [number, number, number, number, number, number, number];
+    const [space, id, pages, frame, prot, , joined] = fields as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     if (this.mappings[id]) throw new TraceError(`record ${origin}`, `instance ${id} is mapped twice`);
     const before = joined === 0 ? undefined : this.mappings[id - 1];
     const made = row('MAP', id, before ? 0 : pages, (prot & PROT.write) === 0 ? 0 : 1);

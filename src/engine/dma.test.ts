@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openBytes, PROVENANCE } from '../../testing/program.ts';
-import { BUILDS, engineModule } from '../../testing/wasm.ts';
+import { type BUILDS, engineModule } from '../../testing/wasm.ts';
 import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import type { RawRun } from '../model/result.ts';
@@ -255,7 +255,8 @@ describe('a misbehaving device, recorded: writes 0.25 to 25 ms after their unmap
     const { counters } = run(trace, 'lazy', machine, tardy);
     expect(counters.N_S1_WRITE).toBe(0);
     expect(tardy.kept()).toBe(256);
-    expect(counters.N_DEVICE_FAULTS).toBe(tardy.kept());
+    // The driver maps again as soon as it sees the write, which may then find the new mapping.
+    expect(counters.N_DEVICE_FAULTS! + counters.N_MISDIRECTED!).toBe(tardy.kept());
   });
 
   test.each(['intel-vtd', 'amd-vi'])('%s: strict is safe, passthrough lets every one of them through', (machine) => {
@@ -273,7 +274,7 @@ describe('random recordings', () => {
     space: fc.nat(1),
     pick: fc.nat(1000),
     pages: fc.constantFrom(1, 1, 1, 2, 5, 33),
-    gap: fc.constantFrom(0, 0, 100_000, US, 20 * US, MS),
+    gap: fc.constantFrom(0, 0, 100_000, US, 20 * US, MS, 5 * MS),
     write: fc.nat(1),
   });
 
@@ -306,7 +307,7 @@ describe('random recordings', () => {
   test('nothing is lost, nobody waits for ever, strict and lazy keep what they promise', () => {
     const reached = { stale: 0, inFlight: 0, s1: 0, shared: 0, misdirected: 0, full: 0, timer: 0, over: 0, faults: 0 };
     const small = loadPolicy('lazy');
-    const tiny = { ...small, dma: { ...small.dma!, queueSize: 4 } } as typeof small;
+    const tiny = { ...small, dma: { ...small.dma!, queueSize: 4, timeoutMs: 1 } } as typeof small;
     fc.assert(
       fc.property(fc.array(step, { minLength: 60, maxLength: 160 }), fc.nat(3), (steps, kind) => {
         const trace = record(steps);
@@ -324,7 +325,7 @@ describe('random recordings', () => {
           expect(n.N_STALE, policy).toBe(n.N_IN_FLIGHT! + n.N_S1_READ! + n.N_S1_WRITE! + n.N_SHARED!);
           expect(n.N_WALKS, policy).toBe(n.N_IOTLB_MISS);
         }
-        expect(s1(strict) + strict.counters.N_EXPOSED!).toBe(0);
+        expect(s1(strict) + strict.counters.N_EXPOSED!, `${kind} s1 ${s1(strict)}`).toBe(0);
         expect(strict.openAtEnd).toBe(0);
         expect(strict.counters.N_SHARED).toBe(0);
         expect(run(trace, 'strict', machine, { ...options, build: 'release' })).toEqual(strict);
@@ -339,7 +340,7 @@ describe('random recordings', () => {
         reached.timer += n.N_QUEUE_TIMER!;
         reached.over += n.N_OVER!;
       }),
-      { seed: 1, numRuns: 80 },
+      { seed: 1, numRuns: 80, endOnFailure: true },
     );
     for (const [what, times] of Object.entries(reached)) expect(times, what).toBeGreaterThan(5);
   });

@@ -128,7 +128,8 @@ export class DmaEngine {
     const numbers = numbersOf(instance.exports);
     this.write(instance, sizes, numbers);
     const end = instance.exports.dmaRun();
-    if (end === 2) throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
+    if (end === 2)
+      throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
     if (end !== 0) throw new Error(`${what}: the recording waits for itself`);
     return this.result(instance, numbers);
   }
@@ -194,6 +195,13 @@ export class DmaEngine {
     if (cell(0) === 0) return null;
     const mapped = this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
     const page = mapped ? exports.dmaPage(cell(1)) : this.records.frameNumber(cell(1));
-    return { property: cell(0), page, changed: mapped ? cell(2) : cell(3), at: cell(3), agent: cell(4), record: this.records.origin(cell(5)) };
+    return {
+      property: cell(0),
+      page,
+      changed: mapped ? cell(2) : cell(3),
+      at: cell(3),
+      agent: cell(4),
+      record: this.records.origin(cell(5)),
+    };
   }
 }

@@ -7,7 +7,7 @@ import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import type { CostKey, Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type Machine, NO_CACHE } from '../model/machine.ts';
-import { PATH_NAMES } from '../model/path.ts';
+import type { PATH_NAMES } from '../model/path.ts';
 import { checkPath, type Policy, parseSteps } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../model/run.ts';
@@ -30,7 +30,12 @@ interface Outcome {
 }
 
 /** The same steps for both sides: the engine reads the trace's columns, the reference its records. */
-export function runBoth(module: WebAssembly.Module, setup: RunSetup, steps: readonly Step[], refOnly = false): [Outcome | string, ReferenceRun | string] {
+export function runBoth(
+  module: WebAssembly.Module,
+  setup: RunSetup,
+  steps: readonly Step[],
+  refOnly = false,
+): [Outcome | string, ReferenceRun | string] {
   const trace = openBytes(writeProgram({ interleaved: false, spaces: 1, agents: [0], steps }));
   const engine = new MachineEngine(module, setup, trace.meta);
   const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
@@ -42,7 +47,9 @@ export function runBoth(module: WebAssembly.Module, setup: RunSetup, steps: read
     throw error;
   };
   let engineRun: Outcome | string = '';
-  if (process.env.LOGRUN) { fs.writeFileSync('/tmp/twin/last.json', shown(setup) + '\n' + JSON.stringify(steps)); }
+  if (process.env.LOGRUN) {
+    fs.writeFileSync('/tmp/twin/last.json', shown(setup) + '\n' + JSON.stringify(steps));
+  }
   try {
     for (const chunk of trace.chunks()) {
       pages.push(...chunk.pages);
@@ -65,7 +72,9 @@ export function runBoth(module: WebAssembly.Module, setup: RunSetup, steps: read
   }
   const { counts } = trace.meta;
   const program: Program = { chunks, pages: counts.pages, dataOnly: counts.fetches === 0 };
-  if (process.env.LOGRUN) { fs.appendFileSync('/tmp/twin/last.json', '\nengine done'); }
+  if (process.env.LOGRUN) {
+    fs.appendFileSync('/tmp/twin/last.json', '\nengine done');
+  }
   try {
     return [engineRun, referenceRun(setup, program)];
   } catch (error) {
@@ -84,8 +93,10 @@ const range = fc
   .tuple(region, fc.integer({ min: -2, max: PAGES - 1 }), fc.oneof(fc.integer({ min: 1, max: 3 }), fc.nat(PAGES)))
   .map(([base, offset, pages]): [number, number] => [base + offset, base + offset + pages]);
 
-const event = (op: 'mmap' | 'munmap' | 'brk' | 'mremap' | 'mprotect' | 'madvise' | 'idle', fields: fc.Arbitrary<number[]>) =>
-  fields.map((fields): Step => ({ event: op, agent: 0, gap: 0, fields }));
+const event = (
+  op: 'mmap' | 'munmap' | 'brk' | 'mremap' | 'mprotect' | 'madvise' | 'idle',
+  fields: fc.Arbitrary<number[]>,
+) => fields.map((fields): Step => ({ event: op, agent: 0, gap: 0, fields }));
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     arbitrary: fc
@@ -93,9 +104,27 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       .map(([access, vpn, n]): Step => ({ access: access as 'read', agent: 0, vpn, straddle: n === 0 })),
     weight: 40,
   },
-  { arbitrary: event('mmap', fc.tuple(range, fc.nat(7)).map(([[first, end], flags]) => [0, first, end, 3, flags])), weight: 2 },
-  { arbitrary: event('munmap', range.map(([first, end]) => [0, first, end])), weight: 2 },
-  { arbitrary: event('brk', fc.tuple(fc.nat(PAGES), fc.nat(PAGES)).map(([a, b]) => [0, REGIONS[0]! + a, REGIONS[0]! + b])), weight: 1 },
+  {
+    arbitrary: event(
+      'mmap',
+      fc.tuple(range, fc.nat(7)).map(([[first, end], flags]) => [0, first, end, 3, flags]),
+    ),
+    weight: 2,
+  },
+  {
+    arbitrary: event(
+      'munmap',
+      range.map(([first, end]) => [0, first, end]),
+    ),
+    weight: 2,
+  },
+  {
+    arbitrary: event(
+      'brk',
+      fc.tuple(fc.nat(PAGES), fc.nat(PAGES)).map(([a, b]) => [0, REGIONS[0]! + a, REGIONS[0]! + b]),
+    ),
+    weight: 1,
+  },
   {
     arbitrary: event(
       'mremap',
@@ -105,29 +134,58 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     ),
     weight: 2,
   },
-  { arbitrary: event('mprotect', fc.tuple(range, fc.nat(3)).map(([[first, end], prot]) => [0, first, end, prot])), weight: 2 },
-  { arbitrary: event('madvise', fc.tuple(range, fc.constantFrom(4, 8)).map(([[first, end], advice]) => [0, first, end, advice])), weight: 4 },
+  {
+    arbitrary: event(
+      'mprotect',
+      fc.tuple(range, fc.nat(3)).map(([[first, end], prot]) => [0, first, end, prot]),
+    ),
+    weight: 2,
+  },
+  {
+    arbitrary: event(
+      'madvise',
+      fc.tuple(range, fc.constantFrom(4, 8)).map(([[first, end], advice]) => [0, first, end, advice]),
+    ),
+    weight: 4,
+  },
   { arbitrary: event('idle', fc.constant([])), weight: 1 },
 );
-const steps = fc.array(step, { maxLength: 300, size: 'max' }).map((steps): Step[] => [...steps, { access: 'read', agent: 0, vpn: REGIONS[0]!, straddle: false }]);
+const steps = fc
+  .array(step, { maxLength: 300, size: 'max' })
+  .map((steps): Step[] => [...steps, { access: 'read', agent: 0, vpn: REGIONS[0]!, straddle: false }]);
 
 /** Runs of one page: what a trace is mostly made of. */
-const longer = fc.tuple(steps, fc.integer({ min: 1, max: 12 })).map(([steps, times]) =>
-  steps.flatMap((step) => ('access' in step && !step.straddle ? Array<Step>(times).fill(step) : [step])),
-);
+const longer = fc
+  .tuple(steps, fc.integer({ min: 1, max: 12 }))
+  .map(([steps, times]) =>
+    steps.flatMap((step) => ('access' in step && !step.straddle ? Array<Step>(times).fill(step) : [step])),
+  );
 
 // ---- random machines ----
 
-const geometry = (ways: number) => fc.record({ sets: fc.integer({ min: 1, max: 3 }), ways: fc.integer({ min: 1, max: ways }) });
-const perhaps = (ways: number) => fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
+const geometry = (ways: number) =>
+  fc.record({ sets: fc.integer({ min: 1, max: 3 }), ways: fc.integer({ min: 1, max: ways }) });
+const perhaps = (ways: number) =>
+  fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
 const walkCache = fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) });
 const MACHINES = ['amd-v2', 'intel-svm', 'intel-svm-nodis'].map((name) => loadMachine(name));
 
 const machine: fc.Arbitrary<Machine> = fc
   .record({
     base: fc.constantFrom(...MACHINES),
-    cpu: fc.record({ l1i: geometry(3), l1d: geometry(4), l2: perhaps(5), walkCache, flushCeiling: fc.constantFrom(0, 2, 33) }),
-    iommu: fc.record({ ring: fc.constantFrom(3, 4, 5, 16), iotlb: geometry(6), walkCache, walkers: fc.integer({ min: 1, max: 3 }) }),
+    cpu: fc.record({
+      l1i: geometry(3),
+      l1d: geometry(4),
+      l2: perhaps(5),
+      walkCache,
+      flushCeiling: fc.constantFrom(0, 2, 33),
+    }),
+    iommu: fc.record({
+      ring: fc.constantFrom(3, 4, 5, 16),
+      iotlb: geometry(6),
+      walkCache,
+      walkers: fc.integer({ min: 1, max: 3 }),
+    }),
     device: fc.record({
       ats: fc.constantFrom(true, true, true, false),
       deviceTlb: geometry(6),
@@ -171,7 +229,10 @@ const ODD: Policy[] = [
     munmap: 'RS { LK PC RR UL } FREE RE! CF SI',
     dontneed: 'RS { LK PC RR UL } RE CF FREE SI',
     reclaim_swap: '{ RS LK PC CF PS(swp) RR PP UL RE } CF { PPc FREE SI }',
-    reclaim_file: '{ RS LK PC RR PP UL PPc FREE RE! } CF { PPc }'.replace(' PPc FREE RE! } CF { PPc }', ' RE } CF { PPc FREE SI }'),
+    reclaim_file: '{ RS LK PC RR PP UL PPc FREE RE! } CF { PPc }'.replace(
+      ' PPc FREE RE! } CF { PPc }',
+      ' RE } CF { PPc FREE SI }',
+    ),
     cow: 'RS LK PC CF PS(new) RR PP UL PPc FREE RE!',
   }),
   variant(BY_NAME['under-lock']!, 'late', {
@@ -195,9 +256,28 @@ const costs: fc.Arbitrary<Costs> = fc
   .array(
     fc.tuple(
       fc.constantFrom<CostKey>(
-        'device.dma_latency', 'iotlb.inv_page', 'iotlb.inv_pasid', 'device_tlb.inv', 'qi.wait', 'amd.wait', 'fault.minor',
-        'fault.swap_in', 'device.think', 'ats.translation', 'iommu.walk_ref', 'device.page_request', 'pte.clear', 'pte.set',
-        'ptl.acquire', 'ptl.release', 'qi.submit', 'cpu.ipi_first', 'page.zero', 'cpu.l2_hit', 'cpu.walk_ref_leaf', 'cpu.fetch',
+        'device.dma_latency',
+        'iotlb.inv_page',
+        'iotlb.inv_pasid',
+        'device_tlb.inv',
+        'qi.wait',
+        'amd.wait',
+        'fault.minor',
+        'fault.swap_in',
+        'device.think',
+        'ats.translation',
+        'iommu.walk_ref',
+        'device.page_request',
+        'pte.clear',
+        'pte.set',
+        'ptl.acquire',
+        'ptl.release',
+        'qi.submit',
+        'cpu.ipi_first',
+        'page.zero',
+        'cpu.l2_hit',
+        'cpu.walk_ref_leaf',
+        'cpu.fetch',
       ),
       fc.constantFrom(0, 1, 40, 700, 20_000),
     ),
@@ -213,28 +293,53 @@ export function setupOf(json: any): RunSetup {
   const policy = [...SHIPPED, ...ODD].find(({ name }) => name === json.policy)!;
   const base = loadMachine(json.machine);
   const c = { ...COSTS } as any;
-  for (const change of json.changed) { const [key, value] = change.split('='); c[key] = { ...c[key], default: Number(value) }; }
+  for (const change of json.changed) {
+    const [key, value] = change.split('=');
+    c[key] = { ...c[key], default: Number(value) };
+  }
   const machine = { ...base, cpu: json.cpu, iommu: json.iommu, device: json.mdevice, driver: json.driver };
-  return { policy, machine, costs: c, seed: json.seed, frames: json.frames, device: json.device, ideal: json.ideal, lookahead: json.lookahead };
+  return {
+    policy,
+    machine,
+    costs: c,
+    seed: json.seed,
+    frames: json.frames,
+    device: json.device,
+    ideal: json.ideal,
+    lookahead: json.lookahead,
+  };
 }
 /** What a failure prints of a setup. */
 function shown(setup: RunSetup): string {
   const { policy, machine, costs, ...rest } = setup;
   const { cpu, iommu, device, driver } = machine;
-  const changed = Object.entries(costs).flatMap(([key, cost]) => (cost === COSTS[key as CostKey] ? [] : `${key}=${cost.default}`));
-  return JSON.stringify({ policy: policy.name, machine: machine.name, cpu, iommu, mdevice: device, driver, changed, ...rest });
+  const changed = Object.entries(costs).flatMap(([key, cost]) =>
+    cost === COSTS[key as CostKey] ? [] : `${key}=${cost.default}`,
+  );
+  return JSON.stringify({
+    policy: policy.name,
+    machine: machine.name,
+    cpu,
+    iommu,
+    mdevice: device,
+    driver,
+    changed,
+    ...rest,
+  });
 }
 
-const setup: fc.Arbitrary<RunSetup> = fc.record({
-  policy: fc.constantFrom(...SHIPPED, ...ODD),
-  machine,
-  costs,
-  seed: fc.nat(),
-  frames: fc.oneof(fc.constant(null), fc.integer({ min: 6, max: 70 })),
-  device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
-  ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
-  lookahead: fc.constantFrom(0, DEFAULT_LOOKAHEAD),
-}).map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => shown(setup) }));
+const setup: fc.Arbitrary<RunSetup> = fc
+  .record({
+    policy: fc.constantFrom(...SHIPPED, ...ODD),
+    machine,
+    costs,
+    seed: fc.nat(),
+    frames: fc.oneof(fc.constant(null), fc.integer({ min: 6, max: 70 })),
+    device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
+    ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
+    lookahead: fc.constantFrom(0, DEFAULT_LOOKAHEAD),
+  })
+  .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => shown(setup) }));
 
 describe.each(BUILDS)('%s engine', (build) => {
   const module = engineModule(build);
@@ -254,7 +359,11 @@ describe.each(BUILDS)('%s engine', (build) => {
         for (const [what, times] of Object.entries(reference.reached)) reached[what] = (reached[what] ?? 0) + times;
         for (const [what, times] of Object.entries(engine.raw.counters)) reached[what] = (reached[what] ?? 0) + times;
       }),
-      { seed: Number(process.env.SEED ?? 7), numRuns: Number(process.env.RUNS ?? 100), endOnFailure: process.env.SHRINK === undefined },
+      {
+        seed: Number(process.env.SEED ?? 7),
+        numRuns: Number(process.env.RUNS ?? 100),
+        endOnFailure: process.env.SHRINK === undefined,
+      },
     );
     console.log(reached);
   });
