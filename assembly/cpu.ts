@@ -258,12 +258,11 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
   // Access k of n stands at floor(k * length / n) after the first.
   const base = who.clock - <u64>p.done * length / n;
   let done = most;
-  if (base + length > limit && length != 0) {
-    // A second-level hit may have taken the clock past the limit: the access that it was for is done all the same.
+  if (base + length > limit || who.clock >= limit) {
     const room = limit > base ? limit - base : 0;
-    done = <u32>min(n, (room * n + length - 1) / length);
-    if (done > most) done = most;
-    if (done <= p.done) done = p.done + 1;
+    if (length != 0) done = min(most, <u32>min(n, (room * n + length - 1) / length));
+    // A second-level hit may have taken the clock past the limit: the access that it was for is done all the same.
+    if (length == 0 || done <= p.done) done = p.done + 1;
   }
   const end = base + <u64>done * length / n;
   add(N_COMPUTE, done - p.done);

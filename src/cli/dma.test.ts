@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { iommulator, ROOT } from '../../testing/cli.ts';
 import type { compareJson } from '../report/compare.ts';
 
-const TRACE = join(ROOT, 'traces/outside/recordings/vtd-edu-stale-lazy-icount.trace');
+const TRACE = join(ROOT, 'traces/vtd-edu-stale-lazy-icount.trace');
 const compare = (...args: string[]) => iommulator(['compare', TRACE, '--quiet', ...args]);
 
 test('defaults follow a recording: three policies on two machines, with verdicts', () => {

@@ -28,14 +28,9 @@ const NAMES = { ...TEXT, describe: 'a,b,...: names or YAML files, or all; the fi
 const MEMORY = {
   ...TEXT,
   defaultDescription: DEFAULTS.memory,
-  describe: 'Share of the footprint, a size, or none',
+  describe: 'Share of the footprint, a size, none',
 } as const;
-const REUSE = {
-  choices: REUSES,
-  requiresArg: true,
-  describe: 'DMA: whose a frame is once dma_unmap has returned',
-} as const;
-const PACKED = { choices: ['packed'] as const, requiresArg: true, describe: 'DMA: no think time at all' } as const;
+const REUSE = { choices: REUSES, requiresArg: true, describe: 'DMA: whose a frame is after its unmap' } as const;
 
 /** Adds the options. What is not given follows the trace, so that yargs has no defaults of these. */
 export const machineOptions = <T>(y: Argv<T>) =>
@@ -46,7 +41,7 @@ export const machineOptions = <T>(y: Argv<T>) =>
     .option('device', { ...TEXT, defaultDescription: DEFAULTS.device, describe: FOLLOW })
     .option('reuse', REUSE)
     .option('time-scale', { ...TEXT, describe: 'DMA: factor of the recorded think time' })
-    .option('time', PACKED)
+    .option('time', { choices: ['packed'] as const, requiresArg: true, describe: 'DMA: no think time at all' })
     .option('seed', { ...TEXT, default: '1', describe: 'Seed of every random choice' })
     .option('costs', { ...TEXT, describe: 'YAML file of costs that replace the default ones' })
     .option('set', { ...TEXT, array: true, nargs: 1, describe: 'machine.KEY=VALUE or cost.KEY=VALUE' })

@@ -102,7 +102,10 @@ class ReferenceMachine {
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
       if (++turns > 100000) throw new Error(`livelock ${JSON.stringify(counts.reached)} ${this.agents.map((a) => `${a.id}:${a.state}:${a.waitsFor}:${a.clock}`).join(' ')}`);
+      const log = (globalThis as any).turnLog;
+      const before = log && JSON.stringify(counts.reached);
       this.steps[next.id]!();
+      log?.push(`${next.id}@${next.turn} ${diffOf(before, counts.reached)}`);
       this.space.watchAll(next.turn);
       this.device.afterTurn(next.clock);
     }
@@ -141,3 +144,5 @@ function stepper(turns: Turns): () => void {
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, n) => total + n, 0);
 }
+
+function diffOf(a: string, b: Record<string, number>): string { const x = JSON.parse(a); return Object.keys(b).filter((k) => b[k] !== x[k]).join(','); }

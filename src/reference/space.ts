@@ -126,6 +126,8 @@ export class Space {
   readonly deviceTlb: Tlb;
   readonly iommuWalker: Walker;
   readonly flights: Flight[];
+  /** Pages with a window. */
+  private readonly open = new Set<Page>();
   /** Something that the CPU keeps has changed: its open runs are looked up again. */
   stirred = false;
 
@@ -225,14 +227,15 @@ export class Space {
   // ---- windows ----
 
   /** Opens or closes the window of a page, as there are stale copies of it or not. */
-  watch(page: Page, now: number): void {
-    const stale = this.staleCopies(page).length > 0;
+  watch(page: Page, now: number, stale = this.staleCopies(page).length > 0): void {
     if (stale && page.window === null) {
       page.window = { opened: now, obliged: null, narrowed: false };
+      this.open.add(page);
       this.counts.reach('window opened');
     } else if (!stale && page.window !== null) {
       const { opened, obliged } = page.window;
       page.window = null;
+      this.open.delete(page);
       if (now < opened || now < (obliged ?? 0)) throw new Error(`page ${page.id}: a window ends before it begins`);
       this.counts.lasted('window', now - opened);
       if (obliged !== null) this.counts.lasted('exposed', now - obliged);
@@ -241,8 +244,10 @@ export class Space {
 
   /** All pages; at the end of each turn, so that nothing escapes. */
   watchAll(now: number): void {
-    const pages = new Set(this.secondaryCopies().map((copy) => copy.page));
-    for (const page of this.pages) if (page.window !== null || pages.has(page)) this.watch(page, now);
+    const stale = this.ideal ? [] : this.secondaryCopies().filter(isStale);
+    if (stale.length === 0 && this.open.size === 0) return;
+    const pages = new Set(stale.map(({ page }) => page));
+    for (const page of new Set([...pages, ...this.open])) this.watch(page, now, pages.has(page));
   }
 
   watchCpu(page: Page, now: number): void {
