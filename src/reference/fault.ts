@@ -24,16 +24,16 @@ export class Faults {
   /** One attempt. False: it had to wait, and looks at the page again in the turn that has begun. */
   *handle(agent: Agent, page: Page, write: boolean): Turns<boolean> {
     const { pte } = page;
+    if (page.kind === 'gone' && !pte.busy) {
+      page.kind = 'unknown';
+      this.counts.reach('unmapped page touched again');
+    }
     if (pte.busy || (this.needsFrame(page, write) && this.frames.free === 0)) {
       this.counts.reach(pte.busy ? 'wait for reclaim of the page' : 'wait for a frame');
       this.frames.await(agent);
       this.wakeReclaim(agent.clock);
       yield;
       return false;
-    }
-    if (page.kind === 'gone') {
-      page.kind = 'unknown';
-      this.counts.reach('unmapped page touched again');
     }
     this.counts.add('FAULTS');
     const mode = this.mode(page, write);
