@@ -1,6 +1,7 @@
 import { loadCosts, loadPolicy } from '../src/catalog/catalog.ts';
+import type { Instance } from '../src/engine/load.ts';
 import { MachineEngine } from '../src/engine/machine.ts';
-import { type CostKey, type Costs } from '../src/model/cost.ts';
+import type { CostKey, Costs } from '../src/model/cost.ts';
 import { UsageError } from '../src/model/errors.ts';
 import type { Machine } from '../src/model/machine.ts';
 import type { PathName } from '../src/model/path.ts';
@@ -13,7 +14,6 @@ import { Follower } from '../src/trace/generate/follow.ts';
 import { KIND, Mappings } from '../src/trace/mappings.ts';
 import type { Trace } from '../src/trace/reader.ts';
 import { recordsOf } from '../src/trace/records.ts';
-import type { Instance } from '../src/engine/load.ts';
 import { openBytes, type Step, writeProgram } from './program.ts';
 
 /** What an engine run says, and the frames that are free at its end. */
@@ -30,7 +30,6 @@ export function traceOf(steps: readonly Step[]): Trace {
 /** Runs a trace in the engine; null if nobody could go on. */
 export function runEngine(module: WebAssembly.Module, setup: RunSetup, trace: Trace): EngineRun | null {
   const engine = new MachineEngine(module, setup, trace.meta);
-  (globalThis as any).lastInstance = (engine as any).instance;
   const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
   try {
     for (const chunk of trace.chunks()) engine.feed(chunk, follower?.posts(chunk));
@@ -58,7 +57,8 @@ export function runReference(setup: RunSetup, trace: Trace): ReferenceRun | null
       const work = words[2 * i + 1]!;
       return { after: words[2 * i]!, page: work >>> 1, write: (work & 1) === 1 };
     });
-    const kindOf = (space: number, vpn: number) => KIND_NAMES.find((name) => KIND[name] === mappings.kindOf(space, vpn))!;
+    const kindOf = (space: number, vpn: number) =>
+      KIND_NAMES.find((name) => KIND[name] === mappings.kindOf(space, vpn))!;
     chunks.push({
       pages: chunk.pages.map(({ space, vpn }) => ({ vpn, kind: kindOf(space, vpn) })),
       records: [...recordsOf(chunk, pages)].map((record) => ('event' in record ? record.event : record.run)),
@@ -76,8 +76,8 @@ export function runReference(setup: RunSetup, trace: Trace): ReferenceRun | null
 }
 
 /** Policies for the mm half, as they ship. */
-export const SHIPPED: readonly Policy[] = ['linux-4.14', 'linux-4.15', 'linux-6.6', 'under-lock', 'range-end'].map((name) =>
-  loadPolicy(name),
+export const SHIPPED: readonly Policy[] = ['linux-4.14', 'linux-4.15', 'linux-6.6', 'under-lock', 'range-end'].map(
+  (name) => loadPolicy(name),
 );
 
 /** A shipped policy with some of its lists replaced. */

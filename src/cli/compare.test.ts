@@ -160,7 +160,7 @@ describe('refusals', () => {
   }
 
   test('--fail-on is a gate', () => {
-    const row = (gate: string): number =>
+    const row = (gate: string): number | null =>
       iommulator(['run', 'sqlite', '--policy', 'range-end', '--machine', 'amd-v2', '--fail-on', gate, '--quiet']).code;
     expect({ unsafe: row('unsafe'), exposed: row('exposed') }).toEqual({ unsafe: 0, exposed: 1 });
   }, 60_000);
