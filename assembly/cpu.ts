@@ -4,14 +4,14 @@ import { ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, Cache, find, lookup } from 
 import { Agent, spend } from './clock';
 import { add, bump, N_COMPUTE, N_CPU_STALE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT, N_L2_MISS } from './counters';
 import { post } from './device';
-import { beginFault } from './fault';
+import { beginFault, stepList } from './fault';
 import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
 import {
   AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, CAUSE_WALK,
   COST_ACCESS, COST_FETCH, COST_L2_HIT, COST_SYSCALL, COST_WALK_LEAF, COST_WALK_UPPER, EVENT_DISCARD, EVENT_LAZYFREE,
   EVENT_MAP, EVENT_MOVE, EVENT_NONE, EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
 } from './ops';
-import { beginRange, stepPath } from './path';
+import { beginRange } from './path';
 import { publish } from './recent';
 import { reachable } from './pasid';
 import { noteUser, oblige } from './safety';
@@ -111,7 +111,7 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   const p = program;
   if (who.phase != USER) {
     publish(p.base + p.cursor);
-    if (!stepPath(who)) return WENT_ON;
+    if (!stepList(who)) return WENT_ON;
     if (who.phase == MOVING) {
       startMove(who, event());
       return WENT_ON;

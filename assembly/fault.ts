@@ -1,14 +1,14 @@
 // Page faults, of CPUs and of devices: what a page needs, a frame for it, and the list that installs it.
 import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
-import { allocFrame, awaitFrames, freeFrames, getFrame } from './frame';
+import { allocFrame, anyoneWaits, awaitFrames, freeFrames, getFrame } from './frame';
 import { cost, setting } from './layout';
 import {
   AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
   COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
 } from './ops';
 import { MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
-import { beginPage, PART_BODY } from './path';
+import { beginPage, PART_BODY, stepPath } from './path';
 import {
   frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, setKind,
 } from './table';
@@ -28,6 +28,13 @@ function wakeReclaim(now: u64): void {
   if (setting(SET_RECLAIM) == 0) return;
   const kswapd = agent(reclaimer);
   if (kswapd.state == BLOCKED && kswapd.waitsFor == CAUSE_IDLE) wake(kswapd, now);
+}
+
+/** One turn of a list; returns whether it is over. Who waits for frames may find one in what the list has installed. */
+export function stepList(who: Agent): bool {
+  if (!stepPath(who)) return false;
+  if (anyoneWaits()) wakeReclaim(who.clock);
+  return true;
 }
 
 /**

@@ -6,7 +6,7 @@ import {
   add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
   N_PAGE_REQUESTS,
 } from './counters';
-import { beginFault } from './fault';
+import { beginFault, stepList } from './fault';
 import { drained } from './iommu';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
@@ -14,7 +14,6 @@ import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
   COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
 } from './ops';
-import { stepPath } from './path';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade } from './safety';
 import { deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, recheck } from './space';
@@ -149,7 +148,7 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case HANDLE: {
-      if (stepPath(who)) who.phase = ARRIVE;
+      if (stepList(who)) who.phase = ARRIVE;
       return false;
     }
     case RETURN: {

@@ -81,6 +81,11 @@ export function awaitFrames(who: Agent): void {
   store<u8>(waiting + who.id, 1);
   block(who, CAUSE_FRAME_WAIT);
 }
+/** Whether an agent waits. */
+export function anyoneWaits(): bool {
+  for (let id: u32 = 0; id < agentCount; id++) if (load<u8>(waiting + id) != 0) return true;
+  return false;
+}
 /** Wakes all who wait for frames. */
 export function framesFreed(by: Agent, now: u64): void {
   release(by.id, heard);

@@ -4,8 +4,9 @@ import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Device } from './device.ts';
 import type { Faults } from './fault.ts';
-import { type Kind, type Page, samePte, EMPTY } from './page.ts';
-import type { Operation, Paths } from './path.ts';
+import type { Operation } from './operation.ts';
+import { EMPTY, type Kind, type Page, samePte } from './page.ts';
+import type { Paths } from './path.ts';
 import type { Program, ProgramChunk } from './program.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
@@ -197,7 +198,9 @@ export class Cpu {
   private *translate({ kind, page, write }: Miss): Turns {
     const { agent, space } = this;
     const first = kind === 'fetch' ? space.l1i : space.l1d;
-    const old = [first.peek(page), space.l2.peek(page)].find((copy) => copy && isStale(copy) && (!write || copy.writes));
+    const old = [first.peek(page), space.l2.peek(page)].find(
+      (copy) => copy && isStale(copy) && (!write || copy.writes),
+    );
     if (old) {
       this.counts.add('CPU_STALE');
       this.granted = true;
@@ -238,7 +241,8 @@ export class Cpu {
       case 'mmap': {
         if (end <= first) return;
         enter();
-        const kind = (fourth & MAP_FLAG.file) === 0 ? 'anonymous' : (fourth & MAP_FLAG.shared) !== 0 ? 'shared' : 'file';
+        const kind =
+          (fourth & MAP_FLAG.file) === 0 ? 'anonymous' : (fourth & MAP_FLAG.shared) !== 0 ? 'shared' : 'file';
         return yield* this.map(first, end, kind);
       }
       case 'brk':
@@ -275,10 +279,15 @@ export class Cpu {
     }
   }
 
-  private *list(path: PathName, first: number, end: number, rest: Pick<Operation, 'newFirst' | 'writable'> = {}): Turns {
+  private *list(
+    path: PathName,
+    first: number,
+    end: number,
+    rest: Pick<Operation, 'newFirst' | 'writable'> = {},
+  ): Turns {
     const run = this.paths.begin({ agent: this.agent, path, range: { first, end }, ...rest });
     yield;
-    yield* this.paths.run(run);
+    yield* this.faults.finish(run);
   }
 
   private pagesIn(first: number, end: number): Page[] {

@@ -78,7 +78,7 @@ export class Device {
     if (this.agent.state === 'blocked') this.agent.wake(now);
     else if (this.nap !== null) {
       // It slept until the end of its active phase; there may be work before.
-      this.agent.clock = Math.max(this.nap, now);
+      this.agent.spend('idle', Math.max(this.nap, now) - this.agent.clock);
       this.nap = null;
     }
   }
@@ -124,9 +124,7 @@ export class Device {
   /** A late access where the share asks for one and there is a page for it, else what was posted first. */
   private next(places: number): { page: Page; write: boolean } | undefined {
     if (this.late * 1000 < this.issued * LATE_SHARE) {
-      const at = this.lost.findIndex(
-        (entry) => entry?.page.worked && entry.record + LATE_RECORDS >= this.record,
-      );
+      const at = this.lost.findIndex((entry) => entry?.page.worked && entry.record + LATE_RECORDS >= this.record);
       if (at >= 0) {
         const { page } = this.lost[at]!;
         this.lost[at] = null;

@@ -2,6 +2,7 @@ import { RECLAIM_BATCH } from '../model/path.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Frames } from './frame.ts';
+import type { Operation } from './operation.ts';
 import type { Page } from './page.ts';
 import type { Paths } from './path.ts';
 import type { Price } from './queue.ts';
@@ -52,8 +53,16 @@ export class Faults {
     }
     this.counts.reach(`fault: ${mode}${pte.swapped ? ' from swap' : ''}`);
     yield;
-    yield* this.paths.run(run);
+    yield* this.finish(run);
     return true;
+  }
+
+  /** Runs a list to its end. Who waits for frames may find one in what it has installed. */
+  *finish(run: Operation): Turns {
+    yield* this.paths.run(run);
+    if (!this.frames.anyoneWaits) return;
+    this.counts.reach('somebody waits for frames when a list is over');
+    this.wakeReclaim(run.agent.clock);
   }
 
   private mode({ pte, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' {

@@ -68,6 +68,10 @@ export class Frames {
     agent.block('frame_wait');
   }
 
+  get anyoneWaits(): boolean {
+    return this.waiting.length > 0;
+  }
+
   wakeAll(by: Agent, now: number): void {
     const known = by.tell();
     for (const agent of this.waiting.splice(0)) {

@@ -42,10 +42,7 @@ class ReferenceMachine {
   private readonly device: Device;
   private readonly cpu: Agent;
 
-  constructor(
-    private readonly setup: RunSetup,
-    program: Program,
-  ) {
+  constructor(setup: RunSetup, program: Program) {
     const { machine, policy, costs, ideal, seed } = setup;
     const { counts } = this;
     const price = (key: CostKey): number => costPs(costs, key);
@@ -109,7 +106,7 @@ class ReferenceMachine {
       this.space.watchAll(next.turn);
       this.device.afterTurn(next.clock);
     }
-    this.checkFrames();
+    this.checkLaws();
     const causes = CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]);
     const raw: RawRun = {
       elapsed: cpu.clock,
@@ -123,17 +120,19 @@ class ReferenceMachine {
     return { raw, reached: counts.reached, freeFrames: this.frames.free };
   }
 
-  /** Every frame is free or has references, and who is mapped has one. */
-  private checkFrames(): void {
-    const mapped = new Map<number, number>();
-    for (const { pte, frame } of this.space.pages)
-      if (pte.present && !pte.zero) mapped.set(frame!.number, (mapped.get(frame!.number) ?? 0) + 1);
-    for (const { number, refs, free } of this.frames.all) {
-      const mappings = mapped.get(number) ?? 0;
-      if (mappings > 1 || mappings > refs || free !== (refs === 0 && free))
-        throw new Error(`frame ${number}: ${refs} references, ${mappings} mappings`);
+  /** All of an agent's time went into something; every frame is free or referred to, and mapped once at most. */
+  private checkLaws(): void {
+    for (const { id, clock, times } of this.agents)
+      if (sum([...times.values()]) !== clock) throw new Error(`agent ${id}: its time is not what it went into`);
+    const mapped = new Set<number>();
+    for (const { id, pte, frame } of this.space.pages) {
+      if (!pte.present || pte.zero) continue;
+      if (mapped.has(frame!.number)) throw new Error(`page ${id}: frame ${frame!.number} is mapped twice`);
+      mapped.add(frame!.number);
     }
-    void this.setup;
+    for (const { number, refs, free } of this.frames.all)
+      if (free ? refs > 0 || mapped.has(number) : refs === 0)
+        throw new Error(`frame ${number}: ${refs} references, ${free ? 'free' : 'in use'}`);
   }
 }
 

@@ -1,45 +1,14 @@
 import type { Machine } from '../model/machine.ts';
-import type { PathName } from '../model/path.ts';
 import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
+import type { Operation, Start } from './operation.ts';
 import { EMPTY, type Page, type Pte, samePte, type Table } from './page.ts';
 import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
 import type { Safety } from './safety.ts';
 import type { Space } from './space.ts';
-
-/** A list of steps being run: by a CPU, by reclaim, by the handler of a device's fault. */
-export interface Operation {
-  readonly agent: Agent;
-  /** `fault`: installs a PTE, invalidates nothing. */
-  readonly path: PathName | 'fault';
-  readonly began: number;
-  readonly part: 'body' | 'middle' | 'tail';
-  /** Where the program asked for it: the range, half-open. */
-  readonly range: { readonly first: number; readonly end: number } | null;
-  /** Of one page, or the first of a batch. */
-  readonly page: Page | null;
-  /** The new place of a range that moves, what the protection becomes. */
-  readonly newFirst?: number;
-  readonly writable?: boolean;
-  /** Of a fault: what it installs, and the PTE that it found. */
-  readonly fault?: { readonly mode: 'frame' | 'zero' | 'reuse'; readonly write: boolean; readonly cached: boolean; readonly found: Pte };
-  readonly oldFrame: Frame | null;
-  newFrame: Frame | null;
-  /** The PTE is no longer what it was: only references are put. */
-  lost: boolean;
-  /** Pages changed so far, each with the frame that the gather has of it. */
-  readonly changed: Map<Page, Frame | null>;
-  /** The table of this hold while inside the braces of a range, and how many pages were changed before it. */
-  table: Table | null;
-  before: number;
-  lock: Lock | null;
-}
-
-/** What tells one run from the others; the rest begins empty. */
-type Start = Pick<Operation, 'agent' | 'path'> & Partial<Operation>;
 
 /** Runs the step lists of a policy. */
 export class Paths {
@@ -241,11 +210,13 @@ export class Paths {
 
   /** The CPU flushes its own TLB; others ask it by IPI. */
   private *flush(run: Operation): Turns {
-    const { agent, cpu } = this.sides(run);
+    const { agent } = run;
+    const { cpu } = this;
     const pages = this.pagesOf(run);
     if (this.ideal || pages.length === 0) return;
     const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
-    if (agent === cpu) agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
+    if (agent === cpu)
+      agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
     else {
       this.counts.add('IPI');
       agent.spend('ipi', this.price('cpu.ipi_first'));
@@ -258,10 +229,6 @@ export class Paths {
     const known = cpu.tell();
     cpu.hear(agent.tell());
     agent.hear(known);
-  }
-
-  private sides({ agent }: Operation): { agent: Agent; cpu: Agent } {
-    return { agent, cpu: this.cpu };
   }
 
   // ---- references ----
@@ -322,7 +289,8 @@ export class Paths {
     if (what === 'new' && run.path === 'fault') this.look(run);
     if (run.lost) return;
     const { range, table } = run;
-    const pages = range === null ? [run.page!] : table!.pages.filter(({ vpn }) => vpn >= range.first && vpn < range.end);
+    const pages =
+      range === null ? [run.page!] : table!.pages.filter(({ vpn }) => vpn >= range.first && vpn < range.end);
     for (const page of pages) this.changePage(run, what, page);
   }
 
@@ -343,7 +311,7 @@ export class Paths {
     if (run.path === 'mprotect') page.readOnly = !run.writable;
     if (!mine && what !== 'none' && what !== 'moved') return;
     if (what !== 'none') agent.spend('pte', this.price('pte.set'));
-    this.put_pte(run, what, page, mine);
+    this.setPte(run, what, page, mine);
   }
 
   private clear(run: Operation, page: Page): void {
@@ -364,7 +332,7 @@ export class Paths {
     run.changed.set(page, null);
   }
 
-  private put_pte(run: Operation, what: string, page: Page, mine: boolean): void {
+  private setPte(run: Operation, what: string, page: Page, mine: boolean): void {
     const now = run.agent.turn;
     const { pte, frame } = page;
     const set = (next: Readonly<Pte>): void => this.space.set(page, next, frame, now);
@@ -411,7 +379,15 @@ export class Paths {
       return;
     }
     const frame = mode === 'zero' ? this.frames.zero : run.newFrame!;
-    const pte = { ...EMPTY, present: true, accessed: true, writable: write, dirty: write, cached, zero: mode === 'zero' };
+    const pte = {
+      ...EMPTY,
+      present: true,
+      accessed: true,
+      writable: write,
+      dirty: write,
+      cached,
+      zero: mode === 'zero',
+    };
     this.space.set(page, pte, frame, now);
     if (mode === 'frame') frame.owner = page;
     page.user = null;

@@ -35,6 +35,7 @@ export function isFreed({ frame, incarnation }: Copy): boolean {
 /** A cache of copies, by page. */
 export class Tlb {
   private readonly cache: ReferenceCache<Copy>;
+  private readonly copies = new Map<Page, Copy>();
 
   constructor(private readonly geometry: Geometry) {
     this.cache = new ReferenceCache<Copy>(geometry, 'lru', (a, b) => a === b);
@@ -42,7 +43,7 @@ export class Tlb {
 
   /** The page's copy in any state. Nothing is used by looking. */
   peek(page: Page): Copy | undefined {
-    return this.geometry.sets === 0 ? undefined : this.cache.entries().find((copy) => copy.page === page);
+    return this.copies.get(page);
   }
 
   /** The copy was used. */
@@ -53,16 +54,22 @@ export class Tlb {
   /** In place of an older copy of the page. Returns what fell out. */
   fill(copy: Copy): Copy | undefined {
     if (this.geometry.sets === 0) return undefined;
-    this.cache.remove((old) => old.page === copy.page);
-    return this.cache.fill(copy.page.vpn, copy);
+    if (this.copies.has(copy.page)) this.drop(({ page }) => page === copy.page);
+    const evicted = this.cache.fill(copy.page.vpn, copy);
+    if (evicted) this.copies.delete(evicted.page);
+    this.copies.set(copy.page, copy);
+    return evicted;
   }
 
   drop(which: (copy: Copy) => boolean): Copy[] {
-    return this.geometry.sets === 0 ? [] : this.cache.remove(which);
+    if (![...this.copies.values()].some(which)) return [];
+    const gone = this.cache.remove(which);
+    for (const { page } of gone) this.copies.delete(page);
+    return gone;
   }
 
   entries(): Copy[] {
-    return this.cache.entries();
+    return [...this.copies.values()];
   }
 }
 
