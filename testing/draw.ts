@@ -1,0 +1,188 @@
+import fc from 'fast-check';
+import { loadMachine } from '../src/catalog/catalog.ts';
+import type { CostKey } from '../src/model/cost.ts';
+import { type Command, type Machine, NO_CACHE } from '../src/model/machine.ts';
+import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
+import { COSTS, costsWith, SHIPPED, showSetup, variant } from './machine.ts';
+import type { Step } from './program.ts';
+
+// ---- random programs ----
+
+type Access = 'fetch' | 'read' | 'write';
+type MmEvent = 'mmap' | 'munmap' | 'brk' | 'mremap' | 'mprotect' | 'madvise' | 'idle';
+
+/** First pages of a few regions in several leaf tables; two of them lie over the border of two tables. */
+const REGIONS = [16, 3 * 512 + 504, 7 * 512, 40 * 512 + 100, 2 * 512 * 512 - 4];
+const PAGES = 16;
+const DONTNEED = 4;
+const FREE = 8;
+
+const region = fc.constantFrom(...REGIONS);
+const vpn = fc.tuple(region, fc.oneof(fc.nat(3), fc.nat(PAGES - 1))).map(([base, offset]) => base + offset);
+const range = fc
+  .tuple(region, fc.integer({ min: -2, max: PAGES - 1 }), fc.oneof(fc.integer({ min: 1, max: 3 }), fc.nat(PAGES)))
+  .map(([base, offset, pages]): [number, number] => [base + offset, base + offset + pages]);
+
+const access = (access: Access, vpn: number, straddle = false): Step => ({ access, agent: 0, vpn, straddle });
+const event = (op: MmEvent, ...fields: number[]): Step => ({ event: op, agent: 0, gap: 0, fields });
+
+/** A change of a range. */
+const change: fc.Arbitrary<Step> = fc
+  .tuple(fc.nat(12), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
+  .map(([what, [first, end], bits, to, offset]) => {
+    if (what < 2) return event('mmap', 0, first, end, 3, bits);
+    if (what < 4) return event('munmap', 0, first, end);
+    if (what < 6) return event('mremap', 0, first, end, to + offset, to + offset + end - first);
+    if (what < 8) return event('mprotect', 0, first, end, bits & 3);
+    if (what === 8) return event('brk', 0, REGIONS[0]! + bits, REGIONS[0]! + (end % PAGES));
+    if (what === 9) return event('idle');
+    return event('madvise', 0, first, end, what < 11 ? DONTNEED : FREE);
+  });
+
+/** A page is used, and so posted to the device; it changes while the device works on it, and is used again. */
+const scene = fc
+  .tuple(vpn, fc.nat(6), fc.integer({ min: 1, max: 8 }), fc.boolean())
+  .map(([vpn, what, times, after]) => {
+    const write = access('write', vpn);
+    const changes = [
+      event('munmap', 0, vpn, vpn + 1),
+      event('madvise', 0, vpn, vpn + 1, DONTNEED),
+      event('madvise', 0, vpn, vpn + 2, FREE),
+      event('mprotect', 0, vpn, vpn + 1, 1),
+      event('mremap', 0, vpn, vpn + 2, REGIONS[3]!, REGIONS[3]! + 2),
+      // A page of zeroes or of a file: what the device reads is copied at the next write.
+      event('madvise', 0, vpn, vpn + 1, DONTNEED),
+      event('mmap', 0, vpn, vpn + 3, 3, 2),
+    ];
+    const uses = Array<Step>(times).fill(what < 5 ? write : access('read', vpn));
+    const scene = what < 5 ? [...uses, changes[what]!] : [changes[what]!, ...uses, write];
+    return after ? [...scene, ...Array<Step>(times).fill(write)] : scene;
+  });
+
+const one = fc
+  .tuple(fc.constantFrom<Access>('fetch', 'read', 'read', 'write', 'write'), vpn, fc.integer({ min: 0, max: 19 }))
+  .map(([kind, vpn, n]) => access(kind, vpn, n === 0));
+
+const block = fc.oneof(
+  {
+    arbitrary: fc.tuple(one, fc.integer({ min: 1, max: 9 })).map(([step, times]) => Array<Step>(times).fill(step)),
+    weight: 20,
+  },
+  { arbitrary: one.map((step) => [step]), weight: 20 },
+  { arbitrary: change.map((step) => [step]), weight: 6 },
+  { arbitrary: scene, weight: 5 },
+);
+/** Random programs of one CPU. */
+export const steps = fc
+  .tuple(fc.array(block, { maxLength: 200, size: 'max' }), fc.boolean())
+  .map(([blocks, fetches]) =>
+    [...blocks.flat(), access('read', REGIONS[0]!)].filter(
+      (step) => fetches || !('access' in step) || step.access !== 'fetch',
+    ),
+  );
+
+// ---- random machines ----
+
+const geometry = (ways: number) =>
+  fc.record({ sets: fc.integer({ min: 1, max: 3 }), ways: fc.integer({ min: 1, max: ways }) });
+const perhaps = (ways: number) =>
+  fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
+const walkCache = fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) });
+const MACHINES = ['amd-v2', 'intel-svm', 'intel-svm-nodis'].map((name) => loadMachine(name));
+const words = (text: string): Command[] => text.split(' ') as Command[];
+
+/** What shipped drivers of this kind never submit. */
+const ODD_DRIVER = {
+  page: words('iotlb.global device_tlb.page wait'),
+  range: words('iotlb.domain wait device_tlb.all wait'),
+  all: words('iotlb.domain device_tlb.all wait'),
+};
+
+const machine: fc.Arbitrary<Machine> = fc
+  .record({
+    base: fc.constantFrom(...MACHINES),
+    cpu: fc.record({
+      l1i: geometry(3),
+      l1d: geometry(4),
+      l2: perhaps(5),
+      walkCache,
+      flushCeiling: fc.constantFrom(0, 2, 33),
+    }),
+    iommu: fc.record({
+      ring: fc.constantFrom(4, 4, 5, 16),
+      iotlb: geometry(6),
+      walkCache,
+      walkers: fc.integer({ min: 1, max: 3 }),
+    }),
+    device: fc.record({
+      ats: fc.constantFrom(true, true, true, false),
+      deviceTlb: geometry(6),
+      outstanding: fc.integer({ min: 1, max: 8 }),
+      atcOnIdle: fc.constantFrom<Machine['device']['atcOnIdle']>('keep', 'keep', 'drop'),
+    }),
+    odd: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
+  })
+  .map(({ base, cpu, iommu, device, odd }) => ({
+    ...base,
+    cpu: { ...base.cpu, ...cpu },
+    iommu: { ...base.iommu, ...iommu },
+    device: { ...base.device, ...device },
+    driver: { ...base.driver, ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}) },
+  }));
+
+const device: fc.Arbitrary<Follow> = fc.record({
+  every: fc.integer({ min: 1, max: 6 }),
+  write: fc.constantFrom(0, 0.3, 0.7, 1),
+  active: fc.constantFrom(1e5, 2e6, 3e7),
+  idle: fc.constantFrom(0, 0, 1e5, 3e6, 2e7),
+  ats: fc.constantFrom(true, true, true, false),
+});
+
+/** Orders that are wrong on purpose, and some that nobody ships. */
+const ODD = [
+  variant('range-end', 'free first', {
+    munmap: 'RS { LK PC RR UL } FREE RE! CF SI',
+    dontneed: 'RS { LK PC RR UL } RE CF FREE SI',
+    reclaim_swap: '{ RS LK PC CF PS(swp) RR PP UL RE } CF { PPc FREE SI }',
+    reclaim_file: '{ RS LK PC RR PP UL RE } CF { PPc FREE SI }',
+    cow: 'RS LK PC CF PS(new) RR PP UL PPc FREE RE!',
+  }),
+  variant('under-lock', 'late', {
+    cow: 'RS LK PS(new) CF RR PP UL RE PPc FREE',
+    mprotect: '{ RS LK PC PS(ro) UL RE } CF RET',
+    mremap: 'RS { LK PC PS(moved) UL } CF SI RE',
+    madv_free: '{ RS LK PC PS(clean) UL SI CF RE }',
+    dontneed: 'RS { LK PC RR UL } SI FREE CF RE',
+  }),
+  variant('linux-6.6', 'batched', {
+    reclaim_swap: '{ RS LK PC CFq PS(swp) RR PP UL RE } CF SI { PPc FREE }',
+    reclaim_file: '{ RS LK PC CFq PS(none) RR PP UL RE } CF SI* { PPc FREE }',
+    reclaim_lazyfree: '{ RS LK PC CFq RR PP UL RE } SI* CF { PPc FREE }',
+    reclaim_redirtied: '{ RS LK PC CFq PS(old) UL RE } CF SI { PPc }',
+    munmap: 'RS { LK PC RR UL CF SI FREE } RE FREE',
+    dontneed: '{ RS LK PC RR UL RE! FREE } CF',
+  }),
+];
+
+const PRICED: CostKey[] = [
+  'device.dma_latency', 'iotlb.inv_page', 'iotlb.inv_pasid', 'device_tlb.inv', 'qi.wait', 'amd.wait', 'fault.minor',
+  'fault.swap_in', 'device.think', 'ats.translation', 'iommu.walk_ref', 'device.page_request', 'pte.clear', 'pte.set',
+  'ptl.acquire', 'ptl.release', 'qi.submit', 'cpu.ipi_first', 'page.zero', 'cpu.l2_hit', 'cpu.walk_ref_leaf', 'cpu.fetch',
+]; // biome-ignore format: a table
+const costs = fc
+  .array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 40, 700, 20_000)), { maxLength: 6 })
+  .map(costsWith);
+
+/** Random machines, policies, prices, devices; small, so that everything runs short. */
+export const setup: fc.Arbitrary<RunSetup> = fc
+  .record({
+    policy: fc.constantFrom(...SHIPPED, ...ODD),
+    machine,
+    costs: fc.oneof(fc.constant(COSTS), costs),
+    seed: fc.nat(),
+    frames: fc.oneof(fc.constant(null), fc.integer({ min: 2, max: 70 })),
+    device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
+    ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
+    lookahead: fc.constantFrom(0, DEFAULT_LOOKAHEAD),
+  })
+  .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));
