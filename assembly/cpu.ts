@@ -1,26 +1,21 @@
 // A CPU runs its records. TLB hits are private: nobody can see them, so they run ahead up to the time at which somebody
 // else could change something. A walk, a fault, an event, a post is shared and waits for its turn.
-import { ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, Cache, find, lookup } from './cache';
+import { HAS_FAULTED, IS_SERVED, serve } from './access';
+import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, find, lookup } from './cache';
 import { Agent, spend } from './clock';
-import { add, bump, N_COMPUTE, N_CPU_STALE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT, N_L2_MISS } from './counters';
+import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT } from './counters';
 import { post } from './device';
-import { beginFault, stepList } from './fault';
+import { stepList } from './fault';
 import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
 import {
-  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, CAUSE_WALK,
-  COST_ACCESS, COST_FETCH, COST_L2_HIT, COST_SYSCALL, COST_WALK_LEAF, COST_WALK_UPPER, EVENT_DISCARD, EVENT_LAZYFREE,
-  EVENT_MAP, EVENT_MOVE, EVENT_NONE, EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, COST_ACCESS,
+  COST_FETCH, COST_L2_HIT, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
+  EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
 } from './ops';
 import { beginRange } from './path';
 import { publish } from './recent';
-import { reachable } from './pasid';
-import { noteUser, oblige } from './safety';
-import { CpuCaches, cpuCaches, entryOf, fillCpu, recheck } from './space';
-import {
-  firstTable, frameOf, keyAt, pageIn, pte, PTE_A, PTE_D, PTE_P, PTE_W, setKind, setPte, setReadOnly, tableAt, tableCount, TABLE_LG2,
-  tableOfPage, touch,
-} from './table';
-import { upperRefs } from './walk';
+import { CpuCaches, cpuCaches, fillCpu } from './space';
+import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, tableAt, tableCount, TABLE_LG2, touch } from './table';
 
 // Phases of a CPU.
 const USER: u32 = 0;
@@ -321,44 +316,13 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
   return false;
 }
 
-/** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
+/** The shared half of a translation, at this CPU's turn. */
 function translate(who: Agent, cpu: CpuCaches): void {
   const p = program;
-  const now = who.clock;
   const page = p.missed;
-  const first = p.missedFetch != 0 ? cpu.l1i : cpu.l1d;
-  if (useStale(first, page, p.missedWrite) || useStale(cpu.l2, page, p.missedWrite)) {
-    bump(N_CPU_STALE);
-    p.granted = page + 1;
-    return;
-  }
-  const flags = pte(page);
-  const allowed = (flags & PTE_P) != 0 && (p.missedWrite == 0 || (flags & PTE_W) != 0);
-  if (!allowed) {
-    // The program knows better what it may write than the mappings that its recording shows.
-    if (p.missedWrite != 0) setReadOnly(page, 0);
-    if (beginFault(who, page, p.missedWrite != 0)) who.phase = KERNEL;
-    return;
-  }
-  bump(N_L2_MISS);
-  const refs = upperRefs(cpu.walker, tableOfPage(page));
-  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * refs);
-  const next = flags | PTE_A | (p.missedWrite != 0 ? PTE_D : 0);
-  if (next != flags) {
-    setPte(page, next);
-    recheck(page, now);
-  }
-  if (noteUser(page, who.id)) oblige(page, now, false, reachable());
-  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
-  fillCpu(first, page, entryOf(page), frameOf(page), now);
-  p.granted = page + 1;
-}
-
-function useStale(cache: Cache, page: u32, write: u32): bool {
-  const at = find(cache, page);
-  if (at == 0) return false;
-  const low = load<u32>(at);
-  return (low & ENTRY_STALE) != 0 && (write == 0 || (low & ENTRY_W) != 0);
+  const served = serve(who, cpu, p.missedFetch != 0 ? cpu.l1i : cpu.l1d, page, p.missedWrite);
+  if (served == IS_SERVED) p.granted = page + 1;
+  else if (served == HAS_FAULTED) who.phase = KERNEL;
 }
 
 // ---- events ----

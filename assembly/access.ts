@@ -1,0 +1,53 @@
+// A CPU's access that misses its TLBs: by a stale entry that hardware would use, by a walk, or by a fault.
+import { Cache, ENTRY_STALE, ENTRY_W, find } from './cache';
+import { Agent, spend } from './clock';
+import { bump, N_CPU_STALE, N_L2_MISS } from './counters';
+import { beginFault } from './fault';
+import { cost } from './layout';
+import { CAUSE_WALK, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
+import { reachable } from './pasid';
+import { noteUser, oblige } from './safety';
+import { CpuCaches, entryOf, fillCpu, recheck } from './space';
+import { frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly, tableOfPage } from './table';
+import { upperRefs } from './walk';
+
+// What became of it.
+export const IS_SERVED: u32 = 0; //   the access has its translation
+export const HAS_FAULTED: u32 = 1; // a list runs; the CPU then looks again
+export const MUST_WAIT: u32 = 2; //   the agent is blocked; it looks again when it wakes
+
+/** Serves a miss of `first` (the L1 of fetches or of data) and of the second level. A shared step of the CPU. */
+export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write: u32): u32 {
+  const now = who.clock;
+  if (isStale(first, page, write) || isStale(cpu.l2, page, write)) {
+    bump(N_CPU_STALE);
+    return IS_SERVED;
+  }
+  const flags = pte(page);
+  const allowed = (flags & PTE_P) != 0 && (write == 0 || (flags & PTE_W) != 0);
+  if (!allowed) {
+    // The program knows better what it may write than the mappings that its recording shows.
+    if (write != 0) setReadOnly(page, 0);
+    return beginFault(who, page, write != 0) ? HAS_FAULTED : MUST_WAIT;
+  }
+  bump(N_L2_MISS);
+  const refs = upperRefs(cpu.walker, tableOfPage(page));
+  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * refs);
+  const next = flags | PTE_A | (write != 0 ? PTE_D : 0);
+  if (next != flags) {
+    setPte(page, next);
+    recheck(page, now);
+  }
+  if (noteUser(page, who.id)) oblige(page, now, false, reachable());
+  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
+  fillCpu(first, page, entryOf(page), frameOf(page), now);
+  return IS_SERVED;
+}
+
+/** Whether the cache has an entry of the page whose PTE has changed, and that allows the access. */
+function isStale(cache: Cache, page: u32, write: u32): bool {
+  const at = find(cache, page);
+  if (at == 0) return false;
+  const low = load<u32>(at);
+  return (low & ENTRY_STALE) != 0 && (write == 0 || (low & ENTRY_W) != 0);
+}
