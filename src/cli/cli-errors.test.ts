@@ -13,6 +13,7 @@ describe('errors', () => {
     'broken.gz': gzipSync(RECORDING).subarray(0, 90),
     'broken.zst': Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3),
     'rejected.lk': `${RECORDING}${'hello\n'.repeat(30)}`,
+    'app.tar': `${'app.lk'.padEnd(257, '\0')}ustar`.padEnd(1024, '\0'),
     'perf.data': 'PERFILE2................',
     'old.txt': 'iommulator trace text 1\nsource 5\n',
   };
@@ -20,7 +21,8 @@ describe('errors', () => {
   // Arguments, and the line on stderr behind `iommulator: `.
   const CASES: [string[], string | RegExp][] = [
     [['tlb', 'nowhere'], /^nowhere: no such file, and no shipped trace of that name \(.*sqlite.*\)$/],
-    [['tlb', '.'], '.: is not a file'],
+    [['tlb', 'folder'], 'folder: holds no file'],
+    [['tlb', 'traces'], 'traces: is a folder, expected a file'],
     [['tlb', 'empty'], 'empty: is empty'],
     [['tlb', 'garbage'], /^garbage: is in no known format \(text, .*lackey.*; `iommulator list formats`\)$/],
     [['tlb', 'binary'], /^binary: is in no known format/],
@@ -39,6 +41,12 @@ describe('errors', () => {
     [['import', 'nowhere', '-o', 'out'], 'nowhere: no such file'],
     [['import', 'empty', '-o', 'out'], 'empty: is empty'],
     [['import', 'garbage', '-o', 'out', '--as', 'lackey'], /^garbage: 2 of 2 lines \(100\.0 %\) were not understood/],
+    [['import', 'rejected.lk', '-o', 'out', '--max-rejected', '73%'], /^rejected\.lk: 30 of 41 lines/],
+    [
+      ['import', 'rejected.lk', '-o', 'out', '--max-rejected', 'x'],
+      '--max-rejected is "x", expected a percentage such as 0.5%',
+    ],
+    [['tlb', 'app.tar'], 'app.tar: is a tar archive: unpack it first'],
     [['import', 'rejected.lk', '-o', 'out', '--strict'], /^rejected\.lk:12: "hello" is not /],
     [['import', 'app.trace', '-o', 'out'], /^app\.trace: is /],
     [['import', 'app.lk', '-o', '-'], 'a trace is binary and is written to a file, not to -'],
@@ -73,6 +81,8 @@ describe('errors', () => {
       writeFileSync(join(folder, name), content);
     }
     mkdirSync(join(folder, 'folder'));
+    mkdirSync(join(folder, 'traces'));
+    writeFileSync(join(folder, 'traces/app.lk'), RECORDING);
     iommulator(['import', 'app.lk', '-o', 'app.trace', '--quiet'], folder);
     const trace = readFileSync(join(folder, 'app.trace'));
     writeFileSync(join(folder, 'cut.trace'), trace.subarray(0, trace.length - 40));

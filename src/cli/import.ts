@@ -2,6 +2,7 @@ import type { CommandModule } from 'yargs';
 import { importFile } from '../jobs/locate.ts';
 import { UsageError } from '../model/errors.ts';
 import { importNote } from '../report/trace.ts';
+import { parseMaxRejected } from '../trace/import/importer.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 import { interrupted } from './interrupt.ts';
 import { startProgress } from './progress.ts';
@@ -12,6 +13,7 @@ interface Args {
   as?: string;
   interleave: boolean;
   strict: boolean;
+  'max-rejected'?: string;
   quiet: boolean;
 }
 
@@ -22,24 +24,34 @@ const names = IMPORTERS.map((importer) => importer.name);
 /** `import INPUT -o TRACE` */
 export const importCommand: CommandModule<object, Args> = {
   command: 'import <input>',
-  describe: 'Make a trace from a foreign recording; plain, gzip or zstd',
+  describe: 'Make a trace from a foreign recording, plain or compressed (gzip, zstd, xz, bzip2, zip)',
   builder: (y) =>
     y
-      .positional('input', { type: 'string', demandOption: true, describe: 'The recording' })
+      .positional('input', {
+        type: 'string',
+        demandOption: true,
+        describe: 'The recording: a file, a folder of one file per thread, or - for a pipe',
+      })
       .option('output', { ...value, alias: 'o', demandOption: true, describe: 'Trace file to write' })
       .option('as', { requiresArg: true, choices: names, describe: 'Format, where content does not tell' })
       .option('interleave', { ...flag, describe: 'Every access a record: larger, exact for unified first levels' })
-      .option('strict', { ...flag, describe: 'Fail at the first line not understood, not above 1 %' })
+      .option('strict', { ...flag, describe: 'Fail at the first line not understood' })
+      .option('max-rejected', { ...value, describe: 'Fail if more lines than that are not understood [default: 1%]' })
       .example('$0 import app.lk.zst -o app.trace', 'a valgrind lackey recording')
       .example('$0 import app.txt -o app.trace', 'the text form back to a trace') as never,
-  handler: async ({ input, output, as, strict, interleave, quiet }) => {
+  handler: async ({ input, output, as, strict, interleave, quiet, ...args }) => {
     if (output === '-') throw new UsageError('a trace is binary and is written to a file, not to -');
+    const maxRejected = parseMaxRejected(args['max-rejected']);
     const progress = startProgress(`importing ${input}`, quiet);
     const importer = IMPORTERS.find((candidate) => candidate.name === as);
     const onRead = (done: number, size: number): void => progress.update(done / size);
-    const reading = { onRead, signal: interrupted };
-    const imported = importFile(input, output, { strict, interleave, importer }, reading);
+    const notes: string[] = [];
+    const onRejected = (place: string, shown: string, expected: string): void => {
+      notes.push(`${place}: left out, ${shown} is not ${expected}\n`);
+    };
+    const reading = { onRead, signal: interrupted, stdin: process.stdin };
+    const imported = importFile(input, output, { strict, maxRejected, onRejected, interleave, importer }, reading);
     const meta = await imported.finally(() => progress.end());
-    if (!quiet) process.stderr.write(`${output}: ${importNote(meta)}\n`);
+    if (!quiet) process.stderr.write(`${notes.join('')}${output}: ${importNote(meta)}\n`);
   },
 };

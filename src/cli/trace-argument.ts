@@ -22,6 +22,7 @@ export async function withTrace<T>(
   const trace = await locateTrace(given, {
     onRead: (done, size) => progress.update(done / size),
     signal: interrupted,
+    stdin: process.stdin,
   }).finally(() => progress.end());
   try {
     return await use(trace);

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,16 +33,15 @@ export function shippedTraces(): string[] {
 
 /** A file, or the name of a shipped trace; a foreign file is imported into a temporary one first. */
 export async function locateTrace(given: string, reading: ReadOptions = {}): Promise<LocatedTrace> {
-  const path = existsSync(given) ? given : join(SHIPPED, `${given}.trace`);
-  if (!existsSync(path)) {
+  const path = given === '-' || existsSync(given) ? given : join(SHIPPED, `${given}.trace`);
+  if (given !== '-' && !existsSync(path)) {
     throw new TraceError(
       given,
       `no such file, and no shipped trace of that name (${shippedTraces().join(', ') || 'none'})`,
     );
   }
   const name = basename(path);
-  const head = openRandomHead(path);
-  if (isTrace(head))
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
     return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
   const folder = mkdtempSync(join(tmpdir(), 'iommulator-'));
   const close = (): void => rmSync(folder, { recursive: true, force: true });

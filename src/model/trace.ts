@@ -136,6 +136,15 @@ export interface ImportTally {
   readonly ignored: number;
   /** Why lines were ignored, by rule, with counts. */
   readonly rules: Readonly<Record<string, number>>;
+  /** What was expected where lines were rejected; absent if none were. */
+  readonly rejections?: Readonly<Record<string, Rejection>>;
+}
+
+/** Rejected lines of one kind. Their text is not kept: it may hold secrets. */
+export interface Rejection {
+  readonly lines: number;
+  /** Number of the first. */
+  readonly first: number;
 }
 
 /** Totals of a trace. */

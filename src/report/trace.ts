@@ -44,6 +44,10 @@ export function traceGrid(label: TraceLabel, meta: TraceMeta): Grid {
       'lines',
       `${count(tally.lines)} read, ${count(tally.accepted)} accepted, ${count(tally.rejected)} rejected, ${count(tally.ignored)} ignored`,
     ],
+    ...Object.entries(tally.rejections ?? {}).map(([kind, { lines, first }]) => [
+      'rejected',
+      `${count(lines)} x not ${kind}, first line ${count(first)}`,
+    ]),
     ...Object.entries(tally.rules).map(([rule, n]) => ['ignored', `${count(n)} x ${rule}`]),
     ...meta.inferred.map((sentence) => ['inferred', sentence]),
   ];

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
-import { basename } from 'node:path';
-import { pipeline } from 'node:stream';
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import * as zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { Interrupted, TraceError } from '../model/errors.ts';
+import { BLOCK, decompressed, isZip, stored, unzipped } from './decompress.ts';
 import type { Codec } from './format.ts';
 
 /** Reading files: magic numbers, decompression, random access, digests. */
@@ -29,9 +28,11 @@ export interface Input {
   readonly file: string;
   /** Blocks of decompressed bytes, in order; each call reads from the start. */
   blocks(): AsyncIterable<Uint8Array>;
+  /** Of a folder: its files, in the order of their names; `blocks` is then that of the first. */
+  readonly parts?: readonly Input[];
 }
 
-/** Told how many bytes of the file, as it is stored, have been read. */
+/** Told how many bytes of the file, as it is stored, have been read. `size` is 0 where it is not known. */
 export type OnRead = (done: number, size: number) => void;
 
 /** How the reading of a large input is watched and stopped. */
@@ -39,35 +40,74 @@ export interface ReadOptions {
   readonly onRead?: OnRead;
   /** Once aborted, the next block is `Interrupted`. */
   readonly signal?: AbortSignal | undefined;
+  /** What `-` names. */
+  readonly stdin?: AsyncIterable<Uint8Array>;
 }
 
-const BLOCK = 1 << 20;
-const MAGIC = { gzip: [0x1f, 0x8b], zstd: [0x28, 0xb5, 0x2f, 0xfd] } as const;
+/** Files of one folder. */
+const MAX_PARTS = 4096;
+/** Bytes at the beginning of a stream that are kept. */
+const KEPT = 4 * BLOCK;
 
-/** A file, decompressed by its magic number: gzip, zstd or plain. */
-export function openInput(path: string, { onRead = () => {}, signal }: ReadOptions = {}): Input {
+/**
+ * A file, decompressed by its magic number (gzip, zstd, xz, bzip2, zip, or plain); a pipe; a folder of files, one per
+ * thread; or `-`, standard input.
+ */
+export function openInput(path: string, options: ReadOptions = {}): Input {
+  if (path === '-' && options.stdin) return streamInput('standard input', options.stdin, options);
   const file = basename(path);
-  return { file, blocks: () => readBlocks(path, file, onRead, signal) };
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) {
+    const names = readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [entry.name] : []));
+    if (names.length === 0) throw new TraceError(path, 'holds no file');
+    if (names.length > MAX_PARTS)
+      throw new TraceError(path, `holds ${names.length} files, expected at most ${MAX_PARTS}`);
+    const parts = names.sort().map((name) => openInput(join(path, name), options));
+    return { file, blocks: () => parts[0]!.blocks(), parts };
+  }
+  if (stat?.isFIFO() || stat?.isCharacterDevice()) return streamInput(file, stored(path), options);
+  return { file, blocks: () => readBlocks(path, file, options) };
 }
 
-async function* readBlocks(
-  path: string,
-  file: string,
-  onRead: OnRead,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
+/** A stream that can be read once, and its beginning again, so that its format can be found out. */
+export function streamInput(file: string, source: AsyncIterable<Uint8Array>, options: ReadOptions = {}): Input {
+  const rest = checked(decompressed(source), file, options);
+  const head: Uint8Array[] = [];
+  let read = 0;
+  const blocks = async function* (): AsyncGenerator<Uint8Array> {
+    if (read > KEPT) throw new TraceError(file, 'has to be read twice in this format: give it as a file');
+    yield* head;
+    for (let next = await rest.next(); !next.done; next = await rest.next()) {
+      read += next.value.length;
+      if (read <= KEPT) head.push(next.value);
+      yield next.value;
+    }
+  };
+  return { file, blocks };
+}
+
+async function* readBlocks(path: string, file: string, options: ReadOptions): AsyncGenerator<Uint8Array> {
+  const { onRead = () => {} } = options;
   const { head, size } = withFile(path, (fd) => ({ head: readAt(fd, 0, 4), size: fstatSync(fd).size }));
-  const source = createReadStream(path, { highWaterMark: BLOCK });
+  if (isZip(head)) {
+    yield* checked(unzipped(path), file, options);
+    return;
+  }
+  const source = stored(path);
   let done = 0;
-  source.on('data', (block) => {
+  source.on('data', (block: Uint8Array) => {
     done += block.length;
     onRead(done, size);
   });
-  const is = (magic: readonly number[]): boolean => magic.every((byte, i) => head[i] === byte);
+  yield* checked(decompressed(source), file, options);
+}
+
+async function* checked(
+  blocks: AsyncIterable<Uint8Array>,
+  file: string,
+  { signal }: ReadOptions,
+): AsyncGenerator<Uint8Array> {
   try {
-    let blocks: AsyncIterable<Uint8Array> = source;
-    if (is(MAGIC.gzip)) blocks = pipeline(source, zlib.createGunzip({ chunkSize: BLOCK }), () => {});
-    else if (is(MAGIC.zstd)) blocks = unzstd(source);
     for await (const block of blocks) {
       if (signal?.aborted) throw new Interrupted('interrupted');
       yield block;
@@ -76,24 +116,6 @@ async function* readBlocks(
     if (error instanceof TraceError || error instanceof Interrupted) throw error;
     throw new TraceError(file, `cannot be decompressed or read: ${(error as Error).message}`);
   }
-}
-
-/** Node's own zstd where there is one (22.15 and later), else fzstd, which is plain JavaScript. */
-async function* unzstd(source: AsyncIterable<Uint8Array> & NodeJS.ReadableStream): AsyncGenerator<Uint8Array> {
-  const native = (zlib as { createZstdDecompress?: (options: object) => zlib.Gunzip }).createZstdDecompress;
-  if (native) {
-    yield* pipeline(source, native({ chunkSize: BLOCK }), () => {});
-    return;
-  }
-  let ready: Uint8Array[] = [];
-  const decompress = new Decompress((block) => ready.push(block));
-  for await (const block of source) {
-    decompress.push(block);
-    yield* ready;
-    ready = [];
-  }
-  decompress.push(new Uint8Array(0), true);
-  yield* ready;
 }
 
 /** First `bytes` decompressed bytes of an input: what `sniff` looks at. Empty for an empty file. */

@@ -63,6 +63,12 @@ export class MetaChecks {
     const rules = Object.entries(tally.rules);
     if (rules.length > MAX_SENTENCES) this.bad('tally has too many rules');
     for (const [rule, lines] of rules) this.count(`tally.rules["${rule}"]`, lines);
+    const { rejections = {} } = tally;
+    if (!isObject(rejections) || Object.keys(rejections).length > MAX_SENTENCES) this.bad('tally has odd rejections');
+    for (const [kind, rejection] of Object.entries(rejections)) {
+      this.count(`tally.rejections["${kind}"].lines`, rejection?.lines);
+      this.count(`tally.rejections["${kind}"].first`, rejection?.first);
+    }
     return tally;
   }
 

@@ -13,7 +13,7 @@ import { MAX_VPN } from '../model/limits.ts';
 import { type Outcome, RUN_OPS, type TraceEvent } from '../model/trace.ts';
 import { MAX_FIELD } from './format.ts';
 import { codec } from './input.ts';
-import { linesOf } from './lines.ts';
+import { eachLine } from './lines.ts';
 import { TextReader, textOf } from './text.ts';
 import { TraceWriter } from './writer.ts';
 
@@ -144,7 +144,7 @@ async function fromText(text: string): Promise<Uint8Array> {
   const blocks = async function* () {
     for (let at = 0; at < whole.length; at += 1009) yield whole.subarray(at, at + 1009);
   };
-  for await (const line of linesOf({ file: 't', blocks })) reader.read(line);
+  await eachLine({ file: 't', blocks }, (line) => reader.read(line));
   writer.finish(reader.finish());
   return Buffer.concat(parts);
 }

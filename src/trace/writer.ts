@@ -154,6 +154,12 @@ export class TraceWriter {
     }
   }
 
+  /** One access to page `vpn` and, where it crosses page borders, to the `more` pages behind it. */
+  touch(agent: number, kind: number, vpn: number, more: number): void {
+    this.access(agent, kind, vpn, false);
+    for (let page = 1; page <= more; page++) this.access(agent, kind, vpn + page, true);
+  }
+
   /** A run as it stands in another trace: nothing is merged. */
   run(agent: number, vpn: number, run: Omit<Run, 'page'>): void {
     const open = this.open[agent]!;

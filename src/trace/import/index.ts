@@ -2,13 +2,30 @@ import { TraceError } from '../../model/errors.ts';
 import type { TraceMeta } from '../../model/trace.ts';
 import { codec, headOf, type Input } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
+import { champsim, cloudsuite } from './champsim.ts';
+import { csv } from './csv.ts';
+import { din } from './din.ts';
 import type { Importer, ImportOptions } from './importer.ts';
 import { lackey } from './lackey.ts';
+import { oracleGeneral } from './oracle.ts';
+import { pinatrace } from './pinatrace.ts';
 import { qemu } from './qemu.ts';
 import { text } from './text.ts';
+import { view } from './view.ts';
 
 /** All importers, most particular first. A new format is a file and a line here. */
-export const IMPORTERS: readonly Importer[] = [text, qemu, lackey];
+export const IMPORTERS: readonly Importer[] = [
+  text,
+  qemu,
+  lackey,
+  view,
+  pinatrace,
+  din,
+  csv,
+  oracleGeneral,
+  champsim,
+  cloudsuite,
+];
 
 /** Formats that only another program can read, by their magic, with the command that makes them readable. */
 const FOREIGN: readonly (readonly [magic: string, name: string, command: string])[] = [
@@ -22,7 +39,8 @@ export async function recognise(input: Input): Promise<Importer> {
   if (head.length === 0) throw new TraceError(input.file, 'is empty');
   const found = IMPORTERS.find((importer) => importer.sniff(head));
   if (found) return found;
-  const start = new TextDecoder('latin1').decode(head.subarray(0, 16));
+  const start = new TextDecoder('latin1').decode(head.subarray(0, 512));
+  if (start.startsWith('ustar', 257)) throw new TraceError(input.file, 'is a tar archive: unpack it first');
   for (const [magic, name, command] of FOREIGN) {
     if (start.startsWith(magic))
       throw new TraceError(input.file, `is a ${name}: make it text with \`${command}\` first`);
@@ -41,6 +59,7 @@ export interface ImportRequest extends ImportOptions {
 /** Imports `input` into `sink`; what is in the trace then. */
 export async function importTrace(input: Input, sink: ByteSink, request: ImportRequest): Promise<TraceMeta> {
   const importer = request.importer ?? (await recognise(input));
+  if (input.parts && !importer.folders) throw new TraceError(input.file, 'is a folder, expected a file');
   const writer = new TraceWriter(sink, codec, request.interleave);
   const imported = await importer.read(input, writer, request);
   return writer.finish({ source: { format: importer.name, file: input.file }, ...imported });

@@ -1,24 +1,8 @@
 import { MAX_VPN } from '../../model/limits.ts';
 import { ADVICE, MAP_FLAG, PROT } from '../../model/trace.ts';
 import type { TraceWriter } from '../writer.ts';
-
-/** What became of a line. `reason`: the rule it was ignored by, or what was expected instead. */
-export interface Fate {
-  readonly fate: 'accepted' | 'ignored' | 'rejected';
-  readonly reason: string;
-}
-
-export const ACCEPTED: Fate = { fate: 'accepted', reason: '' };
-
-/** The fate of a line that a rule leaves out. */
-export function ignored(rule: string): Fate {
-  return { fate: 'ignored', reason: rule };
-}
-
-/** The fate of a line that is not what was expected. */
-export function rejected(expected: string): Fate {
-  return { fate: 'rejected', reason: expected };
-}
+import { splitNumber } from './address.ts';
+import { ACCEPTED, type Fate, ignored, rejected } from './importer.ts';
 
 const WITHOUT_EFFECT = ignored('system call without effect on the address space');
 const NOT_FOLLOWED = ignored('system call whose effect on the address space is not followed');
@@ -234,20 +218,11 @@ export class SystemCalls {
 
 /** The pages that `length` bytes from `address` on touch; nothing if they are not below 2^57. */
 function range(address: string, length: string): Pages | undefined {
-  const start = split(address);
-  const bytes = split(length);
+  const start = splitNumber(address);
+  const bytes = splitNumber(length);
   const none = bytes.page === 0 && bytes.offset === 0;
   const end = none ? start.page : start.page + bytes.page + Math.ceil((start.offset + bytes.offset) / 4096);
   return start.page >= 0 && bytes.page >= 0 && end <= MAX_VPN + 1 ? { first: start.page, end } : undefined;
-}
-
-/** Page number and offset of a number as valgrind prints it. Hexadecimal ones may be larger than a double holds. */
-function split(number: string): { page: number; offset: number } {
-  if (number.length > 5 && number.startsWith('0x')) {
-    return { page: Number(number.slice(0, -3)), offset: Number(`0x${number.slice(-3)}`) };
-  }
-  const value = Number(number);
-  return { page: Math.floor(value / 4096), offset: value - Math.floor(value / 4096) * 4096 };
 }
 
 /** `MAP_FLAG` bits of the flags of mmap(2). `fd`: -1 is printed as an unsigned number of 32 or 64 bits. */

@@ -1,13 +1,9 @@
 import { TraceError } from '../../model/errors.ts';
 import { MAX_LINE, MAX_VPN } from '../../model/limits.ts';
 import { FETCH, READ, type TraceWriter, WRITE } from '../writer.ts';
-import { type Importer, Tally } from './importer.ts';
-import { ACCEPTED, type Fate, ignored, isCallLine, rejected, SystemCalls } from './lackey-syscalls.ts';
-
-/** Lines at the head of a file in which `sniff` looks for a record or the banner. */
-const SNIFFED_LINES = 100;
-/** Bytes of one access; 32 (AVX) is the largest recorded one, FXSAVE and the like are larger. */
-const MAX_SIZE = 16 * 4096;
+import { MAX_SIZE } from './address.ts';
+import { ACCEPTED, type Fate, type Importer, ignored, linesOfHead, rejected, Tally } from './importer.ts';
+import { isCallLine, SystemCalls } from './lackey-syscalls.ts';
 
 const ACCESS = /^(?:I {2}| [LSM] )[0-9a-f]+,[0-9]+$/;
 /** Valgrind's own output: `==pid==`, with `-v` also `--pid--`, and `**pid**` from client requests; perhaps a time stamp. */
@@ -27,13 +23,10 @@ export const lackey: Importer = {
   summary: 'valgrind lackey memory trace, with or without system calls',
   source: 'https://valgrind.org/docs/manual/lk-manual.html',
 
-  sniff(head) {
-    const lines = new TextDecoder().decode(head).split(/\r?\n/, SNIFFED_LINES);
-    return lines.some((line) => ACCESS.test(line) || BANNER.test(line));
-  },
+  sniff: (head) => linesOfHead(head).some((line) => ACCESS.test(line) || BANNER.test(line)),
 
   async read(input, out, options) {
-    const tally = new Tally(input.file, options.strict);
+    const tally = new Tally(input.file, options);
     const scanner = new Scanner(input.file, out, tally);
     for await (const block of input.blocks()) scanner.push(block);
     scanner.end();
@@ -198,21 +191,16 @@ class Scanner {
 
     const more = (offset + size - 1) >> 12;
     if (vpn + more > MAX_VPN) return NONE;
-    this.out.access(this.agent, kind, vpn, false);
-    for (let page = 1; page <= more; page++) this.out.access(this.agent, kind, vpn + page, true);
+    this.out.touch(this.agent, kind, vpn, more);
     return p + 1;
   }
 
   /** Gives a line that is no access line its fate. `next` is where the next line starts. */
   private oddLine(bytes: Uint8Array, at: number, next: number): void {
-    const line = ++this.tally.lines;
-    if (next - at > MAX_LINE) this.failLong(line);
+    if (next - at > MAX_LINE) this.failLong(this.tally.lines + 1);
     const end = bytes[next - 2] === RETURN && next - 2 >= at ? next - 2 : next - 1;
     const text = this.decoder.decode(bytes.subarray(at, end));
-    const { fate, reason } = this.fateOf(text, bytes, end);
-    if (fate === 'rejected') this.tally.reject(line, text, reason);
-    else if (fate === 'ignored') this.tally.ignore(reason);
-    else this.tally.accepted++;
+    this.tally.take(text, this.fateOf(text, bytes, end));
   }
 
   /** The fate of a line, or of the part of one that is glued to a result. Its text ends at `end`. */

@@ -1,4 +1,5 @@
 import { MAX_VPN } from '../../model/limits.ts';
+import { halves, splitHex } from './address.ts';
 
 /** What one line of a QEMU recording says. Numbers only; which mapping or domain it is about is for the reader. */
 export type QemuLine =
@@ -142,7 +143,7 @@ export class QemuLines {
     const [, bus, device, fn, gpa, hpa] = found as unknown as string[];
     if (this.translated.delete(thread)) return { kind: 'ignored', rule: 'result of the translation above' };
     if (!/^0+$/.test(hpa!)) return { kind: 'ignored', rule: 'device that is not remapped' };
-    const access = { thread, source: sourceOf(bus!, device!, fn!), ...split(gpa!) };
+    const access = { thread, source: sourceOf(bus!, device!, fn!), ...splitHex(gpa!) };
     return { kind: 'fault', stamp, ...access, reason: 0, write: undefined };
   }
 
@@ -150,7 +151,7 @@ export class QemuLines {
     const map = MAP.exec(text);
     if (map) {
       const [, domain, iova, paddr, pgsize, count, prot, tsc, seconds, micros] = map as unknown as string[];
-      const frame = split(paddr!).page;
+      const frame = splitHex(paddr!).page;
       const mapping = this.mapping(domain!, iova!, pgsize!, count!, tsc, seconds, micros);
       if (!mapping || !(frame <= MAX_VPN)) return { kind: 'rejected', expected: 'a mapping below 2^57' };
       return { kind: 'map', ...mapping, frame, prot: Number.parseInt(prot!, 16) & 3 };
@@ -187,7 +188,7 @@ export class QemuLines {
     seconds: string | undefined,
     micros: string | undefined,
   ): (Mapping & At) | undefined {
-    const { page, offset } = split(iova);
+    const { page, offset } = splitHex(iova);
     const pages = (Number.parseInt(pgsize, 16) / 4096) * Number(count);
     if (offset !== 0 || !Number.isInteger(pages) || pages < 1 || pages > MAX_MAPPED || page + pages > MAX_VPN) return;
     const stamp = seconds === undefined ? undefined : this.stampOf(seconds, micros!);
@@ -205,10 +206,10 @@ function vtdLine(name: string, rest: string, thread: string, stamp: number): Qem
     const found = VTD_ACCESS.exec(rest);
     if (!found) return undefined;
     const [, sid, iova, slpte, domain] = found as unknown as string[];
-    const entry = split(slpte!);
+    const entry = splitHex(slpte!);
     const known = [Number.parseInt(domain!, 16), entry.offset & 3];
     const kind = name === 'vtd_iotlb_page_hit' ? 'hit' : 'fill';
-    return { kind, stamp, thread, source: Number.parseInt(sid!, 16), ...split(iova!), frame: entry.page, known };
+    return { kind, stamp, thread, source: Number.parseInt(sid!, 16), ...splitHex(iova!), frame: entry.page, known };
   }
   if (name === 'vtd_inv_desc') {
     const found = VTD_DESCRIPTOR.exec(rest);
@@ -222,7 +223,7 @@ function vtdLine(name: string, rest: string, thread: string, stamp: number): Qem
     const found = VTD_FAULT.exec(rest);
     if (!found) return undefined;
     const [, sid, reason, iova, write] = found as unknown as string[];
-    const access = { thread, source: Number.parseInt(sid!, 16), ...split(iova!) };
+    const access = { thread, source: Number.parseInt(sid!, 16), ...splitHex(iova!) };
     return { kind: 'fault', stamp, ...access, reason: Number(reason), write: write === '1' };
   }
   if (name === 'vtd_iotlb_cc_update') {
@@ -243,7 +244,7 @@ function amdLine(name: string, rest: string, thread: string, stamp: number): Qem
     if (!found) return undefined;
     const [, domain, bus, device, fn, gpa, hpa] = found as unknown as (string | undefined)[];
     const known = domain === undefined ? [] : [Number.parseInt(domain, 16)];
-    const access = { thread, source: sourceOf(bus!, device!, fn!), ...split(gpa!), frame: split(hpa!).page };
+    const access = { thread, source: sourceOf(bus!, device!, fn!), ...splitHex(gpa!), frame: splitHex(hpa!).page };
     return { kind: name === 'amdvi_iotlb_hit' ? 'hit' : 'fill', stamp, ...access, known };
   }
   if (name === 'amdvi_iotlb_reset') return { kind: 'reset', stamp };
@@ -266,19 +267,6 @@ function amdNames(opcode: number, rest: string): number[] {
 
 function sourceOf(bus: string, device: string, fn: string): number {
   return Number.parseInt(bus, 16) * 256 + Number.parseInt(device, 16) * 8 + Number(fn);
-}
-
-/** Page number and offset of a hexadecimal address, which may be larger than a double holds. */
-function split(hex: string): { page: number; offset: number } {
-  return {
-    page: hex.length > 3 ? Number.parseInt(hex.slice(0, -3), 16) : 0,
-    offset: Number.parseInt(hex.slice(-3), 16),
-  };
-}
-
-/** Low and high 32 bits of a hexadecimal word. */
-function halves(hex: string): [low: number, high: number] {
-  return [Number.parseInt(hex.slice(-8), 16), hex.length > 8 ? Number.parseInt(hex.slice(0, -8), 16) : 0];
 }
 
 /** A hexadecimal pointer plus a few bytes; the low six digits are enough to carry into. */

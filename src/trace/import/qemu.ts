@@ -1,14 +1,11 @@
 import { TraceError } from '../../model/errors.ts';
 import { IOMMU_KINDS, PROT } from '../../model/trace.ts';
-import { linesOf } from '../lines.ts';
+import { eachLine } from '../lines.ts';
 import type { TraceWriter } from '../writer.ts';
-import { type Importer, Tally } from './importer.ts';
+import { type Importer, linesOfHead, Tally } from './importer.ts';
 import type { Operation } from './qemu-flushes.ts';
 import { isQemuLine, type QemuLine, QemuLines, sourceName } from './qemu-lines.ts';
 import { type Device, type Plan, Planner } from './qemu-plan.ts';
-
-/** Lines at the head of a file in which `sniff` looks. */
-const SNIFFED_LINES = 100;
 
 /**
  * A Linux guest on QEMU 7.2's emulated IOMMU: QEMU's trace events (vtd_*, amdvi_*) with the guest kernel's map and unmap
@@ -19,19 +16,16 @@ export const qemu: Importer = {
   summary: 'QEMU vtd_*/amdvi_* trace events with the guest kernel in their places',
   source: 'QEMU 7.2 hw/i386/trace-events; traces/FORMAT.md',
 
-  sniff(head) {
-    const lines = new TextDecoder('latin1').decode(head).split(/\r?\n/, SNIFFED_LINES);
-    return lines.some(isQemuLine);
-  },
+  sniff: (head) => linesOfHead(head).some(isQemuLine),
 
   async read(input, out, options) {
     const planner = new Planner();
     const first = new QemuLines();
     let line = 0;
-    for await (const text of linesOf(input)) planner.read(++line, first.read(text));
-    const recorder = new Recorder(planner.finish(), out, new Tally(input.file, options.strict));
+    await eachLine(input, (text) => planner.read(++line, first.read(text)));
+    const recorder = new Recorder(planner.finish(), out, new Tally(input.file, options));
     const second = new QemuLines();
-    for await (const text of linesOf(input)) recorder.read(text, second.read(text));
+    await eachLine(input, (text) => recorder.read(text, second.read(text)));
     if (recorder.tally.lines !== line) throw new TraceError(input.file, 'changed while it was read');
     return { tally: recorder.tally.finish(), inferred: recorder.inferred() };
   },

@@ -1,4 +1,4 @@
-import { linesOf } from '../lines.ts';
+import { eachLine } from '../lines.ts';
 import { TEXT_MAGIC, TextReader } from '../text.ts';
 import type { Importer } from './importer.ts';
 
@@ -13,7 +13,7 @@ export const text: Importer = {
   sniff: (head) => new TextDecoder('latin1').decode(head.subarray(0, TEXT_MAGIC.length)) === TEXT_MAGIC,
   async read(input, out) {
     const reader = new TextReader(input.file, out);
-    for await (const line of linesOf(input, MAX_TEXT_LINE)) reader.read(line);
+    await eachLine(input, (line) => reader.read(line), MAX_TEXT_LINE);
     return reader.finish();
   },
 };
