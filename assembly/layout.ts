@@ -24,7 +24,8 @@ export function region(bytes: usize): usize {
     const pages = <i32>((top - have + 0xffff) >> 16);
     if (memory.grow(pages) < 0) unreachable();
   }
-  memory.fill(at, 0, top - at);
+  // What has just been added is zero, and costs no real memory before it is used.
+  if (at < have) memory.fill(at, 0, min(top, have) - at);
   return at;
 }
 

@@ -35,9 +35,10 @@ export function shell(line: string, cwd: string): Ran {
   return { code: status, stdout, stderr };
 }
 
-/** Starts the command; it runs on. */
-export function start(args: readonly string[], cwd: string): ChildProcess {
-  return spawn(process.execPath, [BIN, ...args], { cwd, env: PLAIN, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts the command, with more in its environment; it runs on. */
+export function start(args: readonly string[], cwd: string, more: Readonly<Record<string, string>>): ChildProcess {
+  const env = { ...PLAIN, ...more };
+  return spawn(process.execPath, [BIN, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Exit code of a started command, once it has ended, and what it wrote. */
