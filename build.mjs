@@ -2,8 +2,9 @@
 //   node build.mjs              both engines and dist/, each only if its sources are newer
 //   node build.mjs --check      build, types of the tests, lint, unused code, package form, then all tests
 //   node build.mjs --bench      build, then every bench, one after the other
+//   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,14 +63,25 @@ if (process.argv.includes('--check')) {
   run('publint');
   run('vitest', 'run');
 }
-if (process.argv.includes('--bench')) {
-  rmSync(join(root, 'build/bench'), { recursive: true, force: true });
-  run('typescript:tsc', '-p', 'bench');
-  for (const file of readdirSync(join(root, 'build/bench/bench')).filter((name) => name.endsWith('.bench.js'))) {
-    const { status } = spawnSync(process.execPath, [join(root, 'build/bench/bench', file)], {
-      cwd: root,
-      stdio: 'inherit',
-    });
-    if (status !== 0) process.exit(status ?? 1);
-  }
+/** Compiles the project in `folder`, which imports sources of `src`, to build/`name`. */
+function compile(folder, name) {
+  const out = join(root, 'build', name);
+  rmSync(out, { recursive: true, force: true });
+  run('typescript:tsc', '-p', folder);
+  // The catalog is read from beside the code that reads it.
+  const isData = (path) => statSync(path).isDirectory() || !path.endsWith('.ts');
+  cpSync(join(root, 'src/catalog'), join(out, 'src/catalog'), { recursive: true, filter: isData });
+  return out;
 }
+
+/** Runs a compiled program of the project. */
+function node(file) {
+  const { status } = spawnSync(process.execPath, [file], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+if (process.argv.includes('--bench')) {
+  const out = join(compile('bench', 'bench'), 'bench');
+  for (const file of readdirSync(out).filter((name) => name.endsWith('.bench.js'))) node(join(out, file));
+}
+if (process.argv.includes('--golden')) node(join(compile('testing/golden', 'golden'), 'testing/golden/main.js'));

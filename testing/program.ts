@@ -130,6 +130,20 @@ export function writeProgram(program: Program): Uint8Array {
   return Buffer.concat(parts);
 }
 
+/** A program that goes round 600 pages and unmaps some: half of its memory is not enough, and a device has late work. */
+export const RECLAIMED: Program = {
+  interleaved: false,
+  spaces: 1,
+  agents: [0],
+  steps: Array.from({ length: 30_000 }, (_, i): Step[] => {
+    const access = i % 3 === 0 ? 'read' : 'write';
+    const used: Step = { access, agent: 0, vpn: 4096 + (((i >> 3) * 7) % 600), straddle: false };
+    if (i % 5000 !== 0) return [used];
+    const first = 4096 + (i % 600);
+    return [used, { event: 'munmap', agent: 0, fields: [0, first, first + 20], gap: 0 }];
+  }).flat(),
+};
+
 export function memorySource(bytes: Uint8Array): ByteSource {
   // A copy, since decoded columns are views of whatever buffer a source gives.
   return { size: bytes.length, read: (offset, length) => bytes.slice(offset, offset + length) };

@@ -1,45 +1,19 @@
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { iommulator, RECORDING, ROOT, shell, withRecording } from '../../testing/cli.ts';
+import { RECLAIMED, writeProgram } from '../../testing/program.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 
 const TLB = ['tlb', 'app.lk', '--quiet'];
 
-function golden(name: string): string {
-  return join(ROOT, 'traces/golden/cli', name);
-}
-
 describe('output', () => {
-  for (const [name, ...args] of [
-    ['tlb.txt', 'tlb', 'sqlite'],
-    ['tlb.json', 'tlb', 'sqlite', '--format', 'json'],
-    ['tlb.csv', 'tlb', 'sqlite', '--format', 'csv'],
-    ['tlb.md', 'tlb', 'sqlite', '--format', 'md'],
-    ['tlb-data-only.json', 'tlb', 'sqlite', '--data-only', '--invalidate', 'all', '--format', 'json'],
-    ['tlb-geometry.txt', 'tlb', 'sqlite', '--l1', '3x5', '--l1i', '1x8', '--l2', '100x7', '--replacement', 'fifo'],
-    ['tlb-huge.txt', 'tlb', 'sqlite', '--page-size', '2M', '--l2', 'none', '--straddle', 'one'],
-    ['inspect.txt', 'inspect', 'sqlite'],
-    ['inspect.json', 'inspect', 'sqlite', '--format', 'json'],
-    ['inspect.csv', 'inspect', 'sqlite', '--format', 'csv'],
-    ['start.txt'],
-  ] as [string, ...string[]][]) {
-    test(`${args.join(' ')} -> ${name}`, async () => {
-      const { code, stdout, stderr } = iommulator(args);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      await expect(stdout).toMatchFileSnapshot(golden(name));
-      if (name.endsWith('.md')) expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(77);
-      if (name.endsWith('.txt') && args[0] !== 'inspect')
-        expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(101);
-    });
-  }
-
-  test('export of a recording', () =>
-    withRecording(async (folder) => {
+  test('an exported recording is read again as it was written', () =>
+    withRecording((folder) => {
       const { code, stdout, stderr } = iommulator(['export', 'app.lk', '--quiet'], folder);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      await expect(stdout).toMatchFileSnapshot(golden('export.txt'));
       writeFileSync(join(folder, 'app.txt'), stdout);
       expect(iommulator(['export', 'app.txt', '--quiet'], folder).stdout).toBe(stdout);
     }));
@@ -124,25 +98,30 @@ describe('help', () => {
     );
   });
 
+  // Files that the examples name. A small program stands for the shipped one: a file comes before a shipped name.
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'iommulator test-'));
+    const guest = join(ROOT, 'traces/samples/qemu/vtd-strict.txt');
+    for (const name of ['app.lk', 'app.lk.zst']) writeFileSync(join(folder, name), RECORDING);
+    writeFileSync(join(folder, 'app.txt'), iommulator(['export', 'app.lk', '--quiet'], folder).stdout);
+    iommulator(['import', 'app.lk', '-o', 'app.trace', '--quiet'], folder);
+    iommulator(['import', guest, '-o', 'guest.trace', '--quiet'], folder);
+    copyFileSync(guest, join(folder, 'guest.qemu.txt.zst'));
+    writeFileSync(join(folder, 'sqlite'), writeProgram(RECLAIMED));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
   for (const command of commands) {
-    test(`the examples of ${command} run`, () =>
-      withRecording((folder) => {
-        writeFileSync(join(folder, 'app.lk.zst'), RECORDING);
-        writeFileSync(join(folder, 'app.txt'), iommulator(['export', 'app.lk', '--quiet'], folder).stdout);
-        iommulator(['import', 'app.lk', '-o', 'app.trace', '--quiet'], folder);
-        iommulator(
-          ['import', join(ROOT, 'traces/samples/qemu/vtd-strict.txt'), '-o', 'guest.trace', '--quiet'],
-          folder,
-        );
-        copyFileSync(join(ROOT, 'traces/samples/qemu/vtd-strict.txt'), join(folder, 'guest.qemu.txt.zst'));
-        const help = iommulator([...command.split(' '), '--help']).stdout;
-        const examples = examplesOf(help);
-        expect(examples.length, help).toBeGreaterThanOrEqual(2);
-        for (const example of examples) {
-          const ran = shell(example, folder);
-          expect({ example, ...ran, stdout: '' }).toMatchObject({ example, code: 0 });
-        }
-      }));
+    test(`the examples of ${command} run`, () => {
+      const help = iommulator([...command.split(' '), '--help']).stdout;
+      const examples = examplesOf(help);
+      expect(examples.length, help).toBeGreaterThanOrEqual(2);
+      for (const example of examples) {
+        const ran = shell(example, folder);
+        expect({ example, ...ran, stdout: '' }).toMatchObject({ example, code: 0 });
+      }
+    });
   }
 });
 

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
+import { ROOT, withFolder } from '../../testing/cli.ts';
+import { type Form, goldenCases, goldenFile, wordsOf } from '../../testing/golden/cases.ts';
 
 const MB = 1_000_000;
 
@@ -62,16 +63,24 @@ describe('the package', () => {
     expect(paths.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))).toEqual([]);
   });
 
-  for (const name of ['plain', 'a name with spaces']) {
-    test(`runs where it is installed: ${name}`, { timeout: 300_000 }, () => {
+  const filesOf = (name: string, form: Form) => {
+    const golden = goldenCases(ROOT).find((row) => row.name === name)!;
+    return { words: wordsOf(golden, form), file: goldenFile(ROOT, golden, form) };
+  };
+  for (const [name, ...printed] of [
+    ['plain', filesOf('cli/tlb', 'json'), filesOf('cli/compare', 'json')],
+    ['a name with spaces', filesOf('cli/tlb', 'txt'), filesOf('cli/compare-dma', 'json')],
+  ] as const) {
+    test(`runs where it is installed, with the bytes of the checkout: ${name}`, { timeout: 300_000 }, () => {
       const place = join(folder, name);
       mkdirSync(place);
       writeFileSync(join(place, 'package.json'), '{ "private": true }');
       npm(['install', '--omit=dev', '--no-save', join(folder, packed.filename)], place);
       expect(statSync(join(place, 'node_modules/iommulator/build/release.wasm')).isFile()).toBe(true);
       const run = (...args: string[]) => npm(['exec', '--no', '--', 'iommulator', ...args], place);
-      expect(run('tlb', 'sqlite', '--format', 'json')).toBe(iommulator(['tlb', 'sqlite', '--format', 'json']).stdout);
       expect(run('list', 'traces', '--format', 'csv')).toContain('sqlite');
+      // What the checkout prints: golden.test.ts.
+      for (const { words, file } of printed) expect(run(...words)).toBe(readFileSync(file, 'utf8'));
     });
   }
 });

@@ -1,20 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { engineRows, referenceRows } from '../../testing/order.ts';
 import { openBytes, PROVENANCE } from '../../testing/program.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
-import {
-  ORDER_CAUSES,
-  ORDER_DROPS,
-  ORDER_POLICIES,
-  type OrderMachine,
-  type OrderPolicy,
-  PREDICTED,
-  type Prediction,
-} from '../model/order.ts';
+import { ORDER_CAUSES, ORDER_DROPS, ORDER_POLICIES, type OrderMachine, PREDICTED } from '../model/order.ts';
 import type { EventName } from '../model/trace.ts';
-import { OrderReference } from '../reference/order.ts';
 import { codec } from '../trace/input.ts';
-import { recordsOf } from '../trace/records.ts';
 import { TraceWriter } from '../trace/writer.ts';
 import { OrderEngine } from './order.ts';
 
@@ -176,18 +167,6 @@ function trace(
 
 const PLAIN: Happening = { what: 'idle', agent: 0, space: 0, pick: 0, pages: 1, page: 0, write: false, prot: 3 };
 
-function referenceRows(opened: ReturnType<typeof openBytes>, machine: OrderMachine, policy: OrderPolicy): Prediction[] {
-  const reference = new OrderReference(machine, policy);
-  let record = 0;
-  for (const chunk of opened.chunks()) {
-    for (const entry of recordsOf(chunk, [])) {
-      if ('event' in entry) reference.event(record, entry.event);
-      record++;
-    }
-  }
-  return reference.predictions;
-}
-
 describe.each(BUILDS)('order replay, %s build', (build) => {
   const module = engineModule(build);
   const reached = new Map<string, number>();
@@ -199,8 +178,7 @@ describe.each(BUILDS)('order replay, %s build', (build) => {
     fc.assert(
       fc.property(machines, fc.constantFrom(...ORDER_POLICIES), stories, (machine, policy, story) => {
         const opened = trace(machine.commands, story);
-        const engine = new OrderEngine(module, machine, policy, opened.meta);
-        const rows = [...opened.chunks()].flatMap((chunk) => engine.feed(chunk));
+        const rows = engineRows(module, opened, machine, policy);
         expect(rows).toEqual(referenceRows(opened, machine, policy));
         for (const { kind, cause, values } of rows) {
           count(kind);

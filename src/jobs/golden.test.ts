@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type GoldenRow, goldenRows } from '../../testing/golden.ts';
+import { type GoldenRow, goldenRows } from '../../testing/outside.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
 import type { TlbResult } from '../model/tlb.ts';
 import { codec, openRandom } from '../trace/input.ts';

@@ -15,7 +15,7 @@ import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
 import { Space } from './space.ts';
 
-/** Turns after which a run is taken to go on for ever. */
+/** Turns per chunk of the program, after which a run is taken to go on for ever. */
 const MOST_TURNS = 100_000;
 
 /** A run of the reference: its result, what it has reached, and the frames that are free at the end. */
@@ -41,10 +41,12 @@ class ReferenceMachine {
   private readonly space: Space;
   private readonly device: Device;
   private readonly cpu: Agent;
+  private readonly chunks: number;
 
   constructor(setup: RunSetup, program: Program) {
     const { machine, policy, costs, ideal, seed } = setup;
     const { counts } = this;
+    this.chunks = program.chunks.length;
     const price = (key: CostKey): number => costPs(costs, key);
     const ats = machine.device.ats && (setup.device?.ats ?? true);
     const places = machine.device.outstanding;
@@ -93,6 +95,7 @@ class ReferenceMachine {
 
   run(): ReferenceRun {
     const { counts, cpu } = this;
+    const most = MOST_TURNS * this.chunks;
     let turns = 0;
     while (true) {
       const runnable = this.agents.filter((agent) => agent.state === 'runnable');
@@ -101,7 +104,7 @@ class ReferenceMachine {
       if (cpu.state === 'done' && (next === undefined || next.clock >= cpu.clock)) break;
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
-      if (++turns > MOST_TURNS) throw new Error(`${MOST_TURNS} turns and no end: agents wake each other for ever`);
+      if (++turns > most) throw new Error(`${most} turns and no end: agents wake each other for ever`);
       this.steps[next.id]!();
       this.space.watchAll(next.turn);
       this.device.afterTurn(next.clock);
