@@ -11,7 +11,7 @@
 //      second word             63──────────────── address ────────────────12  11──6  5 Type 4  GN2  S0
 //                              PASID: bits 15:8 in 23:16, 7:0 in 55:48, 19:16 in 59:56
 //   8  INVALIDATE_IOMMU_ALL    63─ 8 ─60  59──────────────────────────────────────────────────────────0
-import { setWords, sizedAddress, sizedOrder, sizedPage, word0, word1 } from './command';
+import { ORDER_ALL, setWords, sizedAddress, sizedOrder, sizedPage, word0, word1 } from './command';
 
 export const AMD_WAIT: u32 = 1;
 export const AMD_DEVICE_ENTRY: u32 = 2;
@@ -19,6 +19,9 @@ export const AMD_PAGES: u32 = 3;
 export const AMD_IOTLB_PAGES: u32 = 4;
 export const AMD_INTERRUPTS: u32 = 5;
 export const AMD_ALL: u32 = 8;
+
+/** A block of 2^40 pages, whose address has its first zero at bit 51, is everything (QEMU hw/i386/amd_iommu.c). */
+export const AMD_ALL_ORDER: u32 = 40;
 
 const OPCODE_SHIFT: u64 = 60;
 const DEVICE_MASK: u64 = 0xffff;
@@ -110,7 +113,9 @@ export function amdGuest(at: usize): bool {
 }
 /** Order of the block of opcodes 3 and 4; 52 = everything. */
 export function amdOrder(at: usize): u32 {
-  return (word1(at) & S) == 0 ? 0 : sizedOrder(word1(at));
+  if ((word1(at) & S) == 0) return 0;
+  const order = sizedOrder(word1(at));
+  return order >= AMD_ALL_ORDER ? ORDER_ALL : order;
 }
 /** First page of that block. */
 export function amdFirstPage(at: usize): u64 {

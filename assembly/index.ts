@@ -26,3 +26,12 @@ export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
 export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';
+export * from './fields';
+export { ROW_BYTES, ROWS } from './bits';
+export {
+  CAP_DIT, CAP_ECS, CAP_GTSUP, CAP_IASUP, CAP_MAMV, CAP_NL, CAP_PDS, CAP_PPRSUP, CAP_PREFSUP, CAP_S, CAP_SMTS,
+  ERROR_AM_EXCEEDS_MAMV, ERROR_GN_WITHOUT_GTSUP, ERROR_INVAL_PDT_WITHOUT_DV, ERROR_INVALID_FUNC3, ERROR_INVALID_OPCODE,
+  ERROR_INVALID_TYPE, ERROR_NEEDS_256BIT_QUEUE, ERROR_PID_WITH_INVAL_DDT, ERROR_PSCV_WITH_GVMA, ERROR_RESERVED_BITS,
+  ERROR_RESERVED_GRANULARITY, ERROR_UNSUPPORTED_BY_EFR, ERROR_UNSUPPORTED_TYPE, rowAt,
+} from './descriptor';
+export * from './codec';

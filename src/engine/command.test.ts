@@ -1,16 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../../testing/cli.ts';
-import { instantiate } from './load.ts';
+import { constant, instantiate } from './load.ts';
 
 /** Encoders and decoders take 64-bit numbers, which the engine does not export; here they are compiled by themselves. */
 const ENTRY = `
+  export * from './bits';
   export * from './command';
+  export * from './descriptor';
+  export * from './fields';
   export * from './vtd';
   export * from './amdvi';
-  export function scratch(): usize { return __heap_base; }
+  export function scratch(): usize { return (__heap_base + 15) & ~15; }
 `;
 
 /** A file of assembly/; the compiler asks for some that are not there. */
@@ -24,6 +28,7 @@ type Decoder = (at: number) => number | bigint;
 let exports: Record<string, unknown>;
 let memory: WebAssembly.Memory;
 let at = 0;
+let table: ReturnType<typeof readTable> | undefined;
 
 beforeAll(async () => {
   let binary: Uint8Array | undefined;
@@ -182,6 +187,87 @@ describe('commands, bit for bit', () => {
     expect(encode(encoder, args)).toBe(words);
     const decoded = Object.fromEntries(Object.keys(fields).map((name) => [name, decode(name)]));
     expect(decoded).toEqual(fields);
+  });
+});
+
+/** Value of an exported constant. */
+const number = (name: string): number => constant(exports[name]);
+
+/** Rows of the table of bits.ts. */
+function readTable(): [number, number, number, number, number, number][] {
+  const rowAt = exports.rowAt as (index: number) => number;
+  const row = (_: unknown, i: number) => [...new Uint8Array(memory.buffer, rowAt(i), number('ROW_BYTES'))];
+  return Array.from({ length: number('ROWS') }, row) as never;
+}
+
+/** A field of the words at `at`, by that table; AMD's PASID is put together from three rows. */
+function fieldOf(descriptor: string, field: string): bigint {
+  const words = new BigUint64Array(memory.buffer, at, 2);
+  const [kind, name] = [number(`DESC_${descriptor}`), number(`FIELD_${field}`)];
+  table ??= readTable();
+  let value = 0n;
+  for (const [ofKind, ofName, word, low, high, shift] of table) {
+    if (ofKind !== kind || ofName !== name) continue;
+    value |= BigInt.asUintN(high - low + 1, words[word]! >> BigInt(low)) << BigInt(shift);
+  }
+  return value;
+}
+
+// accessor of the timed machine, field, descriptors it is for: number of the type or opcode, and its name in the table
+const ACCESSORS: [string, string, Record<number, string>][] = [
+  ['vtdGranularity', 'G', { 1: 'VTD_CC_INV', 2: 'VTD_IOTLB_INV', 6: 'VTD_ECS_P_IOTLB_INV' }],
+  ['vtdDomain', 'DID', { 1: 'VTD_CC_INV', 2: 'VTD_IOTLB_INV', 6: 'VTD_P_IOTLB_INV' }],
+  ['vtdSource', 'SID', { 1: 'VTD_CC_INV', 3: 'VTD_DEV_TLB_INV', 8: 'VTD_ECS_P_DEV_TLB_INV' }],
+  ['vtdFunctionMask', 'FM', { 1: 'VTD_CC_INV' }],
+  ['vtdPasid', 'PASID', { 6: 'VTD_ECS_P_IOTLB_INV', 8: 'VTD_P_DEV_TLB_INV' }],
+  ['vtdAddressMask', 'AM', { 2: 'VTD_IOTLB_INV', 6: 'VTD_ECS_P_IOTLB_INV' }],
+  ['vtdHint', 'IH', { 2: 'VTD_IOTLB_INV', 6: 'VTD_P_IOTLB_INV' }],
+  ['amdDevice', 'DEVID', { 2: 'AMD_INVALIDATE_DEVTAB_ENTRY', 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
+  ['amdDomain', 'DOMID', { 3: 'AMD_INVALIDATE_IOMMU_PAGES' }],
+  ['amdPasid', 'PASID', { 3: 'AMD_INVALIDATE_IOMMU_PAGES', 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
+  ['amdPending', 'MAXPEND', { 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
+  ['amdPde', 'PDE', { 3: 'AMD_INVALIDATE_IOMMU_PAGES' }],
+  ['amdGuest', 'GN', { 3: 'AMD_INVALIDATE_IOMMU_PAGES', 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
+];
+
+describe('the timed machine reads commands as the table says', () => {
+  test.each(ACCESSORS)('%s is %s', (accessor, field, descriptors) => {
+    const words = new BigUint64Array(memory.buffer, at, 2);
+    for (const [code, descriptor] of Object.entries(descriptors)) {
+      const [mask, shift] = accessor.startsWith('amd') ? [~(15n << 60n), 60n] : [~0xe0fn, 0n];
+      fc.assert(
+        fc.property(fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }), (bits) => {
+          words[0] = (BigInt.asUintN(64, bits) & mask) | (BigInt(code) << shift);
+          words[1] = bits >> 64n;
+          expect(BigInt(decode(accessor))).toBe(fieldOf(descriptor, field));
+        }),
+        { numRuns: 30, seed: 1 },
+      );
+    }
+  });
+
+  test.each([
+    ['VTD_DEV_TLB_INV', 3, 1n],
+    ['VTD_P_DEV_TLB_INV', 8, 1n << 11n],
+  ] as const)('%s: depth of the queue, size', (descriptor, type, size) => {
+    const words = new BigUint64Array(memory.buffer, at, 2);
+    for (const depth of [0n, 1n, 31n]) {
+      words[0] = BigInt(type) | (depth << (type === 3 ? 16n : 4n));
+      words[1] = 0x12347000n | size;
+      expect(decode('vtdQueueDepth')).toBe(Number(fieldOf(descriptor, 'MIP')) || 32);
+      expect(fieldOf(descriptor, 'S')).toBe(1n);
+      expect([decode('vtdOrder'), decode('vtdFirstPage')]).toEqual([4, 0x12340]);
+    }
+  });
+
+  test.each(ROWS)('what drivers write is valid: %s, row %#', (encoder, args) => {
+    encode(encoder, args);
+    const vtd = number('CAP_ECS') | 18;
+    const amd = number('CAP_GTSUP') | number('CAP_IASUP');
+    const error = encoder.includes('Amd')
+      ? (exports.amdError as (...args: number[]) => number)(at, amd)
+      : (exports.vtdError as (...args: number[]) => number)(at, 128, vtd);
+    expect(error).toBe(0);
   });
 });
 

@@ -1,12 +1,12 @@
-/** One comparison of the model with what was measured elsewhere. */
-export interface Check {
+/** One comparison of the model with what was measured elsewhere: of numbers, or of a vector's two sides in words. */
+export interface Check<Side extends number | string = number> {
   readonly name: string;
   /** `not-modelled`: stated, and counted neither as held nor as failed. */
   readonly kind: 'predicted' | 'fitted' | 'arithmetic' | 'not-modelled';
   /** What was recorded or published. */
-  readonly expected: number;
+  readonly expected: Side;
   /** What the model says; of things that are compared one by one, how many agree. */
-  readonly got: number;
+  readonly got: Side;
   readonly tolerance: number;
   readonly holds: boolean;
 }
