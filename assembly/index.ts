@@ -35,3 +35,20 @@ export {
   ERROR_RESERVED_GRANULARITY, ERROR_UNSUPPORTED_BY_EFR, ERROR_UNSUPPORTED_TYPE, rowAt,
 } from './descriptor';
 export * from './codec';
+export {
+  ENTRY_ABSENT, ENTRY_BAD_LEVEL, ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE, FORMAT_AMD_V1, FORMAT_FIRST, FORMAT_SECOND, FORMAT_X86,
+  GRANTS_EXECUTE, GRANTS_READ, GRANTS_USER, GRANTS_WRITE, HAS_1G, HAS_2M, HAS_DEVICE_TLB, HAS_SNOOP, HAS_XD, MARK_ACCESSED,
+  MARK_COHERENT, MARK_DIRTY, MARK_EXECUTE, MARK_EXTENDED, MARK_GLOBAL, MARK_PAT, MARK_SNOOP, MARK_TRANSIENT, MARK_USED,
+  PROTECTS_SUPERVISOR, SETS_ACCESSED, SETS_DIRTY,
+} from './format';
+export { NO_PASID } from './block';
+export { ANY } from './tagged';
+export { trailAt, TRAIL_READS } from './walk';
+export {
+  WALK_ABSENT, WALK_BAD_LEVEL, WALK_BEYOND, WALK_DENIED, WALK_DENIED_USER, WALK_OK, WALK_RESERVED, WALK_SKIPPED, WALK_UNMARKABLE,
+  WALK_UNREACHABLE,
+} from './walk';
+export {
+  AT_AMD, AT_CPU, AT_VTD, IN_CONTEXTS, IN_PASIDS, IN_TLB, NO_CONTEXT, translate, translateCapabilities, translateDecode, translateDrop,
+  translateFill, translateForget, translateFormat, translateHolds, translateInit, translateKnows, translateWrite,
+} from './translate';

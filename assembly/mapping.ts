@@ -2,7 +2,7 @@
 // gets its id when its IOVA is first handed out.
 import { bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
 import { SPACE_PAGES_LG2 } from './command';
-import { initIntern, intern } from './intern';
+import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
 import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_REUSE, SET_SPACES, SET_TABLES } from './ops';
 import { countEmpty, oblige, violation } from './safety';
@@ -29,12 +29,13 @@ export const IS_MAPPED: u32 = 1;
 export const IS_ENDING: u32 = 2; //   its unmap has begun
 export const IS_RETURNED: u32 = 3; // dma_unmap has returned
 
-// What a number in the intern table is; its upper bits.
-const PAGES: u64 = 0;
-const TABLES: u64 = 1 << 60;
-const UPPERS: u64 = 2 << 60;
-const TOPS: u64 = 3 << 60;
+// What a number in `ids` is.
+const PAGES: u32 = 0;
+const TABLES: u32 = 1;
+const UPPERS: u32 = 2;
+const TOPS: u32 = 3;
 
+let ids: Intern = changetype<Intern>(0);
 let instances: usize = 0; // Instance[]
 let frames: usize = 0; //    u32[pages of all instances]: frame of each page, written by the host
 let live: usize = 0; //      u32[frames]: live mappings that cover it
@@ -46,7 +47,7 @@ let state: usize = 0; //     u64 unmaps so far, u32 upper tables, u32 top tables
 
 export function initMappings(): void {
   const pages = setting(SET_PAGES);
-  initIntern(pages + setting(SET_TABLES) * 3);
+  ids = newIntern(pages + setting(SET_TABLES) * 3);
   instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
@@ -85,17 +86,17 @@ function count(frame: u32, change: i32): void {
 /** Id of a page number. */
 export function pageId(vpn: u64): u32 {
   const next = pageCount;
-  const id = intern(PAGES | vpn, next);
+  const id = ids.id(vpn, PAGES, next);
   if (id == next) placePage(addPage(vpn, tableId(vpn >> TABLE_LG2), KIND_GONE));
   return id;
 }
 function tableId(key: u64): u32 {
   const next = tableCount;
-  const id = intern(TABLES | key, next);
+  const id = ids.id(key, TABLES, next);
   if (id != next) return id;
-  const upper = intern(UPPERS | (key >> TABLE_LG2), load<u32>(state, 8));
+  const upper = ids.id(key >> TABLE_LG2, UPPERS, load<u32>(state, 8));
   if (upper == load<u32>(state, 8)) store<u32>(state, upper + 1, 8);
-  const top = intern(TOPS | (key >> (2 * TABLE_LG2)), load<u32>(state, 12));
+  const top = ids.id(key >> (2 * TABLE_LG2), TOPS, load<u32>(state, 12));
   if (top == load<u32>(state, 12)) store<u32>(state, top + 1, 12);
   addTable(key, upper, top);
   return id;

@@ -16,7 +16,7 @@ interface Vector {
   readonly [key: string]: unknown;
 }
 const file = JSON.parse(text) as Readonly<Record<string, readonly Vector[]>>;
-const SECTIONS = ['vtd', 'amd', 'smmuv3', 'riscv', 'structures', 'struct_fields', 'ranges'];
+const SECTIONS = ['vtd', 'amd', 'smmuv3', 'riscv', 'structures', 'struct_fields', 'pte', 'walks', 'ranges'];
 
 /** Checks of a file that holds these sections. */
 const verify = (sections: Readonly<Record<string, unknown>>) => verifyVectors(JSON.stringify(sections), 't', module);
@@ -65,7 +65,7 @@ describe('a vector that says something else fails', () => {
     return others.map((other, i) => ({ ...other, id: `${id} ${i}` }));
   }
 
-  test.each(['vtd', 'amd', 'smmuv3', 'riscv', 'structures', 'ranges'])('%s', (section) => {
+  test.each(['vtd', 'amd', 'smmuv3', 'riscv', 'structures', 'pte', 'walks', 'ranges'])('%s', (section) => {
     const others = file[section]!.flatMap((vector) => othersOf(section, vector));
     const { checks } = verify({ [section]: others });
     expect(others.length).toBeGreaterThan(2 * file[section]!.length);

@@ -4,10 +4,11 @@ import { descriptorSections } from './descriptors.ts';
 import { ranges } from './ranges.ts';
 import { type Section, Sides } from './section.ts';
 import { structureSections } from './structures.ts';
+import { translationSections } from './translation.ts';
 import { Value } from './value.ts';
 
 /** Every kind of vectors that can be run. */
-const SECTIONS: readonly Section[] = [...descriptorSections, ...structureSections, ranges];
+const SECTIONS: readonly Section[] = [...descriptorSections, ...structureSections, ...translationSections, ranges];
 
 /** Top-level keys that hold no vectors, or such as are partly in words. */
 const LEFT_OUT = new Set(['meta', 'sequences']);

@@ -1,0 +1,60 @@
+// A cache of blocks: a TLB of several page sizes, or the walk cache of a level. Its entries hold 28 bits of a frame or a
+// table and four of what they grant; what an invalidation drops is found by tag and range.
+import { blockId, domainOf, findBlock, meets, NO_PASID, numberOf, pasidOf, tagOfBlock } from './block';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, lookup, placeId, removeAt } from './cache';
+
+/** The set of a block by its number, which is worked out at its first use. */
+function placed(cache: Cache, block: u32): usize {
+  if (cache.set(block) == 0) placeId(cache, block, <u32>(numberOf(block) % cache.sets));
+  return cache.set(block);
+}
+
+/** What the cache holds of a block: its frame word, or 0. It is used by that. */
+export function useBlock(cache: Cache, tag: u32, order: u32, number: u64): u32 {
+  if (cache.sets == 0) return 0;
+  const block = findBlock(tag, order, number);
+  if (block == 0) return 0;
+  const set = placed(cache, block - 1);
+  const at = find(cache, block - 1);
+  if (at == 0) return 0;
+  const value = load<u32>(at, 4);
+  lookup(set, cache.end(set), load<u32>(at), ~0, cache.replacement);
+  return value;
+}
+
+/** Puts a block with a frame word other than 0 into the cache, in place of an older entry of it. */
+export function putBlock(cache: Cache, tag: u32, order: u32, number: u64, value: u32): void {
+  if (cache.sets == 0) return;
+  const block = blockId(tag, order, number);
+  if (block == 0) return;
+  const set = placed(cache, block - 1);
+  const end = cache.end(set);
+  const old = find(cache, block - 1);
+  if (old != 0) removeAt(old, end);
+  fill(set, end, (<u64>value << 32) | ((block - 1) << ENTRY_SHIFT) | ENTRY_V);
+}
+
+// Of a scope: any domain; any PASID and entries without one; any PASID, but not entries without one.
+export const ANY: u32 = <u32>-2;
+export const ANY_PASID: u32 = <u32>-3;
+
+/**
+ * Drops the blocks of a domain (or ANY) and a PASID (or ANY, ANY_PASID; NO_PASID: entries without one) that have a page of
+ * `first` .. `last` in common.
+ */
+export function dropBlocks(cache: Cache, domain: u32, pasid: u32, first: u64, last: u64): void {
+  const bytes = <usize>cache.ways << 3;
+  const all = cache.entries + <usize>cache.sets * bytes;
+  for (let set = cache.entries; set < all; set += bytes) {
+    for (let at = set + bytes - 8; at >= set; at -= 8) {
+      const low = load<u32>(at);
+      if (low == 0) continue;
+      const block = low >> ENTRY_SHIFT;
+      const tag = tagOfBlock(block);
+      if (domain != ANY && domainOf(tag) != domain) continue;
+      const mine = pasidOf(tag);
+      if (pasid == ANY_PASID ? mine == NO_PASID : pasid != ANY && mine != pasid) continue;
+      if (meets(block, first, last)) removeAt(at, set + bytes);
+    }
+  }
+}
