@@ -110,23 +110,25 @@ export function describeWords(arch: u32, width: u32, caps: u32): void {
     result(RESULT_ERROR_WORD, errorWord);
     result(RESULT_ERROR_BITS, errorBits);
   }
-  if (error != 0) return;
   const granularity = granularityOf(kind, <u32>(low >> 4) & 3);
   result(RESULT_GRANULARITY, granularity);
-  rangeOf(kind, granularity);
+  if (error == 0) rangeOf(kind, granularity);
 }
 
-/** Granularity `g` of a kind of descriptor, which is valid. */
+/** What `g` means in a kind of descriptor; NONE if it has no granularity, or this one is reserved. */
 function granularityOf(kind: u32, g: u32): u32 {
   if (kind == DESC_VTD_IEC_INV) return (g & 1) != 0 ? GRANULARITY_INDEX : GRANULARITY_GLOBAL;
   if (kind == DESC_VTD_CC_INV || kind == DESC_VTD_IOTLB_INV) {
-    if (g != 3) return g == 1 ? GRANULARITY_GLOBAL : GRANULARITY_DOMAIN;
+    if (g != 3) return g == 0 ? GRANULARITY_NONE : g == 1 ? GRANULARITY_GLOBAL : GRANULARITY_DOMAIN;
     return kind == DESC_VTD_CC_INV ? GRANULARITY_DEVICE : GRANULARITY_PAGE;
   }
   if (kind == DESC_VTD_PASID_CACHE_INV || kind == DESC_VTD_ECS_PASID_CACHE_INV) {
-    return g == 0 ? GRANULARITY_DOMAIN : g == 1 ? GRANULARITY_PASID : GRANULARITY_GLOBAL;
+    if (g <= 1) return g == 0 ? GRANULARITY_DOMAIN : GRANULARITY_PASID;
+    return g == 3 && kind == DESC_VTD_PASID_CACHE_INV ? GRANULARITY_GLOBAL : GRANULARITY_NONE;
   }
-  if (kind != DESC_VTD_P_IOTLB_INV && kind != DESC_VTD_ECS_P_IOTLB_INV) return GRANULARITY_NONE;
+  const old = kind == DESC_VTD_ECS_P_IOTLB_INV;
+  if (kind != DESC_VTD_P_IOTLB_INV && !old) return GRANULARITY_NONE;
+  if (g < 2 && !old) return GRANULARITY_NONE;
   if (g >= 2) return g == 2 ? GRANULARITY_PASID : GRANULARITY_PAGE_IN_PASID;
   return g == 0 ? GRANULARITY_ALL_IN_DOMAIN_ECS : GRANULARITY_NONGLOBAL_IN_DOMAIN_ECS;
 }

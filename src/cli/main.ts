@@ -4,6 +4,7 @@ import { hideBin } from 'yargs/helpers';
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
 import { compare } from './compare.ts';
+import { decode } from './decode.ts';
 import { EXIT, report } from './errors.ts';
 import { exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
@@ -33,7 +34,7 @@ async function main(args: string[]): Promise<void> {
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
-    .command([compare, run, tlb, importCommand, exportCommand, inspect, list, verify] as never)
+    .command([compare, run, tlb, importCommand, exportCommand, inspect, list, decode, verify] as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()
@@ -44,7 +45,8 @@ async function main(args: string[]): Promise<void> {
     .fail((message, error) => {
       // yargs says what it finds wrong with arguments now as a message, now as an error of its own.
       if (error && error.name !== 'YError') throw error;
-      throw new UsageError(`${(error?.message ?? message).split('\n')[0]} (see iommulator --help)`);
+      const words = (error?.message ?? message).split(/\s+/).filter((word) => word !== '');
+      throw new UsageError(`${words.join(' ')} (see iommulator --help)`);
     })
     .parseAsync();
 }

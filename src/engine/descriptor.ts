@@ -84,7 +84,7 @@ export class DescriptorCodec {
       range: this.range(),
       error: reason === undefined ? undefined : this.error(reason),
     };
-    return { ...decoded, fields: number === 0 ? [] : this.fields(number) };
+    return { ...decoded, fields: number === 0 ? [] : this.fields(number, bits) };
   }
 
   /** The words of a descriptor whose fields have these values; the inverse of `decode` for a valid one. */
@@ -95,7 +95,7 @@ export class DescriptorCodec {
   /** Fields of a structure in memory. */
   decodeStructure(name: string, words: readonly bigint[]): FieldValue[] {
     this.putWords(words);
-    return this.fields(this.structure(name));
+    return this.fields(this.structure(name), 0);
   }
 
   /** The inverse of `decodeStructure`, as far as the words have no bits outside their fields. */
@@ -200,12 +200,14 @@ export class DescriptorCodec {
   }
 
   /** Values of the fields of the words that were put, in the order of the table; each field once. */
-  private fields(kind: number): FieldValue[] {
+  private fields(kind: number, caps: number): FieldValue[] {
     this.instance.exports.readFields(kind);
+    this.instance.exports.reservedBits(kind, caps);
     const values = this.view('values');
+    const masks = this.view('words');
     const found = new Map<string, FieldValue & { parts: [number, number, number][] }>();
     for (const { name, field, word, low, high } of this.rows.get(kind) ?? []) {
-      const entry = found.get(name) ?? { name, value: values[field]!, parts: [] };
+      const entry = found.get(name) ?? { name, value: values[field]!, reserved: isSet(masks[word]!, low), parts: [] };
       entry.parts.push([word, high, low]);
       found.set(name, entry);
     }
@@ -218,4 +220,8 @@ export class DescriptorCodec {
     this.instance.exports.writeFields(kind);
     return [...this.view('words').subarray(0, words)];
   }
+}
+
+function isSet(mask: bigint, bit: number): boolean {
+  return ((mask >> BigInt(bit)) & 1n) === 1n;
 }

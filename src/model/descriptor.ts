@@ -12,7 +12,7 @@ export type Arch = (typeof ARCHES)[number];
 export interface DescriptorKind {
   /** As the vendor or Linux calls it; two forms of one descriptor share it. */
   readonly name: string;
-  /** What it asks for, as the end of "the hardware ...". */
+  /** What the hardware does about it. */
   readonly does: string;
 }
 
@@ -161,6 +161,8 @@ export type Caps = Readonly<Record<string, number>>;
 export interface FieldValue {
   readonly name: string;
   readonly value: bigint;
+  /** Whether its bits are reserved, for want of a capability. */
+  readonly reserved: boolean;
   /** Where it stands: word, highest bit, lowest bit; several if it is split. */
   readonly parts: readonly (readonly [number, number, number])[];
 }
@@ -183,6 +185,11 @@ export interface Decoded {
   readonly granularity: Granularity | undefined;
   readonly range: DescriptorRange | undefined;
   readonly error: { readonly reason: DescriptorError; readonly word?: number; readonly bits?: bigint } | undefined;
+}
+
+/** Numbers of descriptors as text: small ones decimal, others hexadecimal. */
+export function hex(value: bigint): string {
+  return value < 10n ? value.toString() : `0x${value.toString(16)}`;
 }
 
 /** How commands cover a range of pages. */

@@ -89,22 +89,25 @@ describe.each(TEXTS)('%s', (format) => {
   });
 });
 
-test.each(['champsim', 'champsim-cloudsuite', 'oracleGeneral'])('%s: lost bytes cost a few records, not the rest', async (format) => {
-  const { bytes } = samplesOf(format)[0]!;
-  const importer = IMPORTERS.find(({ name }) => name === format)!;
-  const many = Buffer.concat(Array(40).fill(bytes));
-  const records = (await imported(inputOf(many), { importer })).meta.tally.lines;
-  for (const at of [70, 401, 1000]) {
-    for (const lost of [1, 4, 22]) {
-      const cut = Buffer.concat([many.subarray(0, at), many.subarray(at + lost)]);
-      const { meta } = await imported(inputOf(cut, 't', 100), { importer, strict: false, maxRejected: 0.05 });
-      expect(meta.tally.lines, `${lost} bytes at ${at}`).toBeGreaterThan(records - 4);
-      expect(meta.tally.rejected, `${lost} bytes at ${at}`).toBeLessThanOrEqual(6);
+test.each(['champsim', 'champsim-cloudsuite', 'oracleGeneral'])(
+  '%s: lost bytes cost a few records, not the rest',
+  async (format) => {
+    const { bytes } = samplesOf(format)[0]!;
+    const importer = IMPORTERS.find(({ name }) => name === format)!;
+    const many = Buffer.concat(Array(40).fill(bytes));
+    const records = (await imported(inputOf(many), { importer })).meta.tally.lines;
+    for (const at of [70, 401, 1000]) {
+      for (const lost of [1, 4, 22]) {
+        const cut = Buffer.concat([many.subarray(0, at), many.subarray(at + lost)]);
+        const { meta } = await imported(inputOf(cut, 't', 100), { importer, strict: false, maxRejected: 0.05 });
+        expect(meta.tally.lines, `${lost} bytes at ${at}`).toBeGreaterThan(records - 4);
+        expect(meta.tally.rejected, `${lost} bytes at ${at}`).toBeLessThanOrEqual(6);
+      }
     }
-  }
-  const cut = await imported(inputOf(bytes.subarray(0, -5)), { importer });
-  expect(cut.meta.tally.rules).toEqual({ 'record cut off by the end of the file': 1 });
-});
+    const cut = await imported(inputOf(bytes.subarray(0, -5)), { importer });
+    expect(cut.meta.tally.rules).toEqual({ 'record cut off by the end of the file': 1 });
+  },
+);
 
 /** Numbers of 0..1, seeded (mulberry32). */
 function generator(seed: number): () => number {

@@ -1,7 +1,7 @@
 import { DescriptorCodec } from '../../engine/descriptor.ts';
-import { type Arch, CAPABILITIES, type Caps, DESCRIPTORS, type Decoded } from '../../model/descriptor.ts';
+import { type Arch, CAPABILITIES, type Caps, DESCRIPTORS, type Decoded, hex } from '../../model/descriptor.ts';
 import type { Section, Sides } from './section.ts';
-import { hex, optionalHex, type Value } from './value.ts';
+import { optionalHex, type Value } from './value.ts';
 
 /** What an invalid descriptor is called in each section, and which event AMD logs. */
 const STATUS = { vtd: 'error', amd: 'error', smmuv3: 'CERROR_ILL', riscv: 'cmd_ill' } as const;

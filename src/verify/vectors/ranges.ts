@@ -1,7 +1,7 @@
 import { DescriptorCodec } from '../../engine/descriptor.ts';
-import { CAPABILITIES, type Cover } from '../../model/descriptor.ts';
+import { CAPABILITIES, type Cover, hex } from '../../model/descriptor.ts';
 import type { Section, Sides } from './section.ts';
-import { hex, optionalHex, type Value } from './value.ts';
+import { optionalHex, type Value } from './value.ts';
 
 /** Highest page number of the address space of one command. */
 const LAST_PAGE = (1n << 52n) - 1n;

@@ -1,7 +1,7 @@
 import { DescriptorCodec, MAX_WORDS } from '../../engine/descriptor.ts';
-import { STRUCTURES } from '../../model/descriptor.ts';
+import { hex, STRUCTURES } from '../../model/descriptor.ts';
 import type { Section } from './section.ts';
-import { hex, optionalHex } from './value.ts';
+import { optionalHex } from './value.ts';
 
 /** Tables, logs and queue entries in memory: words -> fields. */
 const structures: Section = {

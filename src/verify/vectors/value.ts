@@ -1,3 +1,4 @@
+import { hex } from '../../model/descriptor.ts';
 import { UsageError } from '../../model/errors.ts';
 import { quote } from '../../model/near.ts';
 
@@ -72,12 +73,7 @@ export class Value {
 const MAX_ITEMS = 100_000;
 const MAX_WORD = (1n << 64n) - 1n;
 
-/** As it stands in results: small numbers decimal, others hexadecimal. */
-export function hex(value: bigint): string {
-  return value < 10n ? value.toString() : `0x${value.toString(16)}`;
-}
-
-/** The same of what may not be there. */
+/** The text of a number that may not be there. */
 export function optionalHex(value: bigint | undefined): string | undefined {
   return value === undefined ? undefined : hex(value);
 }
