@@ -17,14 +17,22 @@ export const CATALOG = new URL('../../src/catalog/', import.meta.url);
 /** Name of a published schema. */
 export type SchemaName = 'policy' | 'machine' | 'costs';
 
+/** What a file must be, for messages, and how large it may be. */
+export interface FileKind {
+  readonly what: string;
+  readonly most: number;
+}
+
+const YAML_FILE: FileKind = { what: 'a YAML file', most: MAX_FILE_BYTES };
+
 /** Text of a file. `place` stands in errors instead of the path. */
-export function readText(path: string | URL, place: string): string {
+export function readText(path: string | URL, place: string, { what, most }: FileKind = YAML_FILE): string {
   let bytes: Uint8Array;
   try {
     const stat = statSync(path);
-    if (!stat.isFile()) throw new UsageError(`${place}: is not a file, expected a YAML file`);
-    if (stat.size > MAX_FILE_BYTES) {
-      throw new UsageError(`${place}: ${stat.size} bytes, expected at most ${MAX_FILE_BYTES}`);
+    if (!stat.isFile()) throw new UsageError(`${place}: is not a file, expected ${what}`);
+    if (stat.size > most) {
+      throw new UsageError(`${place}: ${stat.size} bytes, expected at most ${most}`);
     }
     bytes = readFileSync(path);
   } catch (error) {
@@ -33,7 +41,7 @@ export function readText(path: string | URL, place: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new UsageError(`${place}: is not UTF-8 text, expected a YAML file`);
+    throw new UsageError(`${place}: is not UTF-8 text, expected ${what}`);
   }
 }
 

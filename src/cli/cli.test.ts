@@ -108,6 +108,7 @@ describe('help', () => {
     iommulator(['import', 'app.lk', '-o', 'app.trace', '--quiet'], folder);
     iommulator(['import', guest, '-o', 'guest.trace', '--quiet'], folder);
     copyFileSync(guest, join(folder, 'guest.qemu.txt.zst'));
+    copyFileSync(join(ROOT, 'traces/outside/iommu-vectors.json'), join(folder, 'iommu-vectors.json'));
     writeFileSync(join(folder, 'sqlite'), writeProgram(RECLAIMED));
   });
   afterAll(() => rmSync(folder, { recursive: true }));

@@ -9,6 +9,7 @@ import { EXIT } from './errors.ts';
 import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
+import { vectors } from './verify-vectors.ts';
 
 interface Args extends OutputArgs {
   trace: string;
@@ -46,6 +47,7 @@ const recording: CommandModule<object, Args> = {
 export const verify: CommandModule = {
   command: 'verify',
   describe: 'Hold the model against what was measured elsewhere',
-  builder: (y) => y.command([recording] as never).demandCommand(1, 'expected what to verify: recording'),
+  builder: (y) =>
+    y.command([recording, vectors] as never).demandCommand(1, 'expected what to verify: recording, vectors'),
   handler: () => {},
 };

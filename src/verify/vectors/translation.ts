@@ -11,10 +11,11 @@ import {
   Translation,
   type TranslationCaches,
 } from '../../engine/translation.ts';
+import { hex } from '../../model/descriptor.ts';
 import { UsageError } from '../../model/errors.ts';
 import { quote } from '../../model/near.ts';
 import type { Section, Sides } from './section.ts';
-import { hex, Value } from './value.ts';
+import { Value } from './value.ts';
 
 /** What the engine says: numbers, words, lists, groups. */
 type Said = bigint | number | boolean | string | readonly Said[] | { readonly [key: string]: Said };

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { engineModule } from '../../../testing/wasm.ts';
 import { DescriptorCodec } from '../../engine/descriptor.ts';
 import type { Arch, Caps } from '../../model/descriptor.ts';
+import { UsageError } from '../../model/errors.ts';
 import { verifyVectors } from './vectors.ts';
 
 const text = readFileSync(new URL('../../../traces/outside/iommu-vectors.json', import.meta.url), 'utf8');
@@ -133,5 +135,88 @@ describe('codec', () => {
       }
     }
     expect(count).toBe(expected);
+  });
+});
+
+describe('a file that is not of the form is one error, one line', () => {
+  const vtd = (vector: string): string => `{ "vtd": [${vector}] }`;
+  const words = '"words": ["0x1", "0x2"]';
+  test.each([
+    ['', 't: is not JSON: Unexpected end of JSON input'],
+    ['{', "t: is not JSON: Expected property name or '}' in JSON at position 1"],
+    ['[]', 't: read [], expected an object'],
+    ['7', 't: read 7, expected an object'],
+    ['{}', 't: holds no vectors'],
+    ['{"meta": {}, "sequences": [{}]}', 't: holds no vectors'],
+    ['{"vtd": 3}', 't.vtd: read 3, expected an object'],
+    ['{"vtd": [3]}', 't.vtd[0]: read 3, expected an object'],
+    [vtd('{}'), 't.vtd[0].id: read nothing, expected a short word'],
+    [vtd('{"id": "a\\u001b[31m"}'), 't.vtd[0].id: read "a\\u001b[31m", expected a short word'],
+    [vtd('{"id": "a"}'), 't.vtd[0].words: read nothing, expected a list'],
+    [vtd('{"id": "a", "words": ["0x1"]}'), 't.vtd[0].words: 1 items, expected 2 to 4'],
+    [
+      vtd('{"id": "a", "words": ["0x1", "0x10000000000000000"]}'),
+      't.vtd[0].words[1]: read "0x10000000000000000", expected a number',
+    ],
+    [
+      vtd('{"id": "a", "words": ["0x1", 1.5]}'),
+      't.vtd[0].words[1]: read 1.5, expected a number from 0 to 0xffffffffffffffff',
+    ],
+    [vtd(`{"id": "a", ${words}}`), 't.vtd[0].expect: read nothing, expected an object'],
+    [vtd(`{"id": "a", ${words}, "expect": {"fields": 1}}`), 't.vtd[0].expect.fields: read 1, expected an object'],
+    [
+      vtd(`{"id": "a", ${words}, "caps": {"MAMV": 64}, "expect": {}}`),
+      't.vtd[0].caps.MAMV: read 64, expected a number from 0 to 63',
+    ],
+    [vtd(`{"id": "a", ${words}, "expect": {}}, {"id": "a", ${words}, "expect": {}}`), 't.vtd[1]: a is there twice'],
+    [
+      '{"ranges": [{"id": "r", "first_pfn": 2, "last_pfn": 1}]}',
+      't.ranges[0].first_pfn: read 2, expected a number from 0 to 1',
+    ],
+    [
+      '{"ranges": [{"id": "r", "first_pfn": 0, "last_pfn": "0x10000000000000"}]}',
+      't.ranges[0].last_pfn: read "0x10000000000000"',
+    ],
+    [
+      '{"structures": [{"id": "s", "struct": "vtd_pasid_entry", "qw": []}]}',
+      't.structures[0].qw: 0 items, expected 1 to 8',
+    ],
+    [`${'['.repeat(100_000)}`, 't: is not JSON'],
+    [`{"vtd": ${'[{"id":'.repeat(20_000)}`, 't: is not JSON'],
+  ])('%j', (text, message) => {
+    let caught: unknown;
+    try {
+      verifyVectors(text, 't', module);
+    } catch (error) {
+      caught = error;
+    }
+    expect(caught).toBeInstanceOf(UsageError);
+    const said = (caught as UsageError).message;
+    expect(said).not.toContain('\n');
+    expect(said.slice(0, message.length)).toBe(message);
+  });
+
+  test('damaged anywhere: a result, or that error', () => {
+    const short = JSON.stringify(
+      Object.fromEntries(
+        Object.entries(file).map(([name, list]) => [name, Array.isArray(list) ? list.slice(0, 2) : list]),
+      ),
+    );
+    const damage = fc.record({
+      at: fc.nat(short.length - 1),
+      drop: fc.nat(3),
+      put: fc.constantFrom('', '0', '9', '"', '-', 'e', '{', ']', 'null', '0xf', '\u0000'),
+    });
+    fc.assert(
+      fc.property(damage, fc.boolean(), ({ at, drop, put }, cut) => {
+        const text = cut ? short.slice(0, at) : short.slice(0, at) + put + short.slice(at + drop);
+        try {
+          expect(verifyVectors(text, 't', module).checks.length).toBeGreaterThan(0);
+        } catch (error) {
+          if (!(error instanceof UsageError)) throw error;
+        }
+      }),
+      { numRuns: 150, seed: 1 },
+    );
   });
 });
