@@ -19,7 +19,6 @@ interface Args {
 
 const value = { type: 'string', requiresArg: true } as const;
 const flag = { type: 'boolean', default: false } as const;
-const names = IMPORTERS.map((importer) => importer.name);
 
 /** `import INPUT -o TRACE` */
 export const importCommand: CommandModule<object, Args> = {
@@ -27,13 +26,9 @@ export const importCommand: CommandModule<object, Args> = {
   describe: 'Make a trace from a foreign recording, plain or compressed (gzip, zstd, xz, bzip2, zip)',
   builder: (y) =>
     y
-      .positional('input', {
-        type: 'string',
-        demandOption: true,
-        describe: 'The recording: a file, a folder of one file per thread, or - for a pipe',
-      })
+      .positional('input', { type: 'string', demandOption: true, describe: 'A file, a folder, or - for a pipe' })
       .option('output', { ...value, alias: 'o', demandOption: true, describe: 'Trace file to write' })
-      .option('as', { requiresArg: true, choices: names, describe: 'Format, where content does not tell' })
+      .option('as', { requiresArg: true, choices: IMPORTERS.map(({ name }) => name), describe: 'Format, if unclear' })
       .option('interleave', { ...flag, describe: 'Every access a record: larger, exact for unified first levels' })
       .option('strict', { ...flag, describe: 'Fail at the first line not understood' })
       .option('max-rejected', { ...value, describe: 'Fail if more lines than that are not understood [default: 1%]' })
