@@ -41,7 +41,7 @@ const change: fc.Arbitrary<Step> = fc
 
 /** A page is used, and so posted to the device; it changes while the device works on it, and is used again. */
 const scene = fc
-  .tuple(vpn, fc.nat(6), fc.integer({ min: 1, max: 8 }), fc.boolean())
+  .tuple(vpn, fc.nat(7), fc.integer({ min: 1, max: 8 }), fc.boolean())
   .map(([vpn, what, times, after]) => {
     const write = access('write', vpn);
     const changes = [
@@ -54,6 +54,11 @@ const scene = fc
       event('madvise', 0, vpn, vpn + 1, DONTNEED),
       event('mmap', 0, vpn, vpn + 3, 3, 2),
     ];
+    // Narrowed, and read by the program, but not by the device alone.
+    if (what === 7) {
+      const narrow = event('mprotect', 0, vpn - 1, vpn + 2, 1);
+      return [...Array<Step>(times).fill(write), narrow, ...Array<Step>(2 * times).fill(access('read', vpn))];
+    }
     const uses = Array<Step>(times).fill(what < 5 ? write : access('read', vpn));
     const scene = what < 5 ? [...uses, changes[what]!] : [changes[what]!, ...uses, write];
     return after ? [...scene, ...Array<Step>(times).fill(write)] : scene;
@@ -66,11 +71,19 @@ const one = fc
 const block = fc.oneof(
   {
     arbitrary: fc.tuple(one, fc.integer({ min: 1, max: 9 })).map(([step, times]) => Array<Step>(times).fill(step)),
-    weight: 20,
+    weight: 100,
   },
-  { arbitrary: one.map((step) => [step]), weight: 20 },
-  { arbitrary: change.map((step) => [step]), weight: 6 },
-  { arbitrary: scene, weight: 5 },
+  // Runs so long that others change something meanwhile; the later ones begin with a hit.
+  {
+    arbitrary: fc.tuple(one, one, fc.integer({ min: 2, max: 20 })).map(([step, between, n]) => {
+      const run = Array<Step>(n * 100).fill(step);
+      return [...run, between, ...run, between, ...run];
+    }),
+    weight: 1,
+  },
+  { arbitrary: one.map((step) => [step]), weight: 100 },
+  { arbitrary: change.map((step) => [step]), weight: 30 },
+  { arbitrary: scene, weight: 25 },
 );
 /** Random programs of one CPU. */
 export const steps = fc

@@ -60,7 +60,7 @@ test('numbers are those of the reference on both builds, whatever the program, t
     for (const [what, times] of Object.entries(reference.reached)) add(what, times);
     for (const [what, n] of numbersOf(reference.raw)) add(what, n);
   });
-  fc.assert(property, { seed: 7, numRuns: 400, endOnFailure: true });
+  fc.assert(property, { seed: 11, numRuns: 400, endOnFailure: true });
   const missing = [...reached].filter(([what, times]) => times === 0 && !OUT_OF_REACH.has(what));
   expect(
     missing.map(([what]) => what),

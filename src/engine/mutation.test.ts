@@ -1,0 +1,66 @@
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { setup, steps } from '../../testing/draw.ts';
+import { runEngine, runReference, traceOf } from '../../testing/machine.ts';
+import { compileEngine, type Mutation } from '../../testing/mutant.ts';
+
+/** Changes of one line each, and what they make the engine do. Each must show in some number of some run. */
+const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
+  { file: 'access.ts', text: 'if (noteUser(page, who.id)) ', instead: 'if (!noteUser(page, who.id)) ', does: 'the first use of a new PTE obliges nobody' },
+  { file: 'cpu.ts', text: 'if (cpu.poked != 0) {', instead: 'if (cpu.poked > 1) {', does: 'a run goes on through an entry that is gone' },
+  { file: 'cpu.ts', text: 'if (end > limit) break;', instead: 'if (clock > limit) break;', does: 'hits run past what others may change' },
+  { file: 'fault.ts', text: '&& !file && (flags & PTE_SWP) == 0', instead: '&& !file', does: 'a page in swap is read as zeroes' },
+  { file: 'path.ts', text: 'pages > setting(SET_CEILING)', instead: 'pages >= setting(SET_CEILING)', does: 'a flush of as many pages as the ceiling is a full one' },
+  { file: 'reclaim.ts', text: 'if (load<u8>(touched + page) != 0) {', instead: 'if (load<u8>(touched + page) > 1) {', does: 'a used page has no second chance' },
+  { file: 'iommu.ts', text: 'span((vtdPage(at) >> order) << order, order)', instead: 'span(vtdPage(at), order)', does: 'a range is not aligned to its size' },
+  { file: 'space.ts', text: '(!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D))', instead: 'true', does: 'an entry that writes outlives the permission' },
+  { file: 'safety.ts', text: 'if (load<u64>(changedAt + (<usize>page << 3)) != 0) return;', instead: '', does: 'each stale copy opens the window anew' },
+  { file: 'flight.ts', text: 'acquire(who.id, knowledgeOf(issuer.id));', instead: '', does: 'a device has not heard what its driver knew' },
+  { file: 'lock.ts', text: 'lock.kind != WALKERS) spend(next', instead: 'lock.kind == QUEUE_LOCK) spend(next', does: 'a page-table lock is handed over in no time' },
+  { file: 'clock.ts', text: 'who.clock < clock', instead: 'who.clock <= clock', does: 'of two agents at one time the later one goes first' },
+]; // biome-ignore format: a table
+
+/** Programs that a mutation is given to show. */
+const PROGRAMS = 200;
+
+const programs = fc.sample(fc.tuple(setup, steps), { seed: 3, numRuns: PROGRAMS }).map(([setup, steps]) => {
+  const trace = traceOf(steps);
+  let reference: ReturnType<typeof runReference> | undefined;
+  /** Whether an engine says what the reference says. */
+  return (engine: WebAssembly.Module): boolean => {
+    reference = reference === undefined ? runReference(setup, trace) : reference;
+    const run = runEngine(engine, setup, trace);
+    if (run === null || reference === null) return run === reference;
+    return isDeepStrictEqual(run.raw, reference.raw) && run.freeFrames === reference.freeFrames;
+  };
+});
+
+/** Index of the first program on which the engine is not the reference, or breaks off; -1 if there is none. */
+function caught(engine: WebAssembly.Module): number {
+  return programs.findIndex((agrees) => {
+    try {
+      return !agrees(engine);
+    } catch {
+      return true;
+    }
+  });
+}
+
+describe('engine = reference turns red when the engine', () => {
+  test.each(MUTATIONS)('$file: $does', async (mutation) => {
+    expect(caught(await compileEngine(mutation))).toBeGreaterThanOrEqual(0);
+  });
+});
+
+test('and not when it is compiled the same way without a change', async () => {
+  const engine = await compileEngine();
+  for (const agrees of programs.slice(0, 60)) expect(agrees(engine)).toBe(true);
+});
+
+test('a line that is no longer there is named', async () => {
+  const gone = { file: 'clock.ts', text: 'no such line', instead: '' };
+  await expect(compileEngine(gone)).rejects.toThrow(
+    'assembly/clock.ts: "no such line" stands there 0 times, expected once',
+  );
+});
