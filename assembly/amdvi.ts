@@ -35,6 +35,8 @@ const S: u64 = 1;
 const PDE: u64 = 1 << 1;
 const GN: u64 = 1 << 2;
 const WAIT_STORE: u64 = 1;
+const WAIT_INTERRUPT: u64 = 1 << 1;
+const WAIT_FLUSH: u64 = 1 << 2;
 const STORE_MASK: u64 = 0xf_ffff_ffff_fff8;
 
 @inline
@@ -96,10 +98,10 @@ export function amdPasid(at: usize): u32 {
   if (amdOpcode(at) == AMD_PAGES) return <u32>(low & PASID_MASK);
   return <u32>((((low >> 16) & 0xff) << 8) | ((low >> 48) & 0xff) | (((low >> 56) & 15) << 16));
 }
-/** MaxPend of opcode 4. */
-@inline
+/** MaxPend of opcode 4: how many such requests may be outstanding; 0 is taken as no limit (assumed). */
 export function amdPending(at: usize): u32 {
-  return <u32>((word0(at) >> PENDING_SHIFT) & PENDING_MASK);
+  const pending = <u32>((word0(at) >> PENDING_SHIFT) & PENDING_MASK);
+  return pending == 0 ? <u32>PENDING_MASK : pending;
 }
 /** Whether opcode 3 drops upper levels too. */
 @inline
@@ -120,4 +122,26 @@ export function amdOrder(at: usize): u32 {
 /** First page of that block. */
 export function amdFirstPage(at: usize): u64 {
   return sizedPage(word1(at), amdOrder(at));
+}
+/** Whether a completion wait stores its data, raises an interrupt, holds back what is behind it. */
+@inline
+export function amdWaitStores(at: usize): bool {
+  return (word0(at) & WAIT_STORE) != 0;
+}
+@inline
+export function amdWaitInterrupt(at: usize): bool {
+  return (word0(at) & WAIT_INTERRUPT) != 0;
+}
+@inline
+export function amdWaitFence(at: usize): bool {
+  return (word0(at) & WAIT_FLUSH) != 0;
+}
+/** Store address and data of a completion wait. */
+@inline
+export function amdWaitStore(at: usize): u64 {
+  return word0(at) & STORE_MASK;
+}
+@inline
+export function amdWaitData(at: usize): u64 {
+  return word1(at);
 }

@@ -66,7 +66,10 @@ export const N_QUEUE_TIMER: u32 = 105; //    or old
 export const N_IOVA_SLOW: u32 = 106; //      IOVAs from the tree
 export const N_IOVA_REUSED: u32 = 107; //    IOVAs from a magazine
 export const N_MAPPED: u32 = 108; //         pages mapped
-export const COUNTERS: u32 = 109;
+export const N_ITAG_STALLS: u32 = 109; //    commands that waited for a free ITag
+export const N_ABORTED: u32 = 110; //        waits that a time-out aborted
+export const N_RETRIES: u32 = 111; //        submissions that were submitted anew after a time-out
+export const COUNTERS: u32 = 112;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

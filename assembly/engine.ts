@@ -3,27 +3,31 @@ import { Agent, agent, agentCount, block, DONE, initAgents, nextAgent, RUNNABLE 
 import { initCounters } from './counters';
 import { initCpu, NEEDS_INPUT, nextChunk, stepCpu } from './cpu';
 import { initDevice, rouse, stepDevice } from './device';
+import { initEventLog } from './eventlog';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
-import { stepIommu } from './iommu';
+import { initIommu, stepIommu } from './iommu';
 import { openArena, setting, settingU64 } from './layout';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_OUTSTANDING, SET_PAGES, SET_RECLAIM, SET_SEED, SET_TABLES } from './ops';
 import { initPasid } from './pasid';
 import { initPaths } from './path';
+import { initPending, stepLink } from './pending';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
+import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initSpace, placePage } from './space';
 import { initSubmit } from './submit';
 import { addPage, addTable, initTable } from './table';
 
-// Agents: CPUs, then the reclaim agent, the IOMMU's command processor, the device, its accesses in flight.
+// Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight.
 let cpus: u32 = 0;
 let reclaimer: u32 = 0;
 let hardware: u32 = 0;
+let link: u32 = 0;
 let device: u32 = 0;
 let flights: u32 = 0;
 let quantiles: usize = 0;
@@ -39,8 +43,9 @@ export function init(): void {
   cpus = setting(SET_CPUS);
   reclaimer = cpus;
   hardware = cpus + 1;
-  device = cpus + 2;
-  flights = cpus + 3;
+  link = cpus + 2;
+  device = cpus + 3;
+  flights = cpus + 4;
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
   initRandom(setting(SET_SEED));
@@ -49,14 +54,18 @@ export function init(): void {
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
   initSpace();
+  initRegisters();
+  initEventLog();
   initRing();
+  initIommu();
+  initPending(hardware, link);
   initPasid();
   initSubmit(hardware);
   initRecent();
   initPaths();
   initFaults(reclaimer);
   initReclaim();
-  initFlights(flights, hardware);
+  initFlights(flights);
   initDevice(device);
   initCpu();
   block(agent(reclaimer), CAUSE_IDLE);
@@ -91,6 +100,7 @@ export function run(records: u32, posts: u32, last: u32): u32 {
       }
     } else if (<u32>id == reclaimer) stepReclaim(who);
     else if (<u32>id == hardware) stepIommu(who);
+    else if (<u32>id == link) stepLink(who);
     else if (<u32>id == device) stepDevice(who);
     else if (stepFlight(who)) rouse(who.clock);
     // A device that answers late has its chance at what has just been unmapped.

@@ -7,16 +7,19 @@ import {
   N_PAGE_REQUESTS,
 } from './counters';
 import { beginFault, stepList } from './fault';
-import { drained } from './iommu';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
   COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
 } from './ops';
+import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade } from './safety';
-import { deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, recheck } from './space';
+import {
+  AT_DEVICE, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, ON_ITS_WAY, recheck,
+  SQUASHED_FILL, SQUASHED_WALK,
+} from './space';
 import { frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage, touch } from './table';
 import { upperRefs } from './walk';
 
@@ -35,11 +38,9 @@ const LAND: u32 = 9;
 let requests: usize = 0; // per place: u32 page, u32 write, u64 issued at
 let first: u32 = 0; //      agent of place 0
 let walkers: Lock = changetype<Lock>(0);
-let hardware: u32 = 0;
 
-export function initFlights(firstAgent: u32, hardwareAgent: u32): void {
+export function initFlights(firstAgent: u32): void {
   first = firstAgent;
-  hardware = hardwareAgent;
   requests = region(<usize>flightCount << 4);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
@@ -99,7 +100,7 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case ARRIVE: {
-      held.squashed = 0;
+      held.squashed &= ~SQUASHED_WALK;
       const at = use(iotlb, page, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       if (at == 0) {
@@ -129,8 +130,8 @@ export function stepFlight(who: Agent): bool {
       held.frame = frameOf(page);
       held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
       held.stale = 0;
-      held.holds = 1;
-      if (held.squashed == 0) fillCopy(iotlb, page, entryOf(page), held.frame, who.clock);
+      held.holds = ON_ITS_WAY;
+      if ((held.squashed & SQUASHED_WALK) == 0) fillCopy(iotlb, page, entryOf(page), held.frame, who.clock);
       goBack(who, place, ats, half);
       return false;
     }
@@ -143,17 +144,17 @@ export function stepFlight(who: Agent): bool {
     }
     case FAULT: {
       if (forbidden(page, write)) return deny(who, held);
-      if (allowed(page, write)) who.phase = ARRIVE;
+      if (allowed(page, write)) askAgain(who, held);
       else if (beginFault(who, page, write)) who.phase = HANDLE;
       return false;
     }
     case HANDLE: {
-      if (stepList(who)) who.phase = ARRIVE;
+      if (stepList(who)) askAgain(who, held);
       return false;
     }
     case RETURN: {
       // Requested before an invalidation and back after it: used once, not cached.
-      if (held.squashed == 0) {
+      if ((held.squashed & SQUASHED_FILL) == 0) {
         const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
         fillCopy(deviceTlb, page, low, held.frame, who.clock);
       }
@@ -200,8 +201,14 @@ function hold(held: Flight, at: usize, now: u64): void {
   held.frame = load<u32>(at, 4);
   held.written = (low & ENTRY_W) != 0 ? 1 : 0;
   held.stale = (low & ENTRY_STALE) != 0 ? 1 : 0;
-  held.holds = 1;
+  held.holds = ON_ITS_WAY;
   if (held.stale != 0) staleCopyMade(held.page - 1, now);
+}
+
+/** The page request is answered: the device asks for the translation anew. */
+function askAgain(who: Agent, held: Flight): void {
+  held.squashed = 0;
+  who.phase = ARRIVE;
 }
 
 function goBack(who: Agent, place: u32, ats: bool, half: u64): void {
@@ -216,6 +223,7 @@ function goBack(who: Agent, place: u32, ats: bool, half: u64): void {
 /** Translated: on its way to memory. */
 function fly(who: Agent, place: u32): void {
   add(N_DEVICE_STALL_PS, who.clock - load<u64>(request(place), 8));
+  flight(place).holds = AT_DEVICE;
   who.phase = LAND;
   spend(who, CAUSE_DEVICE, cost(COST_DMA));
 }
@@ -226,13 +234,12 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
     landStale(page, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());
     staleCopyGone(page, who.clock);
   }
-  const covered = held.covered != 0;
   rest(who, held);
-  if (covered) drained(agent(hardware), who.clock);
 }
 
 function rest(who: Agent, held: Flight): void {
   memory.fill(changetype<usize>(held), 0, offsetof<Flight>());
   who.phase = REST;
+  landed(who.id - first, who.clock);
   block(who, CAUSE_IDLE);
 }

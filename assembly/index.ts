@@ -11,6 +11,10 @@ export * from './counters';
 export { eventsAt, headsAt, postsAt } from './cpu';
 export { LIST_WORDS, listsAt } from './path';
 export { recipesAt } from './submit';
+export { registersAt } from './registers';
+export { statusAt } from './ring';
+export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
+export { pasidStateAt } from './pasid';
 export {
   agents, clockOf, definePage, defineTable, init, IS_OVER, IS_STUCK, quantilesAt, run, WANTS_RECORDS,
 } from './engine';
@@ -52,3 +56,6 @@ export {
   AT_AMD, AT_CPU, AT_VTD, IN_CONTEXTS, IN_PASIDS, IN_TLB, NO_CONTEXT, translate, translateCapabilities, translateDecode, translateDrop,
   translateFill, translateForget, translateFormat, translateHolds, translateInit, translateKnows, translateWrite,
 } from './translate';
+export {
+  unitAnswer, unitClear, unitClearWaited, unitDefer, unitDisable, unitHead, unitInit, unitRestart, unitRun, unitSlot, unitTail,
+} from './unit';

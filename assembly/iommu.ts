@@ -1,24 +1,39 @@
-// The IOMMU's command processor: takes commands off the ring and applies them to the space. What a command says is read
-// from its words alone, so that what is priced is what a driver really wrote.
+// The IOMMU's command processor: fetches commands in order, starts them, and completes waits in order. What a command says
+// is read from its words alone, so that what is priced is what a driver really wrote.
+//
+// The head moves at the fetch. A wait completes when every earlier command has (VT-d 6.5.2.8; 48882, 2.4.1); commands
+// behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
+// service; requests to devices and drains go on beside (pending.ts).
 import {
-  AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder,
+  AMD_ALL, AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder, amdPending,
+  amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores,
 } from './amdvi';
-import { Agent, block, RUNNABLE, spend, wake } from './clock';
+import { Agent, spend } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
-  bump, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_WAIT,
+  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_WAIT,
 } from './counters';
-import { cost, setting } from './layout';
+import { amdError, iqeiOf, vtdError } from './descriptor';
+import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
+import { cost, region, setting } from './layout';
 import {
-  CAUSE_IDLE, COST_INV_DEVICE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS,
-  SET_COMMANDS, SET_DMA, SET_DRAIN,
+  CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
+  SET_DMA,
 } from './ops';
-import { fetch, retire } from './ring';
-import { deviceTlb, dropCopies, Flight, flight, flightCount, iommuWalker, iotlb } from './space';
-import { vpnOf } from './table';
+import { countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import {
-  VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB, VTD_PASID_PAGE, VTD_WAIT,
-  vtdAddressMask, vtdDomain, vtdFirstPage, vtdGranularity, vtdOrder, vtdPage, vtdSource, vtdType,
+  FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
+  STATUS_COMMAND_RUN,
+} from './registers';
+import {
+  abortStatus, advanceHead, headSlot, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
+} from './ring';
+import { dropCopies, iommuWalker, iotlb, SQUASHED_WALK } from './space';
+import {
+  VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB,
+  VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdDomain, vtdDrains,
+  vtdFirstPage, vtdGranularity, vtdOrder, vtdPage, vtdQueueDepth, vtdSource, vtdType, vtdWaitAddress, vtdWaitData,
+  vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites,
 } from './vtd';
 import { emptyWalker } from './walk';
 
@@ -26,21 +41,67 @@ import { emptyWalker } from './walk';
 const IS_WAIT: u32 = 0;
 const IS_IOTLB: u32 = 1;
 const IS_DEVICE: u32 = 2;
+const IS_TABLE: u32 = 3; // of tables that are not cached here: nothing is there to drop
 
 // Phases of the processor.
-const FETCH: u32 = 0;
-const SERVE: u32 = 1; //  a command is being carried out
-const DRAIN: u32 = 2; //  the device still has requests in flight that the command covers
+const READY: u32 = 0;
+const SERVE: u32 = 1; //    a command is being carried out
+const COMPLETE: u32 = 2; // a wait is being completed
 
-// The command in hand; derived from the ring's words at each fetch, so it is no state.
+// What a wait does when it completes.
+const WRITES: u32 = 1;
+const WRITES_WIDE: u32 = 2; // 8 bytes
+const INTERRUPTS: u32 = 4;
+const FENCES: u32 = 8;
+
+@unmanaged
+class Wait {
+  number: u64;
+  address: u64;
+  data: u64;
+  does: u32;
+}
+@unmanaged
+class State {
+  fetched: u64; // commands so far
+  waits: u32; //   that are not complete
+  fenced: u32; //  one of them fences
+  stalled: u32; // the head waits for an ITag, and has been counted
+  waited: u32; //  the last command was a wait
+}
+
+let state: State = changetype<State>(0);
+let waits: usize = 0; // Wait[slots of the ring], oldest first
+let hand: usize = 0; //  words of the command that is being carried out
+
+// The command in hand; derived from its words, so it is no state.
 let what: u32 = 0;
 let firstPage: u64 = 0;
 let lastPage: u64 = 0;
 let price: u32 = 0;
 let counter: u32 = 0;
+let source: u32 = 0;
+let drains: bool = false;
+
+export function initIommu(): void {
+  state = changetype<State>(region(offsetof<State>()));
+  waits = region(<usize>slotCount() * offsetof<Wait>());
+  hand = region(32);
+}
+@inline
+function isAmd(): bool {
+  return setting(SET_COMMANDS) != 0;
+}
+@inline
+function wait(index: u32): Wait {
+  return changetype<Wait>(waits + <usize>index * offsetof<Wait>());
+}
+
+// ---- what a command says ----
 
 function decode(at: usize): void {
-  if (setting(SET_COMMANDS) != 0) decodeAmd(at);
+  price = COST_INV_PAGE;
+  if (isAmd()) decodeAmd(at);
   else decodeVtd(at);
 }
 
@@ -48,7 +109,6 @@ function span(first: u64, order: u32): void {
   firstPage = first;
   lastPage = order >= ORDER_ALL ? u64.MAX_VALUE : first + (<u64>1 << order) - 1;
 }
-
 /** Puts the span into the page numbers of a domain. */
 function place(space: u32): void {
   const base = <u64>space << SPACE_PAGES_LG2;
@@ -58,13 +118,21 @@ function place(space: u32): void {
 
 function decodeAmd(at: usize): void {
   const code = amdOpcode(at);
-  what = code == AMD_WAIT ? IS_WAIT : code == AMD_PAGES ? IS_IOTLB : IS_DEVICE;
-  assert(code == AMD_WAIT || code == AMD_PAGES || code == AMD_IOTLB_PAGES);
-  if (what == IS_WAIT) return;
+  what = code == AMD_WAIT ? IS_WAIT : code == AMD_PAGES || code == AMD_ALL ? IS_IOTLB : code == AMD_IOTLB_PAGES ? IS_DEVICE : IS_TABLE;
+  if (code == AMD_ALL) {
+    span(0, ORDER_ALL);
+    price = COST_INV_GLOBAL;
+    counter = N_IOTLB_GLOBAL;
+    drains = true;
+    return;
+  }
+  if (what == IS_WAIT || what == IS_TABLE) return;
   const order = amdOrder(at);
   span(amdFirstPage(at), order);
+  source = amdDevice(at);
+  drains = true; // a completion wait covers the requests that used what was dropped
   const dma = setting(SET_DMA) != 0;
-  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : amdDevice(at) - SOURCE);
+  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : source - SOURCE);
   price = order < ORDER_ALL ? COST_INV_PAGE : dma ? COST_INV_DOMAIN : COST_INV_PASID;
   counter = order < ORDER_ALL ? (order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE) : dma ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
@@ -72,19 +140,20 @@ function decodeAmd(at: usize): void {
 function decodeVtd(at: usize): void {
   const type = vtdType(at);
   const device = type == VTD_EXTENDED_DEVICE_TLB || type == VTD_DEVICE_TLB;
-  what = type == VTD_WAIT ? IS_WAIT : device ? IS_DEVICE : IS_IOTLB;
-  assert(type == VTD_WAIT || type == VTD_EXTENDED_IOTLB || type == VTD_IOTLB || what == IS_DEVICE);
+  const translations = type == VTD_EXTENDED_IOTLB || type == VTD_IOTLB;
+  what = type == VTD_WAIT ? IS_WAIT : device ? IS_DEVICE : translations ? IS_IOTLB : IS_TABLE;
   if (what == IS_DEVICE) {
     span(vtdFirstPage(at), vtdOrder(at));
-    if (type == VTD_DEVICE_TLB) place(vtdSource(at) - SOURCE);
+    source = vtdSource(at);
+    if (setting(SET_DMA) != 0) place(source - SOURCE);
   }
   if (what != IS_IOTLB) return;
+  drains = vtdDrains(at);
   const granularity = vtdGranularity(at);
   if (granularity == VTD_PASID_PAGE) {
     // The low AM bits of the address are ignored: a block is always aligned to its size.
     const order = vtdAddressMask(at);
     span((vtdPage(at) >> order) << order, order);
-    price = COST_INV_PAGE;
     counter = order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
     if (setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
     return;
@@ -98,64 +167,138 @@ function decodeVtd(at: usize): void {
   counter = global ? N_IOTLB_GLOBAL : domain ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
 
-/** One step of the processor: fetch, or the effect of what was fetched. */
+// ---- the processor ----
+
+/** One turn: the effect of what is in hand, or the next thing to do. */
 export function stepIommu(hardware: Agent): void {
-  const at = fetch(hardware);
-  if (at == 0) return;
+  const phase = hardware.phase;
+  hardware.phase = READY;
+  if (phase == SERVE) carryOut(hardware.clock);
+  else if (phase == COMPLETE) completeWait(hardware.clock);
+  else if (isLate()) timeOut(hardware.clock);
+  else if (state.waits != 0 && wait(0).number < oldestPending()) {
+    hardware.phase = COMPLETE;
+    spend(hardware, CAUSE_IDLE, cost(COST_WAIT));
+  } else if (state.fenced != 0 || state.waits == slotCount() || halted() || !submitted() || !begin(hardware)) rest(hardware);
+}
+
+/** Fetches the command at the head and starts it. Returns whether it could. */
+function begin(hardware: Agent): bool {
+  const at = slotAt(headSlot());
+  const caps = setting(SET_CAPS);
+  const error = isAmd() ? amdError(at, caps) : vtdError(at, slotBytes() << 3, caps);
+  if (error != 0) {
+    reject(iqeiOf(error));
+    return false;
+  }
   decode(at);
-  if (hardware.phase == FETCH) {
+  if (what == IS_DEVICE && !itagFree(source, isAmd() ? amdPending(at) : vtdQueueDepth(at))) {
+    if (state.stalled == 0) countStall();
+    state.stalled = 1;
+    return false;
+  }
+  state.stalled = 0;
+  state.fetched++;
+  state.waited = what == IS_WAIT ? 1 : 0;
+  if (what == IS_WAIT) {
+    if (isAmd()) addAmdWait(at);
+    else addVtdWait(at);
+  } else if (what == IS_DEVICE) {
+    bump(N_DEVICE_TLB);
+    sendRequest(state.fetched, source, firstPage, lastPage, hardware.clock);
+  } else {
+    memory.copy(hand, at, slotBytes());
     hardware.phase = SERVE;
-    spend(hardware, CAUSE_IDLE, what == IS_WAIT ? cost(COST_WAIT) : what == IS_DEVICE ? cost(COST_INV_DEVICE) : cost(price));
+    spend(hardware, CAUSE_IDLE, cost(price));
+  }
+  advanceHead(hardware.clock);
+  return true;
+}
+/** The head stays on a command that is invalid, and nothing is fetched until software has seen to it. */
+function reject(reason: u32): void {
+  if (!isAmd()) {
+    raiseInvalid(reason);
     return;
   }
-  if (hardware.phase == SERVE) {
-    const now = hardware.clock;
-    if (what == IS_WAIT) bump(N_WAIT);
-    else {
-      const device = what == IS_DEVICE;
-      bump(device ? N_DEVICE_TLB : counter);
-      dropCopies(device ? deviceTlb : iotlb, firstPage, lastPage, now);
-      // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
-      if (!device) emptyWalker(iommuWalker);
-      squash();
-      // Without ATS it is the IOMMU that translates and drains; with it, the device answers for what it was given.
-      const unit = setting(SET_DMA) != 0 ? setting(SET_DRAIN) != 0 : setting(SET_ATS) == 0;
-      if ((device || unit) && cover() != 0) {
-        hardware.phase = DRAIN;
-        block(hardware, CAUSE_IDLE);
-        return;
-      }
-    }
+  logEvent(EVENT_ILLEGAL_COMMAND, 0, <u64>headSlot() * slotBytes());
+  registers.status &= ~STATUS_COMMAND_RUN;
+}
+
+/** The effect of what is in hand. */
+function carryOut(now: u64): void {
+  decode(hand);
+  if (what != IS_IOTLB) return;
+  bump(counter);
+  dropCopies(iotlb, firstPage, lastPage, now);
+  // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
+  emptyWalker(iommuWalker);
+  squash(firstPage, lastPage, SQUASHED_WALK);
+  // With ATS the device answers for what it was given.
+  if (drains && setting(SET_ATS) == 0) drain(state.fetched, firstPage, lastPage);
+}
+
+function addVtdWait(at: usize): void {
+  const does = (vtdWaitWrites(at) ? WRITES : 0) | (vtdWaitInterrupt(at) ? INTERRUPTS : 0) | (vtdWaitFence(at) ? FENCES : 0);
+  addWait(does, vtdWaitAddress(at), vtdWaitData(at));
+}
+function addAmdWait(at: usize): void {
+  const does =
+    (amdWaitStores(at) ? WRITES | WRITES_WIDE : 0) | (amdWaitInterrupt(at) ? INTERRUPTS : 0) | (amdWaitFence(at) ? FENCES : 0);
+  addWait(does, amdWaitStore(at), amdWaitData(at));
+}
+function addWait(does: u32, address: u64, data: u64): void {
+  const last = wait(state.waits++);
+  last.number = state.fetched;
+  last.does = does;
+  last.address = address;
+  last.data = data;
+  if ((does & FENCES) != 0) state.fenced = 1;
+}
+
+/** The oldest wait completes: first its write, then its interrupt. */
+function completeWait(now: u64): void {
+  const done = wait(0);
+  const does = done.does;
+  bump(N_WAIT);
+  if ((does & WRITES) != 0) writeStatus(done.address, done.data, (does & WRITES_WIDE) != 0 ? 8 : 4, now);
+  if ((does & INTERRUPTS) != 0) raiseWaited(isAmd());
+  if ((does & FENCES) != 0) state.fenced = 0;
+  state.waits--;
+  memory.copy(waits, waits + offsetof<Wait>(), <usize>state.waits * offsetof<Wait>());
+}
+
+/**
+ * A device did not answer. VT-d aborts all waits that are not complete, and fetches nothing until software has cleared the
+ * error; AMD logs it, and the command counts as done.
+ */
+function timeOut(now: u64): void {
+  const late = giveUp();
+  if (isAmd()) {
+    logEvent(EVENT_IOTLB_TIMEOUT, late, 0);
+    return;
   }
-  hardware.phase = FETCH;
-  retire(hardware.clock);
-}
-
-@inline
-function hit(held: Flight): bool {
-  if (held.page == 0) return false;
-  const vpn = vpnOf(held.page - 1);
-  return vpn >= firstPage && vpn <= lastPage;
-}
-
-/** Translations on their way to a cache that the command covers must not be cached (PCIe ATS 10.3: in-flight completions). */
-function squash(): void {
-  for (let i: u32 = 0; i < flightCount; i++) if (hit(flight(i))) flight(i).squashed = 1;
-}
-
-/** An invalidation completes when every access that uses what it drops has landed. */
-function cover(): u32 {
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < flightCount; i++) {
-    if (!hit(flight(i)) || flight(i).holds == 0) continue;
-    flight(i).covered = 1;
-    count++;
+  registers.fsts |= FSTS_ITE;
+  registers.itesid = late;
+  add(N_ABORTED, state.waits);
+  for (let i: u32 = 0; i < state.waits; i++) {
+    if ((wait(i).does & WRITES) != 0) abortStatus(wait(i).address, now);
   }
-  return count;
+  state.waits = 0;
+  state.fenced = 0;
 }
 
-/** An access that an invalidation waits for has landed; the last one lets it complete. */
-export function drained(hardware: Agent, now: u64): void {
-  for (let i: u32 = 0; i < flightCount; i++) if (flight(i).covered != 0) return;
-  if (hardware.state != RUNNABLE && hardware.phase == DRAIN) wake(hardware, now);
+/** Whether nothing is left to do, and the last command was a wait: before the queue is turned off it must be so. */
+export function isDrained(): bool {
+  return !submitted() && state.waits == 0 && state.waited != 0;
+}
+/** A device's answer that nobody asked for: VT-d notes it and goes on. */
+export function strangeAnswer(device: u32): void {
+  registers.fsts |= FSTS_ICE;
+  registers.icesid = device;
+}
+/** Software writes the tail register, in bytes. */
+export function writeTail(bytes: u32): void {
+  if (bytes >= slotCount() * slotBytes()) raiseInvalid(IQEI_TAIL);
+  else if (bytes % slotBytes() != 0) raiseInvalid(IQEI_ALIGNMENT);
+  else setTail(bytes / slotBytes());
 }

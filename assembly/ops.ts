@@ -188,7 +188,6 @@ export const SET_LOW: u32 = 50; //           free frames that wake reclaim
 export const SET_HIGH: u32 = 51; //          free frames at which it sleeps again
 export const SET_DATA_ONLY: u32 = 52; //     1: there are no fetches, so data accesses take time
 export const SET_DMA: u32 = 53; //           1: domains of the DMA API, whose commands name no PASID
-export const SET_DRAIN: u32 = 54; //         1: an IOTLB invalidation waits for the landings that it covers
 export const SET_SPACES: u32 = 55; //        domains
 export const SET_DEVICES: u32 = 56;
 export const SET_INSTANCES: u32 = 57;
@@ -199,7 +198,11 @@ export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
 export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
 export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick
 export const SET_MAX_ORDER: u32 = 71; //     largest block of a range command
-export const SETTINGS: u32 = 72;
+export const SET_ITAGS: u32 = 72; //         ATS invalidations that a device takes at a time
+export const SET_LOSES: u32 = 73; //         a device loses every so-manieth; 0 = none
+export const SET_TIMEOUT: u32 = 74; //       ps until the IOMMU gives an unanswered one up; 0 = never
+export const SET_CAPS: u32 = 75; //          CAP_* of descriptor.ts
+export const SETTINGS: u32 = 76;
 
 // ---- what an unmap of the DMA API does about the IOTLB ----
 export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA

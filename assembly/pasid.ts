@@ -7,22 +7,40 @@ import { SET_DEFERRAL, SET_DROP_ON_IDLE } from './ops';
 import { deviceTlb, dropCopies, iommuWalker, iotlb } from './space';
 import { emptyWalker } from './walk';
 
-let state: usize = 0; // u32 active count, u32 deferred invalidation pending
+/** Of a PASID-state entry: an invalidation is deferred. */
+const DINV: u64 = 1 << 63;
+/** One active reference; the count is bits 47:32. */
+const REFERENCE: u64 = 1 << 32;
+
+let entry: usize = 0; // u64
 
 export function initPasid(): void {
-  state = region(8);
+  entry = region(8);
+}
+/** Address of the PASID-state entry. */
+export function pasidStateAt(): usize {
+  return entry;
+}
+@inline
+function deferred(): bool {
+  return (load<u64>(entry) & DINV) != 0;
 }
 
-/** Whether an entry can be used before hardware has dropped it. */
+/** Whether an entry of a cache can be used before hardware has dropped it. */
 @inline
 export function reachable(): bool {
-  return load<u32>(state, 4) == 0;
+  return !deferred();
 }
 
 /** One atomic compare: an idle, unmarked PASID is marked and nothing is flushed. Returns whether that was so. */
+export function markDeferred(): bool {
+  if (load<u64>(entry) != 0) return false;
+  store<u64>(entry, DINV);
+  return true;
+}
+/** Whether an invalidation is done with because it is deferred. */
 export function defer(): bool {
-  if (setting(SET_DEFERRAL) == 0 || load<u64>(state) != 0) return false;
-  store<u32>(state, 1, 4);
+  if (setting(SET_DEFERRAL) == 0 || !markDeferred()) return false;
   bump(N_DEFERRED);
   return true;
 }
@@ -30,9 +48,9 @@ export function defer(): bool {
 /** The device begins to use the space. Returns whether a deferred invalidation was carried out. */
 export function activate(now: u64): bool {
   bump(N_ACTIVATIONS);
-  store<u32>(state, load<u32>(state) + 1);
-  if (load<u32>(state) != 1 || load<u32>(state, 4) == 0) return false;
-  store<u32>(state, 0, 4);
+  store<u64>(entry, load<u64>(entry) + REFERENCE);
+  if ((load<u64>(entry) & ~DINV) != REFERENCE || !deferred()) return false;
+  store<u64>(entry, load<u64>(entry) & ~DINV);
   dropCopies(iotlb, 0, u64.MAX_VALUE, now);
   dropCopies(deviceTlb, 0, u64.MAX_VALUE, now);
   emptyWalker(iommuWalker);
@@ -41,6 +59,6 @@ export function activate(now: u64): bool {
 
 /** The device stops using it; no request is in flight. Its TLB keeps what it has unless the machine says otherwise. */
 export function deactivate(now: u64): void {
-  store<u32>(state, load<u32>(state) - 1);
+  store<u64>(entry, load<u64>(entry) - REFERENCE);
   if (setting(SET_DROP_ON_IDLE) != 0) dropCopies(deviceTlb, 0, u64.MAX_VALUE, now);
 }

@@ -3,17 +3,20 @@
 import { agent, agentCount, block, DONE, initAgents, nextAgent } from './clock';
 import { initCounters } from './counters';
 import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
+import { initEventLog } from './eventlog';
 import { flying, initFlights } from './flight';
 import { initQueues, stepTimer } from './flushqueue';
-import { stepIommu } from './iommu';
+import { initIommu, stepIommu } from './iommu';
 import { initIova } from './iova';
 import { initIssuers, stepAccess, stepIssuer } from './issuer';
 import { openArena, setting } from './layout';
 import { initMappings } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { initPasid } from './pasid';
+import { initPending, stepLink } from './pending';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
+import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initSpace } from './space';
@@ -22,6 +25,7 @@ import { initTable, vpnOf } from './table';
 
 let cpus: u32 = 0;
 let hardware: u32 = 0;
+let link: u32 = 0;
 let timers: u32 = 0;
 let issuers: u32 = 0;
 let flights: u32 = 0;
@@ -31,7 +35,8 @@ export function dmaInit(): void {
   openArena();
   cpus = setting(SET_CPUS);
   hardware = cpus;
-  timers = hardware + 1;
+  link = hardware + 1;
+  timers = hardware + 2;
   issuers = timers + setting(SET_SPACES);
   flights = issuers + setting(SET_DEVICES);
   initAgents(flights + setting(SET_OUTSTANDING));
@@ -40,7 +45,11 @@ export function dmaInit(): void {
   initSafety(setting(SET_PAGES));
   // The CPUs of a recording have no caches here: only their calls are recorded.
   initSpace();
+  initRegisters();
+  initEventLog();
   initRing();
+  initIommu();
+  initPending(hardware, link);
   initPasid();
   initSubmit(hardware);
   initRecent();
@@ -49,7 +58,7 @@ export function dmaInit(): void {
   initIova();
   initQueues(timers);
   initDrivers();
-  initFlights(flights, hardware);
+  initFlights(flights);
   initIssuers(issuers, flights);
   block(agent(hardware), CAUSE_IDLE);
 }
@@ -63,6 +72,7 @@ export function dmaRun(): u32 {
     const who = agent(id);
     if (<u32>id < cpus) stepDriver(who);
     else if (<u32>id == hardware) stepIommu(who);
+    else if (<u32>id == link) stepLink(who);
     else if (<u32>id < issuers) stepTimer(who);
     else if (<u32>id < flights) stepIssuer(who);
     else if (stepAccess(who)) rouseDrivers(who.clock);

@@ -1,82 +1,183 @@
-// The invalidation queue as hardware sees it: a ring of 128-bit commands, a head that fetches in order, waits that wake
-// their submitters. One descriptor at a time; its effect is at the end of its service time.
-import { agent, Agent, block, RUNNABLE, wake } from './clock';
+// The invalidation queue in memory: slots, the head that hardware moves when it fetches, the tail that software writes,
+// the words that waits write when they complete; and what software knows of free slots (Linux drivers/iommu/dmar.c
+// qi_submit_sync, amd/iommu.c iommu_queue_command).
+import { agent, Agent, block, BLOCKED, MAX_AGENTS, wake } from './clock';
 import { COMMAND_BYTES } from './command';
-import { MAX_AGENTS } from './clock';
 import { region, setting } from './layout';
-import { CAUSE_IDLE, CAUSE_WAIT, SET_RING } from './ops';
+import { CAUSE_IDLE, CAUSE_WAIT, SET_COMMANDS, SET_RING } from './ops';
 
-let slots: usize = 0; //   u64[2 * size]
-let callers: usize = 0; // u8[size]: agent + 1 that a wait wakes
-let state: usize = 0; //   u32 head, tail, used, agents that wait for room
-let queue: usize = 0; //   u8[MAX_AGENTS]: they, first come first
+/** Where the status words lie in memory, one of 8 bytes per slot. Any place does. */
+export const STATUS_BASE: u64 = 0x1000_0000;
+
+// What software knows of a slot.
+const FREE: u32 = 0;
+const IN_USE: u32 = 1;
+const DONE: u32 = 2; // free as soon as all older ones are
+
+@unmanaged
+class State {
+  head: u32; //    slot that is fetched next
+  tail: u32; //    the register: slot behind the last one submitted
+  next: u32; //    slot that software writes next
+  used: u32; //    slots that software has not got back
+  oldest: u32; //  the first of them
+  waiting: u32; // agents that wait for room
+  bytes: u32; //   of a slot
+}
+
+let slots: usize = 0; //  size slots of 16 or 32 bytes
+let status: usize = 0; // u64[size]: what waits have written
+let owners: usize = 0; // u8[size]: agent + 1 that a wait of the slot wakes
+let marks: usize = 0; //  u8[size]: FREE, IN_USE, DONE
+let queue: usize = 0; //  u8[MAX_AGENTS]: who waits for room, first come first
 let size: u32 = 0;
+let ring: State = changetype<State>(0);
 
 export function initRing(): void {
   size = setting(SET_RING);
-  slots = region(<usize>size * COMMAND_BYTES);
-  callers = region(size);
-  state = region(16);
+  slots = region(<usize>size * COMMAND_BYTES * 2);
+  status = region(<usize>size << 3);
+  owners = region(size);
+  marks = region(size);
   queue = region(MAX_AGENTS);
+  ring = changetype<State>(region(offsetof<State>()));
+  ring.bytes = <u32>COMMAND_BYTES;
+}
+/** Bytes of a slot: 16, or 32 as VT-d's scalable mode has them. Before the first command. */
+export function setSlotBytes(bytes: u32): void {
+  ring.bytes = bytes;
+}
+@inline
+export function slotBytes(): u32 {
+  return ring.bytes;
+}
+@inline
+export function slotCount(): u32 {
+  return size;
+}
+@inline
+export function slotAt(slot: u32): usize {
+  return slots + <usize>slot * ring.bytes;
+}
+export function statusAt(): usize {
+  return status;
+}
+@inline
+function after(slot: u32): u32 {
+  return slot + 1 == size ? 0 : slot + 1;
 }
 
-@inline
-function head(): u32 {
-  return load<u32>(state);
-}
-@inline
-function tail(): u32 {
-  return load<u32>(state, 4);
-}
-@inline
-export function used(): u32 {
-  return load<u32>(state, 8);
-}
+// ---- software ----
 
-/** Whether `count` commands fit; one slot stays empty. If not, the agent blocks until the head has moved. */
+/** Whether `count` commands fit; one slot stays empty. If not, the agent blocks until slots have come back. */
 export function room(count: u32, who: Agent): bool {
-  if (used() + count < size) return true;
-  const waiting = load<u32>(state, 12);
-  store<u8>(queue + waiting, <u8>who.id);
-  store<u32>(state, waiting + 1, 12);
+  if (ring.used + count < size) return true;
+  store<u8>(queue + ring.waiting, <u8>who.id);
+  ring.waiting++;
   block(who, CAUSE_WAIT);
   return false;
 }
-
-/** Address of the slot at the tail, which the caller fills; `caller` is agent + 1 for a wait, else 0. */
-export function push(caller: u32): usize {
-  assert(used() + 1 < size);
-  const at = tail();
-  store<u8>(callers + at, <u8>caller);
-  store<u32>(state, at + 1 == size ? 0 : at + 1, 4);
-  store<u32>(state, used() + 1, 8);
-  return slots + <usize>at * COMMAND_BYTES;
+/** The slot that the next command goes to. */
+@inline
+export function nextSlot(): u32 {
+  return ring.next;
 }
-
+/** Address that a wait in the slot writes to. */
+@inline
+export function statusAddress(slot: u32): u64 {
+  return STATUS_BASE + (<u64>slot << 3);
+}
+@inline
+export function statusOf(slot: u32): u32 {
+  return load<u32>(status + (<usize>slot << 3));
+}
+/** Address of the next slot, which the caller fills; `caller` is agent + 1 for a wait, else 0. */
+export function push(caller: u32): usize {
+  assert(ring.used + 1 < size);
+  const slot = ring.next;
+  store<u8>(owners + slot, <u8>caller);
+  store<u8>(marks + slot, <u8>IN_USE);
+  store<u64>(status + (<usize>slot << 3), 0);
+  ring.next = after(slot);
+  ring.used++;
+  return slotAt(slot);
+}
 /** The tail register is written: the hardware fetches. */
 export function doorbell(hardware: Agent, now: u64): void {
-  if (hardware.state != RUNNABLE && hardware.phase == 0) wake(hardware, now);
+  ring.tail = ring.next;
+  rouse(hardware, now);
 }
-
-/** Address of the command at the head, or 0 if the ring is empty; the hardware then rests. */
-export function fetch(hardware: Agent): usize {
-  if (used() == 0) {
-    block(hardware, CAUSE_IDLE);
-    return 0;
+/** Something that the hardware may have waited for has come. */
+export function rouse(hardware: Agent, now: u64): void {
+  if (hardware.state == BLOCKED) wake(hardware, now);
+}
+/** A submission of VT-d is over: its slots come back behind all older ones (reclaim_free_desc). */
+export function giveBack(first: u32, count: u32, now: u64): void {
+  if (setting(SET_COMMANDS) != 0) return;
+  for (let slot = first; count != 0; slot = after(slot)) {
+    store<u8>(marks + slot, <u8>DONE);
+    count--;
   }
-  return slots + <usize>head() * COMMAND_BYTES;
+  const before = ring.used;
+  while (load<u8>(marks + ring.oldest) == DONE) takeBack();
+  if (ring.used != before) wakeWaiting(now);
+}
+function takeBack(): void {
+  store<u8>(marks + ring.oldest, <u8>FREE);
+  ring.oldest = after(ring.oldest);
+  ring.used--;
+}
+function wakeWaiting(now: u64): void {
+  const waiting = ring.waiting;
+  ring.waiting = 0;
+  for (let i: u32 = 0; i < waiting; i++) wake(agent(load<u8>(queue + i)), now);
 }
 
-/** The command at the head is done: its caller and those who wait for room wake. */
-export function retire(now: u64): void {
-  const at = head();
-  const caller = load<u8>(callers + at);
-  memory.fill(slots + <usize>at * COMMAND_BYTES, 0, COMMAND_BYTES);
-  store<u8>(callers + at, 0);
-  store<u32>(state, at + 1 == size ? 0 : at + 1);
-  store<u32>(state, used() - 1, 8);
-  if (caller != 0) wake(agent(caller - 1), now);
-  const waiting = load<u32>(state, 12);
-  store<u32>(state, 0, 12);
-  for (let i: u32 = 0; i < waiting; i++) wake(agent(load<u8>(queue + i)), now);
+// ---- hardware ----
+
+/** Whether something is submitted that has not been fetched. */
+@inline
+export function submitted(): bool {
+  return ring.head != ring.tail;
+}
+@inline
+export function headSlot(): u32 {
+  return ring.head;
+}
+@inline
+export function tailSlot(): u32 {
+  return ring.tail;
+}
+export function setTail(slot: u32): void {
+  ring.tail = slot;
+}
+/** The head moves on. AMD's driver reads it to see which slots are free. */
+export function advanceHead(now: u64): void {
+  ring.head = after(ring.head);
+  if (setting(SET_COMMANDS) == 0 || ring.used == 0) return;
+  takeBack();
+  wakeWaiting(now);
+}
+/** A wait writes to memory; whoever looks at that word goes on. Only status words are memory here. */
+export function writeStatus(address: u64, data: u64, bytes: u64, now: u64): void {
+  const offset = address - STATUS_BASE;
+  if (offset > (<u64>size << 3) - bytes) return;
+  if (bytes == 8) store<u64>(status + <usize>offset, data);
+  else store<u32>(status + <usize>offset, <u32>data);
+  wakeOwner(<u32>(offset >> 3), now);
+}
+/** A wait will not be completed: who looks at its word finds an error in the fault status. */
+export function abortStatus(address: u64, now: u64): void {
+  const offset = address - STATUS_BASE;
+  if (offset < <u64>size << 3) wakeOwner(<u32>(offset >> 3), now);
+}
+function wakeOwner(slot: u32, now: u64): void {
+  const owner = load<u8>(owners + slot);
+  store<u8>(owners + slot, 0);
+  if (owner != 0) wake(agent(owner - 1), now);
+}
+/** Nothing to do: until the doorbell. */
+@inline
+export function rest(hardware: Agent): void {
+  block(hardware, CAUSE_IDLE);
 }

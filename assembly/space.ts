@@ -31,16 +31,21 @@ export class CpuCaches {
 }
 const CPU_BYTES: usize = offsetof<CpuCaches>();
 
+/** Caches that a translation must not get into: the IOTLB, the device TLB. */
+export const SQUASHED_WALK: u32 = 1;
+export const SQUASHED_FILL: u32 = 2;
+export const ON_ITS_WAY: u32 = 1;
+export const AT_DEVICE: u32 = 2;
+
 /** A translation in the device's hands. */
 @unmanaged
 export class Flight {
   page: u32; //    page id + 1 that is asked for; 0 = none
-  holds: u32; //   1: the translation has been given
+  holds: u32; //   ON_ITS_WAY: the IOMMU has answered; AT_DEVICE: the device uses it
   frame: u32; //   frame, and FREED
   stale: u32;
   written: u32; // it grants writing
-  squashed: u32; // an invalidation has passed: it must not be cached any more
-  covered: u32; // an invalidation waits for it to land
+  squashed: u32; // an invalidation has passed: caches that it must not get into, SQUASHED_*
 }
 const FLIGHT_BYTES: usize = offsetof<Flight>();
 
@@ -121,7 +126,7 @@ export function recheck(page: u32, now: u64): void {
     const stale: u32 = agrees(page, held.frame, held.written != 0) ? 0 : 1;
     if (stale == held.stale) continue;
     if (ideal && stale != 0) {
-      held.squashed = 1; // it lands as if it had come before the change
+      held.squashed = SQUASHED_WALK | SQUASHED_FILL; // it lands as if it had come before the change
       continue;
     }
     held.stale = stale;

@@ -3,24 +3,24 @@
 import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
-import { bump, N_SECONDARY } from './counters';
+import { bump, N_RETRIES, N_SECONDARY } from './counters';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
   COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_QUEUE_HELD,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_ITAGS, SET_QUEUE_HELD,
 } from './ops';
 import { defer } from './pasid';
-import { doorbell, push, room } from './ring';
+import { clearFaults, FSTS_ITE, registers } from './registers';
+import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
 import {
   encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
 const PASID: u32 = 1; // the one space's
-const QUEUE_DEPTH: u32 = 0; // 32
 
 /** An invalidation under way; part of the agent's path. */
 @unmanaged
@@ -28,6 +28,9 @@ export class Submission {
   first: u64; //  page numbers, first .. last
   last: u64;
   recipe: usize; // next command
+  group: usize; //  first command of what is in the ring
+  slot: u32; //     its first slot
+  count: u32; //    its slots
   phase: u32;
 }
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
@@ -79,6 +82,8 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     job.phase = NEED_LOCK;
   }
   if (job.phase == COMPLETE) {
+    giveBack(job.slot, job.count, who.clock);
+    if (statusOf(lastSlot(job)) != QI_DONE) retry(job, who);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
     if (over) return true;
@@ -96,12 +101,29 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     return false;
   }
   assert(job.phase == WRITTEN);
+  job.group = job.recipe;
+  job.slot = nextSlot();
+  job.count = groupLength(job.recipe);
   writeGroup(job, who);
   doorbell(agent(hardware), who.clock);
   if (!held) give(lock, who);
   job.phase = COMPLETE;
   block(who, CAUSE_WAIT);
   return false;
+}
+
+@inline
+function lastSlot(job: Submission): u32 {
+  return (job.slot + job.count - 1) % slotCount();
+}
+/** The wait was aborted: a device did not answer. Linux clears the error and submits all of it anew (qi_check_fault). */
+function retry(job: Submission, who: Agent): void {
+  bump(N_RETRIES);
+  if ((registers.fsts & FSTS_ITE) != 0) {
+    clearFaults(FSTS_ITE);
+    rouse(agent(hardware), who.clock);
+  }
+  job.recipe = job.group;
 }
 
 /** Commands up to and with the next wait; every group ends in one. */
@@ -116,13 +138,19 @@ function writeGroup(job: Submission, who: Agent): void {
   while (true) {
     const command = load<u32>(job.recipe);
     job.recipe += 4;
+    const slot = nextSlot();
     const at = push(command == COMMAND_WAIT ? who.id + 1 : 0);
-    if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job);
-    else writeVtd(at, command, job);
+    if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, statusAddress(slot));
+    else writeVtd(at, command, job, statusAddress(slot));
     if (command == COMMAND_WAIT) return;
   }
 }
 
+/** Device-TLB requests that may be outstanding, as VT-d has it: five bits, 0 = 32. */
+@inline
+function queueDepth(): u32 {
+  return setting(SET_ITAGS) & 31;
+}
 /** Domain of a page number: DMA domains share one numbering of pages. */
 @inline
 function domainOf(page: u64): u32 {
@@ -133,25 +161,25 @@ function inDomain(page: u64): u64 {
   return page & ((<u64>1 << SPACE_PAGES_LG2) - 1);
 }
 
-function writeAmd(at: usize, command: u32, job: Submission): void {
+function writeAmd(at: usize, command: u32, job: Submission, status: u64): void {
   const pages = job.last - job.first + 1;
   const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
   const order = !part ? ORDER_ALL : coveringOrder(job.first, pages);
   const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
   const page = inDomain(job.first);
   const source = SOURCE + domainOf(job.first) - DOMAIN;
-  if (command == COMMAND_WAIT) encodeAmdWait(at, 0, 1);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, QUEUE_DEPTH, guest * PASID, page, order, guest);
+  if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, 1, guest);
 }
 
-function writeVtd(at: usize, command: u32, job: Submission): void {
+function writeVtd(at: usize, command: u32, job: Submission, status: u64): void {
   const pages = job.last - job.first + 1;
   const order = coveringOrder(job.first, pages);
-  if (command == COMMAND_WAIT) encodeWait(at, 0, QI_DONE);
+  if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, order);
-  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, SOURCE, PASID, QUEUE_DEPTH, job.first, order);
+  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, SOURCE, PASID, queueDepth(), 0, ORDER_ALL);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, SOURCE, PASID, queueDepth(), job.first, order);
   else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
   else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
@@ -163,8 +191,8 @@ function writeLegacy(at: usize, command: u32, job: Submission, order: u32): void
   const did = domainOf(job.first);
   const page = inDomain(job.first);
   const source = SOURCE + did - DOMAIN;
-  if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, QUEUE_DEPTH, 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, QUEUE_DEPTH, page, order);
+  if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, queueDepth(), 0, ORDER_ALL);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, queueDepth(), page, order);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
   else if (command >= COMMAND_IOTLB_PASID) encodeIotlb(at, VTD_DOMAIN, did, 0, 0, 0);
   else encodeIotlb(at, VTD_PAGE, did, (page >> order) << order, order, 0);

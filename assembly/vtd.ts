@@ -49,7 +49,9 @@ const IH_SHIFT: u64 = 6;
 const QDEP_SHIFT: u64 = 16;
 const QDEP_MASK: u64 = 31;
 const S: u64 = 1;
+const WAIT_INTERRUPT: u64 = 1 << 4;
 const WAIT_STATUS: u64 = 1 << 5; // SW: write SDATA to SADDR
+const WAIT_FENCE: u64 = 1 << 6; //  FN: nothing behind it starts before it is complete
 const SDATA_SHIFT: u64 = 32;
 const SADDR_MASK: u64 = ~(<u64>3);
 const PASID_SHIFT: u64 = 32;
@@ -166,4 +168,30 @@ export function vtdQueueDepth(at: usize): u32 {
   const shift = vtdType(at) == VTD_EXTENDED_DEVICE_TLB ? EXTENDED_QDEP_SHIFT : QDEP_SHIFT;
   const depth = <u32>((word0(at) >> shift) & QDEP_MASK);
   return depth == 0 ? 32 : depth;
+}
+/** Whether types 2 and 6 wait for accesses in flight: type 2 if asked to drain reads and writes, type 6 always. */
+export function vtdDrains(at: usize): bool {
+  return vtdType(at) == VTD_EXTENDED_IOTLB || (word0(at) & (DR | DW)) == (DR | DW);
+}
+/** Whether a wait writes its data, raises the completion event, holds back what is behind it. */
+@inline
+export function vtdWaitWrites(at: usize): bool {
+  return (word0(at) & WAIT_STATUS) != 0;
+}
+@inline
+export function vtdWaitInterrupt(at: usize): bool {
+  return (word0(at) & WAIT_INTERRUPT) != 0;
+}
+@inline
+export function vtdWaitFence(at: usize): bool {
+  return (word0(at) & WAIT_FENCE) != 0;
+}
+/** SADDR and SDATA of a wait. */
+@inline
+export function vtdWaitAddress(at: usize): u64 {
+  return word1(at) & SADDR_MASK;
+}
+@inline
+export function vtdWaitData(at: usize): u64 {
+  return word0(at) >> SDATA_SHIFT;
 }

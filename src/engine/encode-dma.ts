@@ -2,7 +2,7 @@ import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { DmaHalf } from '../model/policy.ts';
-import { encodeCosts, type Numbers } from './encode.ts';
+import { capabilities, encodeCosts, type Numbers } from './encode.ts';
 
 /** Costs that only the DMA API pays. */
 const COST: Readonly<Record<string, CostKey>> = {
@@ -91,14 +91,13 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', device.ats ? 1 : 0);
   set('SET_OUTSTANDING', device.outstanding * sizes.devices);
+  set('SET_ITAGS', device.itags);
+  set('SET_CAPS', capabilities(machine, numbers));
   set('SET_ALIGNED', 1);
   set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_SEED', setup.seed);
   set('SET_DMA', 1);
-  // Linux sets DR and DW wherever the hardware drains (intel/dmar.c qi_flush_iotlb); an AMD completion wait covers the
-  // requests that used what was invalidated (specification 48882, 2.4.1).
-  set('SET_DRAIN', 1);
   set('SET_SPACES', sizes.spaces);
   set('SET_DEVICES', sizes.devices);
   set('SET_INSTANCES', Math.max(1, sizes.instances));
@@ -115,7 +114,7 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
 function check({ policy, machine }: DmaSetup, { cpus, devices, spaces }: DmaSizes): void {
   const what = `${policy.name} on ${machine.name}`;
   const { driver, iova, device } = machine;
-  const agents = cpus + 1 + spaces + devices * (1 + device.outstanding);
+  const agents = cpus + 2 + spaces + devices * (1 + device.outstanding);
   if (agents > MAX_AGENTS) {
     throw new UsageError(
       `${what}: ${cpus} CPUs, ${spaces} domains and ${devices} devices with ${device.outstanding} accesses in flight each are ${agents} agents, expected at most ${MAX_AGENTS}; give less with --set machine.device.outstanding=N`,

@@ -174,6 +174,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', ats ? 1 : 0);
   set('SET_OUTSTANDING', machine.device.outstanding);
+  set('SET_ITAGS', machine.device.itags);
+  set('SET_CAPS', capabilities(machine, numbers));
   set('SET_DEFERRAL', driver.deferral ? 1 : 0);
   set('SET_CHANGE_PTE', driver.changePte === 'flush' ? 1 : 0);
   set('SET_ALIGNED', driver.rangeCover === 'aligned' ? 1 : 0);
@@ -193,6 +195,16 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_HIGH', low + (low >> 1));
   set('SET_DATA_ONLY', sizes.fetches === 0 ? 1 : 0);
   return row;
+}
+
+/**
+ * What commands the IOMMU takes. VT-d's shared virtual memory is that of 2.x, whose driver did not look at MAMV, and whose
+ * hardware is taken to accept any address mask (assumed).
+ */
+export function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
+  const bits = (...names: string[]): number => names.reduce((sum, name) => sum + numbers(`CAP_${name}`), 0);
+  if (iommu.commands === 'amd') return bits('PREFSUP', 'PPRSUP', 'GTSUP', 'IASUP');
+  return family === 'mm' ? bits('ECS', 'MAMV') : iommu.maxAm;
 }
 
 /** Commands of an invalidation of one page, of a range, of the whole space, each closed with END. */

@@ -82,7 +82,7 @@ function paid({ iommu }: Machine): CostKey[] {
 function agentName(agent: number, { agents, spaces }: TraceMeta, { device }: Machine): string {
   const cpus = agents.filter(({ kind }) => kind === 'cpu');
   const devices = agents.filter(({ kind }) => kind === 'device');
-  const flight = agent - cpus.length - 1 - spaces.length - devices.length;
+  const flight = agent - cpus.length - 2 - spaces.length - devices.length;
   return (devices[Math.floor(flight / device.outstanding)] ?? cpus[0]!).name;
 }
 

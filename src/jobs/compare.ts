@@ -142,7 +142,7 @@ function pageNumbers(path: string, runs: readonly RawRun[]): (page: number) => n
 /** CPUs, kswapd, the IOMMU, the device's issuer, its accesses in flight: the engine's order of agents. */
 function agentName(agent: number, meta: TraceMeta): string {
   const cpus = meta.agents.filter(({ kind }) => kind === 'cpu').map(({ name }) => name);
-  return [...cpus, 'kswapd', 'iommu', 'dev0'][agent] ?? 'dev0';
+  return [...cpus, 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
 }
 
 function addedText(frames: number | null, device: Follow | null, meta: TraceMeta, run: RawRun): string[] {

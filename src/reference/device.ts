@@ -185,9 +185,8 @@ export class Device {
         yield;
         this.safety.land(flight.copy!, write, agent, this.record);
       } else this.counts.add('DEVICE_FAULTS');
-      const { covered } = flight;
-      Object.assign(flight, { page: null, copy: null, squashed: false, covered: false });
-      if (covered) this.queue.landed(agent.clock);
+      Object.assign(flight, { page: null, copy: null, squashed: { iotlb: false, deviceTlb: false } });
+      this.queue.landed(flight, agent.clock);
       this.resting = agent;
       agent.block('idle');
       yield;
@@ -217,7 +216,7 @@ export class Device {
     }
     yield;
     while (true) {
-      flight.squashed = false;
+      flight.squashed.iotlb = false;
       const copy = this.lookup(this.space.iotlb, page, write);
       this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
       if (copy) {
@@ -227,12 +226,14 @@ export class Device {
       }
       if (yield* this.walk(agent, flight, page, write)) break;
       if (!(yield* this.request(agent, page, write))) return false;
+      // A new request.
+      flight.squashed.deviceTlb = false;
     }
     if (!this.ats) return true;
     agent.spend('translation', this.half);
     yield;
     // Asked for before an invalidation and back after it: used once, not cached.
-    if (flight.squashed) this.counts.reach('translation not cached');
+    if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
     else this.space.fillSecondary(this.space.deviceTlb, flight.copy!);
     return true;
   }
@@ -263,7 +264,7 @@ export class Device {
     const { pte } = page;
     this.space.set(page, { ...pte, accessed: true, dirty: pte.dirty || write }, page.frame, agent.turn);
     flight.copy = copyOf(page);
-    if (flight.squashed) this.counts.reach('walk not cached');
+    if (flight.squashed.iotlb) this.counts.reach('walk not cached');
     else this.space.fillSecondary(this.space.iotlb, flight.copy);
     return true;
   }

@@ -51,10 +51,17 @@ class ReferenceMachine {
     const ats = machine.device.ats && (setup.device?.ats ?? true);
     const places = machine.device.outstanding;
     // In this order they go when their clocks agree.
-    this.agents = Array.from({ length: 4 + places }, (_, id) => new Agent(id, 4 + places));
-    const [cpu, reclaimer, hardware, issuer, ...flyers] = this.agents as [Agent, Agent, Agent, Agent, ...Agent[]];
+    this.agents = Array.from({ length: 5 + places }, (_, id) => new Agent(id, 5 + places));
+    const [cpu, reclaimer, hardware, link, issuer, ...flyers] = this.agents as [
+      Agent,
+      Agent,
+      Agent,
+      Agent,
+      Agent,
+      ...Agent[],
+    ];
     this.cpu = cpu;
-    for (const agent of [reclaimer, hardware, ...flyers]) agent.block('idle');
+    for (const agent of [reclaimer, hardware, link, ...flyers]) agent.block('idle');
     if (setup.device === null) issuer.block('idle');
 
     this.frames = new Frames(setup.frames ?? program.pages + 64);
@@ -62,7 +69,7 @@ class ReferenceMachine {
     this.space = new Space(machine, ats, ideal, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal);
-    const queue = new Queue(machine, ats, price, space, hardware, counts);
+    const queue = new Queue(machine, ats, price, space, hardware, link, counts);
     const unmapped = (page: Page): void => {
       counts.add('UNMAPPED');
       this.device.unmapped(page);
@@ -82,6 +89,7 @@ class ReferenceMachine {
       stepper(core.life()),
       stepper(reclaim.life()),
       () => queue.turn(),
+      () => queue.turnOfLink(),
       () => device.turn(),
       ...flyers.map((flyer, place) => {
         const step = stepper(device.place(place));

@@ -2,8 +2,9 @@ import type { CostKey } from '../model/cost.ts';
 import { type Command, type Machine, submission } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counter, Counts } from './counts.ts';
+import { Link } from './link.ts';
 import { Lock } from './lock.ts';
-import type { Space } from './space.ts';
+import type { Flight, Space } from './space.ts';
 
 /** Prices in picoseconds. */
 export type Price = (key: CostKey) => number;
@@ -14,6 +15,8 @@ interface Entry {
   readonly first: number;
   readonly last: number;
   readonly caller: Agent | null;
+  /** The wait will not be completed. */
+  aborted: boolean;
 }
 
 /** Pages that an invalidation is for, both included. */
@@ -57,12 +60,29 @@ const IOTLB_PRICE: Partial<Record<Command, CostKey>> = {
   'iotlb.global': 'iotlb.inv_global',
 };
 
+/** A wait that has been fetched and is not complete. */
+interface Wait {
+  readonly number: number;
+  readonly entry: Entry;
+}
+
 /** The invalidation queue: the driver that writes commands, the IOMMU that carries them out, and the deferral before both. */
 export class Queue {
   private readonly lock: Lock;
-  private readonly ring: Entry[] = [];
+  /** Commands that the driver counts as in the ring: slots of AMD are free when fetched, of VT-d when their wait is seen. */
+  private occupied: Entry[] = [];
+  private readonly fetched = new Set<Entry>();
+  private readonly seen = new Set<Entry>();
+  private readonly submitted: Entry[] = [];
+  private readonly waits: Wait[] = [];
+  private number = 0;
+  private inHand: { readonly entry: Entry; readonly number: number } | null = null;
+  private completing = false;
+  private stalled = false;
+  /** Nothing is fetched until a driver has seen that a device did not answer. */
+  private error = false;
   private roomless: Agent[] = [];
-  private phase: 'fetch' | 'serve' | 'drain' = 'fetch';
+  private readonly link: Link;
   /** How many times the device is active in the space, and whether an invalidation waits for that. */
   private active = 0;
   private pending = false;
@@ -73,9 +93,17 @@ export class Queue {
     private readonly price: Price,
     private readonly space: Space,
     readonly hardware: Agent,
+    linkAgent: Agent,
     private readonly counts: Counts,
   ) {
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
+    const way = Math.floor(price('device_tlb.inv') / 2);
+    const loses = { every: 0, timeout: 0 };
+    this.link = new Link(linkAgent, way, loses, space, counts, (now) => this.rouse(now));
+  }
+
+  private get amd(): boolean {
+    return this.machine.iommu.commands === 'amd';
   }
 
   // ---- the driver ----
@@ -90,10 +118,15 @@ export class Queue {
       return;
     }
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
-    const held = this.machine.iommu.commands === 'amd';
-    for (const [i, group] of this.groups(agent, span).entries()) {
-      if ((i === 0 || !held) && !this.lock.take(agent)) yield;
-      while (this.ring.length + group.length >= this.machine.iommu.ring) {
+    // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
+    const held = this.amd;
+    const groups = this.groups(agent, span);
+    let holds = false;
+    for (let i = 0; i < groups.length; ) {
+      const group = groups[i]!.map((entry) => ({ ...entry }));
+      if (!holds && !this.lock.take(agent)) yield;
+      holds = held;
+      while (this.occupied.length + group.length >= this.machine.iommu.ring) {
         this.counts.reach('ring full');
         this.roomless.push(agent);
         agent.block('wait');
@@ -102,13 +135,29 @@ export class Queue {
       const [submit, extra] = held ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
       agent.spend('submit', this.price(submit) + this.price(extra) * (group.length - 2));
       yield;
-      this.ring.push(...group);
-      if (this.hardware.state === 'blocked' && this.phase === 'fetch') this.hardware.wake(agent.clock);
+      this.occupied.push(...group);
+      this.submitted.push(...group);
+      this.rouse(agent.clock);
       if (!held) this.lock.give(agent);
       agent.block('wait');
       yield;
+      for (const entry of group) this.seen.add(entry);
+      if (!held) this.release(this.seen, agent.clock);
+      if (!group.at(-1)!.aborted) i++;
+      else if (this.error) {
+        this.error = false;
+        this.rouse(agent.clock);
+      }
     }
     if (held) this.lock.give(agent);
+  }
+
+  /** The oldest commands leave the ring, as far as they are free. */
+  private release(free: ReadonlySet<Entry>, now: number): void {
+    const before = this.occupied.length;
+    while (this.occupied.length > 0 && free.has(this.occupied[0]!)) this.occupied.shift();
+    if (this.occupied.length === before) return;
+    for (const agent of this.roomless.splice(0)) agent.wake(now);
   }
 
   /** What is written: groups of commands that each end in a wait. */
@@ -119,7 +168,7 @@ export class Queue {
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
-      groups.at(-1)!.push({ word, ...this.reach(word, span), caller: isWait ? caller : null });
+      groups.at(-1)!.push({ word, ...this.reach(word, span), caller: isWait ? caller : null, aborted: false });
       if (isWait) groups.push([]);
     }
     return groups.slice(0, -1);
@@ -129,7 +178,7 @@ export class Queue {
   private reach(word: Command, span: Span): Span {
     if (span === EVERYTHING) return span;
     if (word === 'iotlb.page' || word === 'iotlb.range') {
-      const aligned = this.machine.iommu.commands === 'amd' || this.machine.driver.rangeCover === 'aligned';
+      const aligned = this.amd || this.machine.driver.rangeCover === 'aligned';
       const block = aligned ? covering(span) : rounded(span);
       if (block.last < span.last) this.counts.reach('range covered in part');
       return block;
@@ -139,61 +188,89 @@ export class Queue {
 
   // ---- the IOMMU ----
 
-  /** One turn of the command processor. */
+  private rouse(now: number): void {
+    if (this.hardware.state === 'blocked') this.hardware.wake(now);
+  }
+
+  /** One turn of the command processor: what it has begun has its effect, or it begins something, or it rests. */
   turn(): void {
-    const { hardware } = this;
-    const command = this.ring[0];
-    if (command === undefined) {
-      hardware.block('idle');
-      return;
-    }
-    if (this.phase === 'fetch') {
-      this.phase = 'serve';
-      hardware.spend('idle', this.service(command));
-      return;
-    }
-    if (this.phase === 'serve') this.carryOut(command);
-    if (this.space.flights.some(({ covered }) => covered)) {
-      this.phase = 'drain';
-      this.counts.reach('invalidation waits for landings');
-      hardware.block('idle');
-      return;
-    }
-    this.phase = 'fetch';
-    this.ring.shift();
-    command.caller?.wake(hardware.clock);
-    for (const agent of this.roomless.splice(0)) agent.wake(hardware.clock);
-  }
-
-  private service({ word }: Entry): number {
-    const amd = this.machine.iommu.commands === 'amd';
-    if (word === 'wait') return this.price(amd ? 'amd.wait' : 'qi.wait');
-    return this.price(word.startsWith('device_tlb.') ? 'device_tlb.inv' : IOTLB_PRICE[word]!);
-  }
-
-  private carryOut({ word, first, last }: Entry): void {
-    this.counts.reach(`command ${word}`);
-    if (word === 'wait') {
+    const { hardware, inHand } = this;
+    const now = hardware.clock;
+    if (inHand !== null) {
+      this.inHand = null;
+      this.carryOut(inHand.entry, inHand.number);
+    } else if (this.completing) {
+      this.completing = false;
       this.counts.add('WAIT');
-      return;
+      this.counts.reach('command wait');
+      this.waits.shift()!.entry.caller!.wake(now);
+    } else if (this.link.takeGivenUp()) this.timeOut(now);
+    else if (this.waits.length > 0 && this.link.completeUpTo(this.waits[0]!.number)) {
+      this.completing = true;
+      hardware.spend('idle', this.price(this.amd ? 'amd.wait' : 'qi.wait'));
+    } else if (this.error || this.submitted.length === 0 || !this.begin(this.submitted[0]!)) hardware.block('idle');
+  }
+
+  /** The next command, if it can be begun. */
+  private begin(entry: Entry): boolean {
+    const { hardware } = this;
+    const now = hardware.clock;
+    const device = entry.word.startsWith('device_tlb.');
+    if (device && !this.link.hasTag(this.machine.device.itags)) {
+      if (!this.stalled) this.counts.reach('wait for an ITag');
+      this.stalled = true;
+      return false;
     }
-    const device = word.startsWith('device_tlb.');
+    this.stalled = false;
+    const number = ++this.number;
+    if (entry.word === 'wait') {
+      if (this.waits.length > 0) this.counts.reach('several waits at a time');
+      this.waits.push({ number, entry });
+    } else if (device) {
+      this.counts.add('DEVICE_TLB');
+      this.counts.reach(`command ${entry.word}`);
+      this.link.request(number, entry, now);
+    } else {
+      this.inHand = { entry, number };
+      hardware.spend('idle', this.price(IOTLB_PRICE[entry.word]!));
+    }
+    this.submitted.shift();
+    this.fetched.add(entry);
+    // The driver reads the head.
+    if (this.amd) this.release(this.fetched, now);
+    return true;
+  }
+
+  private carryOut(entry: Entry, number: number): void {
+    const { word, first, last } = entry;
     const { space } = this;
-    this.counts.add(device ? 'DEVICE_TLB' : IOTLB_COUNTER[word]!);
-    space.dropSecondary(device ? space.deviceTlb : space.iotlb, first, last);
-    if (!device) space.iommuWalker.empty();
-    for (const flight of space.flights) {
-      if (flight.page === null || flight.page.vpn < first || flight.page.vpn > last) continue;
-      flight.squashed = true;
-      // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
-      if ((device || !this.ats) && flight.copy !== null) flight.covered = true;
+    this.counts.reach(`command ${word}`);
+    this.counts.add(IOTLB_COUNTER[word]!);
+    space.dropSecondary(space.iotlb, first, last);
+    space.iommuWalker.empty();
+    for (const flight of space.flights)
+      if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
+    // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
+    if (!this.ats) this.link.drain(number, entry);
+  }
+
+  /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */
+  private timeOut(now: number): void {
+    if (this.amd) return;
+    this.error = true;
+    for (const { entry } of this.waits.splice(0)) {
+      entry.aborted = true;
+      entry.caller!.wake(now);
     }
   }
 
-  /** An access that an invalidation waited for has landed. */
-  landed(now: number): void {
-    if (this.space.flights.some(({ covered }) => covered)) return;
-    if (this.hardware.state === 'blocked' && this.phase === 'drain') this.hardware.wake(now);
+  turnOfLink(): void {
+    this.link.turn();
+  }
+
+  /** A place in flight is free again. */
+  landed(flight: Flight, now: number): void {
+    this.link.landed(flight, now);
   }
 
   // ---- the PASID-state table ----

@@ -112,10 +112,8 @@ export class Walker {
 export interface Flight {
   page: Page | null;
   copy: Copy | null;
-  /** An invalidation has passed: it must not be cached any more. */
-  squashed: boolean;
-  /** An invalidation waits for it to land. */
-  covered: boolean;
+  /** An invalidation has passed: it must not get into this cache any more. */
+  squashed: { iotlb: boolean; deviceTlb: boolean };
 }
 
 /** The address space: its pages, and everyone who keeps copies of their PTEs. */
@@ -154,8 +152,7 @@ export class Space {
     this.flights = Array.from({ length: device.outstanding }, () => ({
       page: null,
       copy: null,
-      squashed: false,
-      covered: false,
+      squashed: { iotlb: false, deviceTlb: false },
     }));
   }
 
@@ -224,7 +221,8 @@ export class Space {
   private vanish(page: Page): void {
     for (const tlb of [this.l1i, this.l1d, this.l2, this.iotlb, this.deviceTlb])
       tlb.drop((copy) => copy.page === page && isStale(copy));
-    for (const flight of this.flights) if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = true;
+    for (const flight of this.flights)
+      if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };
   }
 
   private cpuCopies(page: Page): Copy[] {

@@ -1,0 +1,251 @@
+// Invalidations that have been started and are not complete, oldest first: ATS requests on their way to a device, at the
+// device, or answered, each under an ITag (PCIe ATS 10.3); drains of accesses that the IOMMU has translated. The link to
+// the devices is an agent: it takes the next step of the request that is due first.
+import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
+import { bump, N_ITAG_STALLS } from './counters';
+import { cost, region, setting, settingU64 } from './layout';
+import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_TIMEOUT } from './ops';
+import { rouse } from './ring';
+import { deviceTlb, dropCopies, flight, flightCount, SQUASHED_FILL } from './space';
+import { vpnOf } from './table';
+
+/** ITags of a device: five bits. */
+export const ITAGS: u32 = 32;
+const NEVER: u64 = u64.MAX_VALUE;
+
+// What an invalidation waits for.
+const LANDINGS: u32 = 0; // of accesses that the IOMMU has translated
+const ARRIVAL: u32 = 1; //  of the request at the device
+const DEVICE: u32 = 2; //   landings of accesses that the device has translated
+const ANSWER: u32 = 3; //   on its way back
+const TIMEOUT: u32 = 4; //  the device has lost it
+const HANDLING: u32 = 5; // the time is over, and the IOMMU has to see to it
+
+@unmanaged
+class Pending {
+  number: u64; // of the command, in order of their fetches
+  due: u64; //    when its next step is
+  first: u64; //  page numbers
+  last: u64;
+  waits: u64; //  places in flight whose landings it waits for, a bit each
+  source: u32;
+  itag: u32;
+  state: u32;
+}
+const BYTES: usize = offsetof<Pending>();
+
+@unmanaged
+class State {
+  count: u32;
+  requests: u32; // sent so far
+  late: u32; //     requests in the state HANDLING
+}
+
+let all: usize = 0; // Pending[]
+let state: State = changetype<State>(0);
+let hardware: u32 = 0;
+let link: u32 = 0;
+
+export function initPending(hardwareAgent: u32, linkAgent: u32): void {
+  hardware = hardwareAgent;
+  link = linkAgent;
+  // A wait holds back whatever submits more: no more drains than slots, no more requests than ITags.
+  all = region((<usize>setting(SET_RING) + ITAGS * max<u32>(1, setting(SET_SPACES))) * BYTES);
+  state = changetype<State>(region(offsetof<State>()));
+  assert(flightCount <= 64 && MAX_AGENTS <= 64);
+  block(agent(link), CAUSE_IDLE);
+}
+@inline
+function pending(index: u32): Pending {
+  return changetype<Pending>(all + <usize>index * BYTES);
+}
+
+/** Number of the oldest command that is not complete; the largest number if all are. */
+@inline
+export function oldestPending(): u64 {
+  return state.count == 0 ? NEVER : pending(0).number;
+}
+/** Whether one more request may go to the device, `limit` being what the command allows. */
+export function itagFree(source: u32, limit: u32): bool {
+  let taken: u32 = 0;
+  for (let i: u32 = 0; i < state.count; i++) taken += isRequest(pending(i), source) ? 1 : 0;
+  return taken < min(limit, ITAGS);
+}
+@inline
+function isRequest(held: Pending, source: u32): bool {
+  return held.state != LANDINGS && held.source == source;
+}
+export function countStall(): void {
+  bump(N_ITAG_STALLS);
+}
+
+function add(number: u64, first: u64, last: u64): Pending {
+  const held = pending(state.count++);
+  held.number = number;
+  held.first = first;
+  held.last = last;
+  return held;
+}
+
+/** Sends an ATS invalidate request under a free ITag. */
+export function sendRequest(number: u64, source: u32, first: u64, last: u64, now: u64): void {
+  let taken: u32 = 0;
+  for (let i: u32 = 0; i < state.count; i++) {
+    if (isRequest(pending(i), source)) taken |= <u32>1 << pending(i).itag;
+  }
+  const held = add(number, first, last);
+  held.source = source;
+  held.itag = <u32>ctz(~taken);
+  held.waits = 0;
+  const loses = setting(SET_LOSES);
+  const lost = loses != 0 && ++state.requests % loses == 0;
+  held.state = lost ? TIMEOUT : ARRIVAL;
+  held.due = !lost ? now + half() : settingU64(SET_TIMEOUT) == 0 ? NEVER : now + settingU64(SET_TIMEOUT);
+  wakeAt(held.due);
+}
+@inline
+function half(): u64 {
+  return cost(COST_INV_DEVICE) / 2;
+}
+
+/** Waits for the landings of what the IOMMU has translated for these pages, if there are any. */
+export function drain(number: u64, first: u64, last: u64): void {
+  const waits = using(first, last, 1);
+  if (waits == 0) return;
+  const held = add(number, first, last);
+  held.state = LANDINGS;
+  held.waits = waits;
+  held.due = NEVER;
+}
+/** Places in flight that have a translation of these pages, and have had it sent at least so far. */
+function using(first: u64, last: u64, far: u32): u64 {
+  let places: u64 = 0;
+  for (let i: u32 = 0; i < flightCount; i++) {
+    const held = flight(i);
+    if (held.page == 0 || held.holds < far) continue;
+    const vpn = vpnOf(held.page - 1);
+    if (vpn >= first && vpn <= last) places |= <u64>1 << i;
+  }
+  return places;
+}
+
+/** The access in a place has landed, or was denied. */
+export function landed(place: u32, now: u64): void {
+  const bit = <u64>1 << place;
+  for (let i: u32 = 0; i < state.count; ) {
+    const held = pending(i);
+    if ((held.waits & bit) != 0) {
+      held.waits &= ~bit;
+      if (held.waits == 0) {
+        if (held.state == LANDINGS) {
+          complete(i, now);
+          continue;
+        }
+        answer(held, now);
+      }
+    }
+    i++;
+  }
+}
+function answer(held: Pending, now: u64): void {
+  held.state = ANSWER;
+  held.due = now + half();
+  wakeAt(held.due);
+}
+/** The command is complete; others may have waited for that. */
+function complete(index: u32, now: u64): void {
+  remove(index);
+  rouse(agent(hardware), now);
+}
+function remove(index: u32): void {
+  state.count--;
+  const at = all + <usize>index * BYTES;
+  memory.copy(at, at + BYTES, <usize>(state.count - index) * BYTES);
+}
+
+// ---- the link ----
+
+/** The link has something to do at `due`, perhaps before what it sleeps for. */
+function wakeAt(due: u64): void {
+  if (due == NEVER) return;
+  const who = agent(link);
+  if (who.state == BLOCKED) wake(who, due);
+  else if (who.clock > due) spend(who, CAUSE_IDLE, due - who.clock);
+}
+/** Index of what is due first, the oldest of several; or -1. */
+function next(): i32 {
+  let first: i32 = -1;
+  let due = NEVER;
+  for (let i: u32 = 0; i < state.count; i++) {
+    if (pending(i).due >= due) continue;
+    due = pending(i).due;
+    first = <i32>i;
+  }
+  return first;
+}
+
+/** One turn of the link: one step of one request. */
+export function stepLink(who: Agent): void {
+  const index = next();
+  if (index >= 0 && pending(index).due <= who.clock) advance(<u32>index, who.clock);
+  const later = next();
+  if (later < 0) block(who, CAUSE_IDLE);
+  else spend(who, CAUSE_IDLE, pending(later).due - who.clock);
+}
+function advance(index: u32, now: u64): void {
+  const held = pending(index);
+  if (held.state == ANSWER) {
+    complete(index, now);
+    return;
+  }
+  held.due = NEVER;
+  if (held.state == TIMEOUT) {
+    held.state = HANDLING;
+    state.late++;
+    rouse(agent(hardware), now);
+    return;
+  }
+  assert(held.state == ARRIVAL);
+  held.state = DEVICE;
+  // What matches is used no more; translations on their way must not be kept; what uses one lands first.
+  dropCopies(deviceTlb, held.first, held.last, now);
+  squash(held.first, held.last, SQUASHED_FILL);
+  held.waits = using(held.first, held.last, 1);
+  if (held.waits == 0) answer(held, now);
+}
+
+/** Translations of these pages that are asked for must not get into a cache. */
+export function squash(first: u64, last: u64, cache: u32): void {
+  for (let i: u32 = 0; i < flightCount; i++) {
+    const held = flight(i);
+    if (held.page == 0) continue;
+    const vpn = vpnOf(held.page - 1);
+    if (vpn >= first && vpn <= last) held.squashed |= cache;
+  }
+}
+
+// ---- time-out ----
+
+/** Whether a device did not answer in time, and the IOMMU has not seen to it. */
+@inline
+export function isLate(): bool {
+  return state.late != 0;
+}
+/** Gives the oldest such request up; returns its device. */
+export function giveUp(): u32 {
+  for (let i: u32 = 0; i < state.count; i++) {
+    if (pending(i).state != HANDLING) continue;
+    const source = pending(i).source;
+    remove(i);
+    state.late--;
+    return source;
+  }
+  return 0;
+}
+/** A device answers under an ITag: whether it was asked to. The answers of this model's devices always are. */
+export function isAsked(source: u32, itag: u32): bool {
+  for (let i: u32 = 0; i < state.count; i++) {
+    if (isRequest(pending(i), source) && pending(i).itag == itag) return true;
+  }
+  return false;
+}
