@@ -107,7 +107,7 @@ const words = (text: string): Command[] => text.split(' ') as Command[];
 /** What shipped drivers of this kind never submit. */
 const ODD_DRIVER = {
   page: words('iotlb.global device_tlb.page wait'),
-  range: words('iotlb.domain wait device_tlb.all wait'),
+  range: words('device_tlb.page device_tlb.range wait iotlb.domain wait device_tlb.all wait'),
   all: words('iotlb.domain device_tlb.all wait'),
 };
 
@@ -130,6 +130,7 @@ const machine: fc.Arbitrary<Machine> = fc
     device: fc.record({
       ats: fc.constantFrom(true, true, true, false),
       deviceTlb: geometry(6),
+      itags: fc.constantFrom(1, 2, 32),
       outstanding: fc.integer({ min: 1, max: 8 }),
       atcOnIdle: fc.constantFrom<Machine['device']['atcOnIdle']>('keep', 'keep', 'drop'),
     }),
