@@ -164,6 +164,18 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
     if (driver[key].length === 0)
       throw new UsageError(`${place}: driver.${key}: read "none", expected commands such as "iotlb.page wait"`);
   }
+  for (const key of ['page', 'range', 'all', 'map'] as const) {
+    const longest = Math.max(
+      ...driver[key]
+        .join(' ')
+        .split(/(?<=wait)/)
+        .map((group) => group.trim().split(' ').length),
+    );
+    if (longest < machine.iommu.ring) continue;
+    throw new UsageError(
+      `${place}: iommu.ring: read ${machine.iommu.ring}, expected above ${longest}: driver.${key} submits as many commands at a time, and a slot stays empty`,
+    );
+  }
   if (machine.device.ats && machine.device.deviceTlb.sets === 0) {
     throw new UsageError(`${place}: device.device_tlb: read "none", expected SETSxWAYS with ats: true`);
   }
@@ -222,10 +234,10 @@ function specGroup(group: object): MachineSpec {
 }
 
 /**
- * Commands that one invalidation submits on this machine. Without ATS the device-TLB commands fall out, and of two
- * waits that then stand side by side one.
+ * Commands that one invalidation submits on this machine. Without ATS the device-TLB commands fall out, and so do waits
+ * that then have nothing to wait for.
  */
 export function submission(machine: Machine, what: 'page' | 'range' | 'all' | 'map'): Command[] {
   const words = machine.driver[what].filter((word) => machine.device.ats || !word.startsWith('device_tlb.'));
-  return words.filter((word, i) => i === 0 || word !== 'wait' || words[i - 1] !== 'wait');
+  return words.filter((word, i) => word !== 'wait' || (i > 0 && words[i - 1] !== 'wait'));
 }
