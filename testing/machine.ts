@@ -1,4 +1,4 @@
-import { loadCosts, loadPolicy } from '../src/catalog/catalog.ts';
+import { listPolicies, loadCosts, loadPolicy } from '../src/catalog/catalog.ts';
 import type { Instance } from '../src/engine/load.ts';
 import { MachineEngine } from '../src/engine/machine.ts';
 import type { CostKey, Costs } from '../src/model/cost.ts';
@@ -76,9 +76,9 @@ export function runReference(setup: RunSetup, trace: Trace): ReferenceRun | null
 }
 
 /** Policies for the mm half, as they ship. */
-export const SHIPPED: readonly Policy[] = ['linux-4.14', 'linux-4.15', 'linux-6.6', 'under-lock', 'range-end'].map(
-  (name) => loadPolicy(name),
-);
+export const SHIPPED: readonly Policy[] = listPolicies()
+  .filter(({ family }) => family.includes('mm'))
+  .map(({ name }) => loadPolicy(name));
 
 /** A shipped policy with some of its lists replaced. */
 export function variant(base: string, name: string, lists: Partial<Record<PathName, string>>): Policy {

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { COST_KEYS } from '../model/cost.ts';
 import { machineOf, machineSpec, submission } from '../model/machine.ts';
 import { PATH_NAMES, type PathName } from '../model/path.ts';
-import { flatSteps, secondaryInvalidations } from '../model/policy.ts';
+import { flatSteps, stepText } from '../model/policy.ts';
 import {
   CATALOG_KINDS,
   catalogYaml,
@@ -22,7 +22,9 @@ import {
 } from './catalog.ts';
 import { CATALOG } from './file.ts';
 
-const MM = ['under-lock', 'range-end', 'linux-4.14', 'linux-4.15', 'linux-6.6'];
+const MM = listPolicies()
+  .filter(({ family }) => family.includes('mm'))
+  .map(({ name }) => name);
 const here = mkdtempSync(join(tmpdir(), 'catalog-'));
 afterAll(() => rmSync(here, { recursive: true }));
 
@@ -33,15 +35,14 @@ function file(name: string, text: string): string {
 }
 
 function steps(policy: string, path: PathName): string[] {
-  return flatSteps(loadPolicy(policy).mm!.paths[path]).map(({ word, pte }) =>
-    pte === null ? word : `${word}(${pte})`,
-  );
+  return flatSteps(loadPolicy(policy).mm!.paths[path]).map(stepText);
 }
 
 test('every shipped file loads, is named as its file, and has a source', () => {
   const rows = [...listPolicies(), ...listMachines()];
   expect(rows.map(({ name }) => name)).toEqual([
-    ...['lazy', 'linux-4.14', 'linux-4.15', 'linux-6.6', 'passthrough', 'range-end', 'strict', 'under-lock'],
+    ...['batched', 'lazy', 'linux-4.10', 'linux-4.12', 'linux-4.14', 'linux-4.15', 'linux-5.0', 'linux-6.6'],
+    ...['passthrough', 'primary-after-unlock', 'range-end', 'range-end-no-gather', 'strict', 'under-lock'],
     ...['amd-v2', 'amd-vi', 'intel-svm', 'intel-svm-nodis', 'intel-vtd', 'qemu-amdvi', 'qemu-vtd'],
   ]);
   for (const { name } of listPolicies()) expect(loadPolicy(name).name).toBe(name);
@@ -73,17 +74,6 @@ test('the schemas are valid draft-07 and describe every field', () => {
     walk(schema, name);
   }
   expect(bare).toEqual([]);
-});
-
-test('secondary invalidations per path and policy are those of the outside table', () => {
-  const table = readFileSync(new URL('../../traces/outside/secondary-invalidations.tsv', import.meta.url), 'utf8');
-  const [head, ...rows] = table.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  const policies = head!.split('\t').slice(1);
-  expect([policies, rows.map((row) => row.split('\t')[0])]).toEqual([MM, PATH_NAMES]);
-  const counted = PATH_NAMES.map((path) =>
-    [path, ...policies.map((name) => secondaryInvalidations(loadPolicy(name).mm!.paths[path]))].join('\t'),
-  );
-  expect(counted).toEqual(rows);
 });
 
 test('under-lock and range-end differ in the place of one step: the reclaim and COW paths, mprotect and mremap', () => {
@@ -123,11 +113,17 @@ test('zap: under-lock has no gather hook, range-end keeps it behind the CPU flus
   }
 });
 
-test('change_pte stands in the COW of 4.14 and 4.15 and nowhere else', () => {
+test('change_pte stands in the COW up to 5.0 and nowhere else', () => {
   const found = MM.flatMap((name) =>
     PATH_NAMES.filter((path) => steps(name, path).includes('CP')).map((path) => `${name} ${path}`),
   );
-  expect(found).toEqual(['linux-4.14 cow', 'linux-4.15 cow']);
+  expect(found).toEqual(['4.10', '4.12', '4.14', '4.15', '5.0'].map((release) => `linux-${release} cow`));
+});
+
+test('every list of a release says which it was read in, and a what-if says none', () => {
+  for (const name of MM)
+    for (const { kernel } of Object.values(loadPolicy(name).mm!.paths))
+      expect(kernel !== null, name).toBe(name.startsWith('linux-'));
 });
 
 test('a reclaim batch of linux-6.6 is one PASID-wide invalidation per page and one CPU flush', () => {
@@ -189,6 +185,19 @@ test('prices: a synchronous invalidation is 1.0 us on both command sets, a domai
   expect(ns('iommu.walk_start', 'iommu.walk_ref')).toBe(280);
 });
 
+test('what a file gets wrong is said of that file, also when another one extends it', () => {
+  const list = 'RS LK CF PS(new) UL PC RE PPc FREE';
+  const base = file(
+    'base.yaml',
+    `name: base\ntitle: t\nsource: s\nextends: range-end\nmm: { paths: { cow: '${list}' } }\n`,
+  );
+  const over = file('over.yaml', 'name: over\ntitle: t\nsource: s\nextends: ./base.yaml\n');
+  for (const path of [base, over])
+    expect(() => loadPolicy(path)).toThrow(
+      `${base}: mm.paths.cow: step 6 "PC": a PTE is cleared outside the page-table lock, expected LK before and UL after it`,
+    );
+});
+
 test('a policy may extend another, from a file beside it too', () => {
   const mine = file(
     'mine.yaml',
@@ -221,15 +230,23 @@ test('lists and descriptions are plain rows; --yaml is what loads again', () => 
         [title, source].every((text) => text !== '' && !text.includes('\n')),
         name,
       ).toBe(true);
-      expect(describe(kind, name).length, name).toBeGreaterThan(0);
+      const { columns, rows } = describe(kind, name);
+      expect(rows.length, name).toBeGreaterThan(0);
+      expect(
+        rows.filter((row) => row.length !== columns.length),
+        name,
+      ).toEqual([]);
       expect(parse(catalogYaml(kind, name)), name).toBeTypeOf('object');
     }
   }
-  expect(describe('machines', 'amd-v2').find(({ key }) => key === 'machine.device.outstanding')).toEqual({
-    key: 'machine.device.outstanding',
-    value: '16',
-    note: 'accesses in flight at a time',
-  });
+  const row = ['machine.device.outstanding', '16', 'accesses in flight at a time'];
+  expect(describe('machines', 'amd-v2').rows).toContainEqual(row);
+  expect(describe('policies', 'linux-5.0').rows).toContainEqual([
+    'cow',
+    'RS LK PC CF SI CP PS(new) NEW? RR PP UL RE PPc FREE',
+    'PC CF SI CP PS(new) RR PP',
+    'mm/memory.c wp_page_copy (Linux 4.15.18)',
+  ]);
   expect(loadMachine(file('copy.yaml', catalogYaml('machines', 'amd-vi')))).toEqual(loadMachine('amd-vi'));
   expect(loadCosts(file('costs.yaml', catalogYaml('costs')))).toEqual(loadCosts());
 });

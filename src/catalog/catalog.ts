@@ -13,12 +13,16 @@ import { PATH_KINDS, PATH_NAMES, PATHS, type PathName } from '../model/path.ts';
 import {
   type Family,
   familiesOf,
+  type Halves,
+  halvesOf,
+  heldSteps,
   NOTES,
   type Policy,
   type PolicySpec,
   PTE_STATES,
   policyOf,
   STEPS,
+  stepText,
 } from '../model/policy.ts';
 import { CATALOG, fieldNote, parseFile, readText } from './file.ts';
 import { machineKeys } from './settings.ts';
@@ -37,6 +41,14 @@ export interface CatalogRow {
   readonly source: string;
 }
 
+/** One kernel path. */
+export interface PathRow extends CatalogRow {
+  readonly locks: string;
+  readonly last: string;
+  readonly newPage: string;
+  readonly stale: string;
+}
+
 /** One price of the catalog. */
 export interface CostRow extends CatalogRow {
   readonly name: CostKey;
@@ -46,12 +58,12 @@ export interface CostRow extends CatalogRow {
   readonly confidence: Confidence;
 }
 
-/** One line of a thing in full: a step list, a key that `--set` takes, a word and its meaning. */
-export interface DetailRow {
-  readonly key: string;
-  readonly value: string;
-  readonly note: string;
+/** One thing in full: the steps of a policy, the keys that `--set` takes, words and their meanings. */
+export interface Detail {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
 }
+const KEYS = ['key', 'value', 'what'] as const;
 
 /** Files of one kind: where they lie, and what one is called in messages. */
 const SHELVES = {
@@ -90,22 +102,25 @@ function find(shelf: Shelf, nameOrPath: string): string {
 
 /** A policy by name or from a YAML file. */
 export function loadPolicy(nameOrPath: string): Policy {
-  return policyOf(policySpec(nameOrPath, []), placeOf('policies', nameOrPath));
+  const { spec, halves } = readPolicy(nameOrPath, []);
+  return policyOf(spec, halves, placeOf('policies', nameOrPath));
 }
 
-/** The file form of a policy, what it extends filled in. */
-function policySpec(nameOrPath: string, chain: readonly string[]): PolicySpec {
+/** The file form of a policy, and its halves with what it extends filled in. */
+function readPolicy(nameOrPath: string, chain: readonly string[]): { spec: PolicySpec; halves: Halves } {
   if (chain.includes(nameOrPath))
     throw new UsageError(`${chain[0]}: extends itself: ${[...chain, nameOrPath].join(' -> ')}`);
   if (chain.length > MAX_CHAIN) throw new UsageError(`${chain[0]}: extends through more than ${MAX_CHAIN} files`);
-  const own = parseFile<PolicySpec>(find('policies', nameOrPath), 'policy', placeOf('policies', nameOrPath));
-  if (own.extends === undefined) return own;
-  const beside = isPath(nameOrPath) && isPath(own.extends);
-  const base = policySpec(beside ? resolve(dirname(nameOrPath), own.extends) : own.extends, [...chain, nameOrPath]);
-  const { name, title, source } = own;
-  const mm = base.mm || own.mm ? { paths: { ...base.mm?.paths, ...own.mm?.paths } } : undefined;
-  const dma = own.dma ?? base.dma;
-  return { name, title, source, ...(mm === undefined ? {} : { mm }), ...(dma === undefined ? {} : { dma }) };
+  const place = placeOf('policies', nameOrPath);
+  const spec = parseFile<PolicySpec>(find('policies', nameOrPath), 'policy', place);
+  const base = spec.extends === undefined ? {} : baseOf(nameOrPath, spec.extends, chain);
+  return { spec, halves: halvesOf(spec, base, place) };
+}
+
+/** A file is named from the file that extends it. */
+function baseOf(from: string, base: string, chain: readonly string[]): Halves {
+  const beside = isPath(from) && isPath(base);
+  return readPolicy(beside ? resolve(dirname(from), base) : base, [...chain, from]).halves;
 }
 
 const MAX_CHAIN = 8;
@@ -149,9 +164,12 @@ export function listCosts(): CostRow[] {
   });
 }
 
-/** The kernel paths there are. */
-export function listPaths(): CatalogRow[] {
-  return PATH_NAMES.map((name) => ({ name, family: 'mm', title: PATHS[name].title, source: PATHS[name].kernel }));
+/** The kernel paths there are, each with who keeps the page and when another one can take its place. */
+export function listPaths(): PathRow[] {
+  return PATH_NAMES.map((name) => {
+    const { title, kernel: source, locks, last, newPage, stale } = PATHS[name];
+    return { name, family: 'mm', title, source, locks, last, newPage, stale };
+  });
 }
 
 /** Rows of one kind. */
@@ -160,49 +178,59 @@ export function listCatalog(kind: CatalogKind): CatalogRow[] {
 }
 
 /** One thing in full: the steps of a policy, the keys of a machine, a price, a path with the words of step lists. */
-export function describe(kind: CatalogKind, name: string): DetailRow[] {
+export function describe(kind: CatalogKind, name: string): Detail {
   switch (kind) {
     case 'policies':
       return describePolicy(loadPolicy(name));
     case 'machines': {
       const keys = [...machineKeys(loadMachine(name))];
-      return keys.map(([key, value]) => ({ key: `machine.${key}`, value, note: fieldNote('machine', key) }));
+      return { columns: KEYS, rows: keys.map(([key, value]) => [`machine.${key}`, value, fieldNote('machine', key)]) };
     }
     case 'costs': {
       const { default: value, low, high, confidence, note, source } = loadCosts()[knownCost(name)];
-      return [
-        { key: `cost.${name}`, value: `${value} ns (${low}..${high}, ${confidence})`, note: `${note}; ${source}` },
-      ];
+      const range = `${value} ns (${low}..${high}, ${confidence})`;
+      return { columns: KEYS, rows: [[`cost.${name}`, range, `${note}; ${source}`]] };
     }
     case 'paths':
       return describePath(knownPath(name));
   }
 }
 
-function describePolicy({ mm, dma }: Policy): DetailRow[] {
-  const lists =
-    mm === undefined ? [] : PATH_NAMES.map((key) => ({ key, value: mm.paths[key].text, note: PATHS[key].title }));
-  const fields = Object.entries(dma ?? {}).map(([key, value]) => ({
-    key: `dma ${key}`,
-    value: String(value),
-    note: '',
-  }));
-  return [...lists, ...fields];
+function describePolicy({ mm, dma }: Policy): Detail {
+  if (mm === undefined)
+    return { columns: KEYS, rows: Object.entries(dma ?? {}).map(([key, value]) => [`dma ${key}`, String(value), '']) };
+  const rows = PATH_NAMES.map((path) => {
+    const list = mm.paths[path];
+    const release = list.kernel === null ? 'what-if' : `Linux ${list.kernel}`;
+    return [path, list.text, heldSteps(list).map(stepText).join(' '), `${PATHS[path].kernel} (${release})`];
+  });
+  const half = Object.entries(dma ?? {}).map(([key, value]) => [`dma ${key}`, String(value), '', '']);
+  return { columns: ['path', 'steps', 'page-table lock held', 'kernel'], rows: [...rows, ...half] };
 }
 
-function describePath(path: PathName): DetailRow[] {
-  const { kind, kernel, needs } = PATHS[path];
-  const words = { ...STEPS, ...NOTES };
-  return [
-    { key: 'kind', value: kind, note: PATH_KINDS[kind] },
-    { key: 'kernel', value: kernel, note: '' },
-    { key: 'needs', value: needs.join(' '), note: 'steps that every list of the path has' },
-    ...listPolicies()
-      .map(({ name }) => ({ name, list: loadPolicy(name).mm?.paths[path] }))
-      .flatMap(({ name, list }) => (list === undefined ? [] : [{ key: name, value: list.text, note: '' }])),
-    ...Object.entries(words).map(([key, note]) => ({ key: 'step', value: key, note })),
-    ...Object.entries(PTE_STATES).map(([key, note]) => ({ key: 'step', value: `PS(${key})`, note })),
-  ];
+function describePath(path: PathName): Detail {
+  const { kind, title, kernel, locks, last, newPage, stale, needs } = PATHS[path];
+  const lists = listPolicies().flatMap(({ name }) => {
+    const list = loadPolicy(name).mm?.paths[path];
+    return list === undefined ? [] : [[name, list.text, list.kernel === null ? 'what-if' : `Linux ${list.kernel}`]];
+  });
+  const words = Object.entries({ ...STEPS, ...NOTES }).map(([word, note]) => ['step', word, note]);
+  return {
+    columns: KEYS,
+    rows: [
+      ['path', title, ''],
+      ['kind', kind, PATH_KINDS[kind]],
+      ['kernel', kernel, ''],
+      ['locks', locks, 'besides the page-table lock'],
+      ['last reference', last, 'whose it is while old translations may still be in use'],
+      ['different page', newPage, 'whether a fault of another thread can install one before the list is over'],
+      ['stale entry', stale, 'what its use means after it should be gone'],
+      ['needs', needs.join(' '), 'steps that every list of the path has'],
+      ...lists,
+      ...words,
+      ...Object.entries(PTE_STATES).map(([state, note]) => ['step', `PS(${state})`, note]),
+    ],
+  };
 }
 
 /** What there is to copy and edit, as YAML: the file with its comments, or without a name the whole of costs or paths. */

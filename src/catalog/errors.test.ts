@@ -56,7 +56,7 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
     'unknown field',
     'policy',
     `${HEAD}titel: t\n`,
-    'x.yaml: titel: no such field; near: title; fields are name, title, source, extends, mm, dma',
+    'x.yaml: titel: no such field; near: title; fields are name, title, source, extends, kernel, mm, dma',
   ],
   [
     'step list a number',
@@ -74,7 +74,7 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
     'a bad list',
     'policy',
     `${HEAD}extends: strict\nmm: { paths: { reclaim_swap: 'LK PC' } }`,
-    'x.yaml: reclaim_swap: the list ends with the lock',
+    'x.yaml: mm.paths.reclaim_swap: the list ends with the lock',
   ],
   [
     'unmap',
@@ -95,7 +95,12 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
     'x.yaml: dma.timeout_ms: read 0, expected > 0',
   ],
   ['neither half', 'policy', HEAD, 'x.yaml: has neither mm nor dma'],
-  ['extends nothing', 'policy', `${HEAD}extends: stict\n`, 'no policy "stict"; near: strict; expected one of lazy, '],
+  [
+    'extends nothing',
+    'policy',
+    `${HEAD}extends: stict\n`,
+    'no policy "stict"; near: strict; expected one of batched, ',
+  ],
   ['extends itself', 'policy', `${HEAD}extends: ./x.yaml\n`, 'x.yaml: extends itself: '],
   [
     'alias',
@@ -285,11 +290,7 @@ const costs = loadCosts();
 
 // name               action                                                 error
 const CALLS: [string, () => unknown, string][] = [
-  [
-    'policy',
-    () => loadPolicy('under-lok'),
-    'no policy "under-lok"; near: under-lock; expected one of lazy, linux-4.14, ',
-  ],
+  ['policy', () => loadPolicy('under-lok'), 'no policy "under-lok"; near: under-lock; expected one of batched, lazy, '],
   ['policy path', () => loadPolicy('./nowhere.yaml'), './nowhere.yaml: no such file'],
   ['policy folder', () => loadPolicy(`${here}/`), ': is not a file, expected a YAML file'],
   ['policy outside', () => loadPolicy('..'), 'no policy ".."; expected one of'],
@@ -300,7 +301,7 @@ const CALLS: [string, () => unknown, string][] = [
   ['list cost', () => describe('costs', 'qi.wiat'), 'no cost "qi.wiat"; near: qi.wait'],
   ['list path', () => describe('paths', 'cwo'), 'no path "cwo"; near: cow; expected one of reclaim_swap, '],
   ['list prototype', () => describe('paths', 'toString'), 'no path "toString"; expected one of'],
-  ['yaml without a name', () => catalogYaml('policies'), 'list policies --yaml: expected a name, one of lazy, '],
+  ['yaml without a name', () => catalogYaml('policies'), 'list policies --yaml: expected a name, one of batched, '],
   [
     'set nothing',
     () => settingKind('outstanding=4'),

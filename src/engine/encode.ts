@@ -45,6 +45,8 @@ const STEP: Readonly<Record<string, string>> = {
   CFq: 'STEP_CPU_DEFER',
   SI: 'STEP_SECONDARY',
   'SI*': 'STEP_SECONDARY_ALL',
+  // To an IOMMU the callback for one page is an invalidation of one page.
+  IP: 'STEP_SECONDARY',
   CP: 'STEP_CHANGE_PTE',
   RR: 'STEP_REMOVE_RMAP',
   PP: 'STEP_PUT',

@@ -1,63 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { COSTS, costsWith, runEngine, runReference, traceOf, variant } from '../../testing/machine.ts';
-import type { Step } from '../../testing/program.ts';
+import { COSTS, costsWith, runEngine, runReference, variant } from '../../testing/machine.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
-import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { listPolicies, loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { type Act, countInvalidations, PROBES, traceOfActs } from '../jobs/probe.ts';
 import type { CostKey } from '../model/cost.ts';
-import type { PathName } from '../model/path.ts';
+import { PATH_NAMES, type PathName } from '../model/path.ts';
 import type { Policy } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type RunSetup } from '../model/run.ts';
+import { countsGrid } from '../report/catalog.ts';
 
-type Access = 'fetch' | 'read' | 'write';
-
-const access = (kind: Access, ...vpns: number[]): Step[] =>
-  vpns.map((vpn) => ({ access: kind, agent: 0, vpn, straddle: false }));
-const event = (op: 'mmap' | 'munmap' | 'mremap' | 'mprotect' | 'madvise', ...fields: number[]): Step[] => [
-  { event: op, agent: 0, gap: 0, fields },
-];
+const access = (kind: 'fetch' | 'write', ...vpns: number[]): Act[] => vpns.map((vpn) => ({ access: kind, vpn }));
+const unmap = (first: number, end: number): Act[] => [{ event: 'munmap', fields: [0, first, end] }];
 const upTo = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
-
-const DONTNEED = 4;
-const FREE = 8;
-const FILE = 2;
-const READ = 1;
-
-/** More pages than there are frames, so that what was used before is reclaimed; reading some back gives it time to end. */
-const PRESSURE = [...access('write', ...upTo(5000, 5100)), ...access('read', ...upTo(5000, 5004))];
-const FEW_FRAMES = 64;
-
-/** A program that runs one path, apart from faults; and whether memory has to be short for it. */
-const DRIVE: Readonly<Record<PathName, { readonly steps: Step[]; readonly frames: number | null }>> = {
-  reclaim_swap: { steps: PRESSURE, frames: FEW_FRAMES },
-  reclaim_file: {
-    steps: [...event('mmap', 0, 5000, 5100, 3, FILE), ...access('read', ...upTo(5000, 5100), ...upTo(5000, 5004))],
-    frames: FEW_FRAMES,
-  },
-  reclaim_lazyfree: {
-    steps: [...access('write', ...upTo(10, 20)), ...event('madvise', 0, 10, 20, FREE), ...PRESSURE],
-    frames: FEW_FRAMES,
-  },
-  reclaim_redirtied: {
-    steps: [
-      ...access('write', ...upTo(10, 20)),
-      ...event('madvise', 0, 10, 20, FREE),
-      ...access('write', ...upTo(10, 20)),
-      ...PRESSURE,
-    ],
-    frames: FEW_FRAMES,
-  },
-  cow: { steps: [...access('read', 10, 11, 12), ...access('write', 10, 11, 12)], frames: null },
-  munmap: { steps: [...access('write', 10), ...event('munmap', 0, 10, 11)], frames: null },
-  dontneed: { steps: [...access('write', 10), ...event('madvise', 0, 10, 11, DONTNEED)], frames: null },
-  madv_free: { steps: [...access('write', 10), ...event('madvise', 0, 10, 11, FREE)], frames: null },
-  mprotect: { steps: [...access('write', 10), ...event('mprotect', 0, 10, 11, READ)], frames: null },
-  mremap: {
-    steps: [...access('write', 10), ...event('mremap', 0, 10, 11, 700, 701), ...access('write', 700)],
-    frames: null,
-  },
-};
 
 const QUIET: RunSetup = {
   policy: loadPolicy('range-end'),
@@ -70,11 +26,23 @@ const QUIET: RunSetup = {
   lookahead: DEFAULT_LOOKAHEAD,
 };
 
+const table = readFileSync(new URL('../../traces/outside/secondary-invalidations.tsv', import.meta.url), 'utf8');
+const [header, ...rows] = table
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => line.split('\t'));
+const policies = header!.slice(1);
+
+test('what `list paths --counts` prints', () => {
+  const cells = countsGrid(countInvalidations(policies)).rows.map((row) => row.join('\t'));
+  expect(cells).toEqual(rows.map((row) => row.join('\t')));
+});
+
 describe.each(BUILDS)('%s engine', (build) => {
   const module = engineModule(build);
   /** In both; their numbers agree. */
-  const run = (steps: Step[], change: Partial<RunSetup>): RawRun => {
-    const trace = traceOf(steps);
+  const run = (acts: readonly Act[], change: Partial<RunSetup>): RawRun => {
+    const trace = traceOfActs(acts);
     const setup = { ...QUIET, ...change };
     const engine = runEngine(module, setup, trace)!;
     expect(engine.raw).toEqual(runReference(setup, trace)!.raw);
@@ -82,41 +50,64 @@ describe.each(BUILDS)('%s engine', (build) => {
   };
 
   describe('secondary invalidations per page, or per lock hold of a range', () => {
-    const table = readFileSync(new URL('../../traces/outside/secondary-invalidations.tsv', import.meta.url), 'utf8');
-    const [header, ...rows] = table
-      .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('#'))
-      .map((line) => line.split('\t'));
-    const policies = header!.slice(1);
-    const cases = rows.flatMap(([path, ...counts]) =>
-      counts.map((count, i): [string, PathName, number] => [policies[i]!, path as PathName, Number(count)]),
-    );
+    test('of every path, under every policy for address spaces', () => {
+      expect(rows.map(([path]) => path)).toEqual(PATH_NAMES);
+      const known = listPolicies().filter(({ family }) => family.includes('mm'));
+      expect(policies.toSorted()).toEqual(known.map(({ name }) => name));
+      expect(Object.keys(PROBES)).toEqual(PATH_NAMES);
+    });
 
-    test.each(cases)('%s: %s takes %i', (policy, path, count) => {
-      const { steps, frames } = DRIVE[path];
-      const { paths, counters } = run(steps, { policy: loadPolicy(policy), frames });
+    const cases = rows.flatMap(([path, ...cells]) =>
+      cells.map((cell, i): [string, PathName, string] => [policies[i]!, path as PathName, cell]),
+    );
+    test.each(cases)('%s: %s takes %s', (policy, path, cell) => {
+      const [, count, star, per = '1'] = /^(\d)(\*?)(?:\/(\d+))?$/.exec(cell)!;
+      const { acts, frames } = PROBES[path];
+      const { paths, counters } = run(acts, { policy: loadPolicy(policy), frames });
       const { count: times, pages, invalidations } = paths[path]!;
       expect(times).toBeGreaterThan(0);
-      expect({ pages, invalidations }).toEqual({ pages: times, invalidations: times * count });
+      expect({ pages, invalidations }).toEqual({ pages: times, invalidations: (times * Number(count)) / Number(per) });
       expect(counters.N_SECONDARY).toBe(Object.values(paths).reduce((sum, row) => sum + row.invalidations, 0));
+      // What is put back is not free: reclaim goes on, by swap.
+      const wide =
+        star === '' ? 0 : invalidations + (path === 'reclaim_redirtied' ? paths.reclaim_swap!.invalidations : 0);
+      expect(counters.N_IOTLB_PASID).toBe(wide);
+    });
+
+    test.each(['reclaim_swap', 'reclaim_file', 'reclaim_lazyfree'] as const)(
+      'linux-6.6: a batch of 32 pages of %s is 32 PASID-wide invalidations and one IPI round',
+      (path) => {
+        const { acts, frames } = PROBES[path];
+        const { counters, paths } = run(acts, { policy: loadPolicy('linux-6.6'), frames });
+        expect([paths[path]!.pages, counters.N_IOTLB_PASID, counters.N_IPI]).toEqual([32, 32, 1]);
+      },
+    );
+
+    test('change_pte adds one to the COW of every release up to 5.0, where the driver has it', () => {
+      const machine = loadMachine('intel-svm-nodis');
+      const without = { ...machine, driver: { ...machine.driver, changePte: 'none' as const } };
+      const counts = (policy: string) =>
+        [machine, without].map((machine) => run(PROBES.cow.acts, { policy: loadPolicy(policy), machine }).paths.cow!);
+      for (const policy of policies) {
+        const [dear, bare] = counts(policy);
+        const hasIt = /^linux-(4\.\d+|5\.0)$/.test(policy);
+        expect([policy, dear!.invalidations - bare!.invalidations]).toEqual([policy, hasIt ? bare!.pages : 0]);
+      }
     });
   });
 
   test('under-lock costs what range-end costs, cause by cause, where one step moves and nobody waits or looks', () => {
-    const moved: PathName[] = ['cow', 'mprotect', 'mremap', 'reclaim_swap', 'reclaim_file', 'reclaim_lazyfree'];
-    for (const path of [...moved, 'reclaim_redirtied'] as PathName[]) {
-      const { steps, frames } = DRIVE[path];
-      // What reclaim takes lies in tables of its own, so that nobody waits for a lock.
-      const [under, end] = ['under-lock', 'range-end'].map((name) => run(steps, { policy: loadPolicy(name), frames }));
-      if (under!.counters.N_LOCK_WAITS === 0 && end!.counters.N_LOCK_WAITS === 0)
-        expect({ path, causes: under!.causes }).toEqual({ path, causes: end!.causes });
-      else expect(path).toMatch(/^reclaim_/);
+    for (const path of ['cow', 'mprotect', 'mremap', 'reclaim_swap', 'reclaim_file'] as const) {
+      const { acts, frames } = PROBES[path];
+      const [under, end] = ['under-lock', 'range-end'].map((name) => run(acts, { policy: loadPolicy(name), frames }));
+      expect([under!.counters.N_LOCK_WAITS, end!.counters.N_LOCK_WAITS]).toEqual([0, 0]);
+      expect({ path, causes: under!.causes }).toEqual({ path, causes: end!.causes });
     }
   });
 
   test('the time of the CPU is the sum of its causes', () => {
-    for (const { steps } of Object.values(DRIVE)) {
-      const { elapsed, causes } = run(steps, {});
+    for (const { acts } of Object.values(PROBES)) {
+      const { elapsed, causes } = run(acts, {});
       expect(Object.values(causes).reduce((sum, ps) => sum + ps, 0)).toBe(elapsed);
     }
   });
@@ -145,9 +136,9 @@ describe.each(BUILDS)('%s engine', (build) => {
     'qi.wait': 'wait',
     'device_tlb.inv': 'wait',
   };
-  const large = [...access('write', ...upTo(100, 140)), ...event('munmap', 0, 100, 140)];
-  const varied = traceOf([
-    ...Object.values(DRIVE).flatMap((drive) => drive.steps),
+  const large = [...access('write', ...upTo(100, 140)), ...unmap(100, 140)];
+  const varied = traceOfActs([
+    ...Object.values(PROBES).flatMap(({ acts }) => acts),
     ...large,
     ...access('fetch', ...upTo(10, 300), 10, 11),
   ]);
@@ -163,7 +154,7 @@ describe.each(BUILDS)('%s engine', (build) => {
   });
 
   describe('the deferral, no device at work', () => {
-    const twoUnmaps = [...access('write', 10, 20), ...event('munmap', 0, 10, 11), ...event('munmap', 0, 20, 21)];
+    const twoUnmaps = [...access('write', 10, 20), ...unmap(10, 11), ...unmap(20, 21)];
     const machine = loadMachine('intel-svm');
 
     test('the first invalidation of an idle period is put off, the second is not', () => {
@@ -183,7 +174,7 @@ describe.each(BUILDS)('%s engine', (build) => {
   describe('a device at work on pages that are unmapped', () => {
     const storm = upTo(0, 60).flatMap((round) => {
       const vpns = upTo(10 + (round % 7) * 3, 13 + (round % 7) * 3);
-      return [...access('write', ...vpns, ...vpns), ...event('munmap', 0, vpns[0]!, vpns[2]! + 1)];
+      return [...access('write', ...vpns, ...vpns), ...unmap(vpns[0]!, vpns[2]! + 1)];
     });
     const device = { every: 1, write: 0.5, active: 1e9, idle: 0, ats: true };
     // A device fast enough to be at work on pages when they go.

@@ -18,6 +18,14 @@ export interface PathInfo {
   readonly title: string;
   /** Where Linux has it: file and function, the caller first. */
   readonly kernel: string;
+  /** Locks held around the step list, besides the page-table lock that LK and UL take. */
+  readonly locks: string;
+  /** Whose reference is the last one while old translations may still be in use. */
+  readonly last: string;
+  /** Whether, and from when on, a fault of another thread can install a different page before the list is over. */
+  readonly newPage: string;
+  /** What a translation means that is used after it should be gone. */
+  readonly stale: string;
   /** Steps without which the path does not do what it is for. */
   readonly needs: readonly string[];
 }
@@ -28,6 +36,10 @@ export const PATHS = {
     kind: 'batch',
     title: 'reclaim of anonymous pages: a swap entry takes the place of the PTE, the page is written out and freed',
     kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, TTU_BATCH_FLUSH',
+    locks: 'page lock; mmap_lock not held',
+    last: 'isolation by reclaim; afterwards the swap cache',
+    newPage: 'no: a fault finds the same page in the swap cache and waits for its lock',
+    stale: 'a late device write after the page was written out is lost (S4); frame reuse if it outlives FREE (S1)',
     needs: ['PC', 'PS(swp)', 'PPc', 'FREE'],
   },
   reclaim_file: {
@@ -35,54 +47,90 @@ export const PATHS = {
     title:
       'reclaim of clean file pages: the PTE is left empty, a refault finds the same page while it is in the page cache',
     kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, TTU_BATCH_FLUSH',
+    locks: 'page lock; mmap_lock not held',
+    last: 'page cache, and isolation by reclaim',
+    newPage: 'no: a fault finds the same page in the page cache and waits for its lock',
+    stale: 'frame reuse if it outlives FREE (S1)',
     needs: ['PC', 'PPc', 'FREE'],
   },
   reclaim_lazyfree: {
     kind: 'batch',
     title: 'reclaim of clean MADV_FREE pages: the PTE is left empty, a refault gets a new page of zeroes',
     kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, anonymous and not swap-backed',
+    locks: 'page lock; mmap_lock not held',
+    last: 'isolation by reclaim',
+    newPage: 'yes, from UL on: an anonymous fault brings a page of zeroes',
+    stale: 'the device reads the old page, and writes into it are lost (S2)',
     needs: ['PC', 'PPc', 'FREE'],
   },
   reclaim_redirtied: {
     kind: 'batch',
     title: 'reclaim of MADV_FREE pages found dirty again: the PTE is put back, the page stays',
     kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, PageDirty after the clear',
+    locks: 'page lock; mmap_lock not held',
+    last: 'the mapping, which stays',
+    newPage: 'no: the PTE is what it was',
+    stale: 'nothing: same page, same permission',
     needs: ['PC', 'PS(old)', 'PPc'],
   },
   cow: {
     kind: 'page',
     title: 'write fault on a shared page: a copy takes its place, the old page loses one mapping',
     kernel: 'mm/memory.c wp_page_copy',
+    locks: 'mmap_lock for reading (or the VMA lock)',
+    last: 'the faulting thread',
+    newPage: 'yes: the list itself maps a different page, in the same lock hold',
+    stale: 'the device reads the old page after the CPU has written the new one (S2)',
     needs: ['PS(new)', 'PPc', 'FREE'],
   },
   munmap: {
     kind: 'range',
     title: 'a range is unmapped; its pages are freed with the gather, after the flush',
     kernel: 'mm/mmap.c unmap_region -> mm/memory.c zap_pte_range, tlb_finish_mmu',
+    locks: 'mmap_lock for writing',
+    last: 'the mmu_gather',
+    newPage: 'no: there is no VMA any more',
+    stale: 'frame reuse if it outlives FREE (S1)',
     needs: ['PC', 'FREE'],
   },
   dontneed: {
     kind: 'range',
     title: 'MADV_DONTNEED: the pages go, the range stays, and a fault may fill it again at once',
     kernel: 'mm/madvise.c madvise_dontneed_single_vma -> mm/memory.c zap_page_range',
+    locks: 'mmap_lock for reading',
+    last: 'the mmu_gather',
+    newPage: 'yes, from UL on: CPUs have the same window, so the program has to expect it',
+    stale: 'the device reads the old page; frame reuse if it outlives FREE (S1)',
     needs: ['PC', 'FREE'],
   },
   madv_free: {
     kind: 'range',
     title: 'MADV_FREE: the same pages, marked old and clean; reclaim may drop them unless they are written again',
     kernel: 'mm/madvise.c madvise_free_pte_range',
+    locks: 'mmap_lock for reading',
+    last: 'the mapping, which stays',
+    newPage: 'no: same page',
+    stale: 'a device write after the return does not set the dirty bit, and reclaim drops it (S4)',
     needs: ['PS(clean)'],
   },
   mprotect: {
     kind: 'range',
     title: 'the same pages with other permissions',
     kernel: 'mm/mprotect.c change_protection_range -> change_pte_range',
+    locks: 'mmap_lock for writing',
+    last: 'the mapping, which stays',
+    newPage: 'no: same page',
+    stale: 'a device write after the return, with the permission taken away (S3)',
     needs: ['PS(ro)'],
   },
   mremap: {
     kind: 'range',
     title: 'the same pages at another address; the steps are those of the old range',
     kernel: 'mm/mremap.c move_page_tables -> move_ptes',
+    locks: 'mmap_lock for writing',
+    last: 'the mapping at the new address',
+    newPage: 'the page can be reached, and reclaimed, at its new address from UL on',
+    stale: 'frame reuse once it is reclaimed at its new address (S1)',
     needs: ['PC', 'PS(moved)'],
   },
 } as const satisfies Record<string, PathInfo>;

@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
 import type { PathName } from './path.ts';
-import { checkPath, flatSteps, parseSteps, policyOf, secondaryInvalidations } from './policy.ts';
+import {
+  checkPath,
+  flatSteps,
+  halvesOf,
+  heldSteps,
+  type PolicySpec,
+  parseSteps,
+  policyOf,
+  stepText,
+} from './policy.ts';
 
 /** The list as words with braces, or the error. */
 function show(text: string, path?: PathName): string {
@@ -30,8 +39,12 @@ const CASES: [string, string, string][] = [
   ['empty', '  ', 'the list is empty, expected steps such as LK PC CF UL'],
   ['unknown word', 'LK PX UL', 'step 2 "PX": is not a step; near: '],
   ['lower case', 'lk PC', 'step 1 "lk": is not a step; near: LK; steps are '],
-  ['invalidate_page', 'LK PC UL IP', 'step 4 "IP": is not a step; near: '],
-  ['prototype', 'constructor', 'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq SI SI* CP '],
+  ['invalidate_page', 'LK PC UL IP', 'LK PC UL IP'],
+  [
+    'prototype',
+    'constructor',
+    'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq SI SI* IP CP ',
+  ],
   [
     'PS of what',
     'LK PC PS UL',
@@ -42,9 +55,9 @@ const CASES: [string, string, string][] = [
   [
     'PC without lock',
     'RS PC RE',
-    'step 2 "PC": a PTE changes under the page-table lock, expected LK before and UL after it',
+    'step 2 "PC": a PTE is cleared outside the page-table lock, expected LK before and UL after it',
   ],
-  ['PS after unlock', 'LK PC UL PS(swp)', 'step 4 "PS(swp)": a PTE changes under the page-table lock'],
+  ['PS after unlock', 'LK PC UL PS(swp)', 'step 4 "PS(swp)": a PTE is set outside the page-table lock, expected LK'],
   ['locked twice', 'LK PC LK', 'step 3 "LK": the lock is held since step 1, expected UL first'],
   ['unlocked twice', 'LK UL UL', 'step 3 "UL": the lock is not held, expected LK first'],
   ['lock left held', 'RS LK PC RE', 'the list ends with the lock of step 2 held, expected UL'],
@@ -101,6 +114,18 @@ const PATH_CASES: [string, PathName, string, string][] = [
     'LK PC RR UL PPc FREE',
     'step 1 "LK": the path makes one lock hold per page',
   ],
+  [
+    'invalidate_page of a range',
+    'munmap',
+    'RS { LK PC RR UL IP } RE FREE',
+    'step 6 "IP": is of one page, and the path',
+  ],
+  [
+    'change_pte of a batch',
+    'reclaim_file',
+    '{ LK PC RR UL } CP { PPc FREE }',
+    'step 5 "CP": is of one page, expected it',
+  ],
 ];
 
 for (const [name, path, text, expected] of PATH_CASES) {
@@ -113,13 +138,13 @@ test('flatSteps: what is in braces once, notes left out, numbers kept', () => {
   expect(list.text).toBe('RS { LK PC UL NEW? } RE IO');
 });
 
-test('secondaryInvalidations: SI, SI* and RE! count, CP and RE do not', () => {
-  expect(secondaryInvalidations(parseSteps('RS LK PC SI CP SI* UL RE!', 'x'))).toBe(3);
-  expect(secondaryInvalidations(parseSteps('RS LK PC CP UL RE', 'x'))).toBe(0);
+test('heldSteps: what stands between LK and UL', () => {
+  const list = parseSteps('{ RS LK PC PS(swp) SI UL RE! } CF { LK PC UL PPc }', 'x');
+  expect(heldSteps(list).map(stepText)).toEqual(['PC', 'PS(swp)', 'SI', 'PC']);
 });
 
 const about = { name: 'x', title: 't', source: 's' };
-const POLICY_CASES: [string, Parameters<typeof policyOf>[0], string][] = [
+const POLICY_CASES: [string, PolicySpec, string][] = [
   ['no half', about, 'x.yaml: has neither mm nor dma, expected at least one'],
   [
     'unknown path',
@@ -130,7 +155,7 @@ const POLICY_CASES: [string, Parameters<typeof policyOf>[0], string][] = [
   [
     'bad list',
     { ...about, mm: { paths: { reclaim_swap: 'LK' } } },
-    'x.yaml: reclaim_swap: the list ends with the lock',
+    'x.yaml: mm.paths.reclaim_swap: the list ends with the lock',
   ],
   ['lazy without a queue', { ...about, dma: { unmap: 'lazy', timeout_ms: 10 } }, 'x.yaml: dma.queue_size is missing'],
   ['lazy without a timer', { ...about, dma: { unmap: 'lazy', queue_size: 256 } }, 'x.yaml: dma.timeout_ms is missing'],
@@ -142,5 +167,5 @@ const POLICY_CASES: [string, Parameters<typeof policyOf>[0], string][] = [
 ];
 
 for (const [name, spec, expected] of POLICY_CASES) {
-  test(`policy: ${name}`, () => expect(() => policyOf(spec, 'x.yaml')).toThrow(expected));
+  test(`policy: ${name}`, () => expect(() => policyOf(spec, halvesOf(spec, {}, 'x.yaml'), 'x.yaml')).toThrow(expected));
 }

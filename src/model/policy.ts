@@ -19,6 +19,7 @@ export const STEPS = {
   CFq: 'record a CPU flush that a later CF makes (batched unmap)',
   SI: 'invalidate the secondary MMU, IOTLB then device TLB, and wait; in braces for their pages, outside for the whole path',
   'SI*': 'the same for the whole address space (PASID)',
+  IP: 'invalidate_page, up to Linux 4.12: the secondary MMU for the one page, unless the PTE was no longer what it was',
   CP: 'change_pte: one more secondary invalidation, on machines whose driver has it',
   RR: 'remove the mapping from rmap and mapcount',
   PP: 'put the reference of the mapping',
@@ -73,6 +74,8 @@ export interface Repeat {
 /** A step list and the text it was read from. */
 export interface StepList {
   readonly text: string;
+  /** Linux release in which the list was read; null if it is a what-if. */
+  readonly kernel: string | null;
   readonly items: readonly (Step | Note | Repeat)[];
 }
 
@@ -114,6 +117,7 @@ export interface PolicySpec {
   readonly title: string;
   readonly source: string;
   readonly extends?: string;
+  readonly kernel?: string;
   readonly mm?: { readonly paths: Readonly<Partial<Record<string, string>>> };
   readonly dma?: { readonly unmap: DmaHalf['unmap']; readonly queue_size?: number; readonly timeout_ms?: number };
 }
@@ -138,16 +142,26 @@ export function flatSteps(list: StepList): Step[] {
   return words.filter((item) => item.kind === 'step');
 }
 
-/** Secondary invalidations of one page or one lock hold; CP is apart, it depends on the machine. */
-export function secondaryInvalidations(list: StepList): number {
-  return flatSteps(list).filter(({ word }) => word === 'SI' || word === 'SI*' || word === 'RE!').length;
+/** What a list does with the page-table lock held. */
+export function heldSteps(list: StepList): Step[] {
+  const steps = flatSteps(list);
+  let held = false;
+  return steps.filter(({ word }) => {
+    if (word === 'LK' || word === 'UL') held = word === 'LK';
+    return held && word !== 'LK';
+  });
+}
+
+/** A step as it is written. */
+export function stepText({ word, pte }: Step): string {
+  return pte === null ? word : `${word}(${pte})`;
 }
 
 /**
  * Reads a step list such as `RS { LK PC RR UL } RE! CF SI FREE`. Refuses what has no meaning, such as a PTE changed
  * without the lock. `place` stands in errors: file and path.
  */
-export function parseSteps(text: string, place: string): StepList {
+export function parseSteps(text: string, place: string, kernel: string | null = null): StepList {
   if (text.length > MAX_TEXT) throw new UsageError(`${place}: ${text.length} characters, expected at most ${MAX_TEXT}`);
   const items: (Step | Note | Repeat)[] = [];
   let body: (Step | Note)[] | null = null;
@@ -165,7 +179,7 @@ export function parseSteps(text: string, place: string): StepList {
     }
   }
   form.end();
-  return { text: text.trim().replace(/\s+/g, ' '), items };
+  return { text: text.trim().replace(/\s+/g, ' '), kernel, items };
 }
 
 /** What has been taken and opened so far in one list. */
@@ -209,7 +223,10 @@ class Form {
       case 'PC':
       case 'PS':
         if (this.lock === 0)
-          this.fail(text, 'a PTE changes under the page-table lock, expected LK before and UL after it');
+          this.fail(
+            text,
+            `a PTE is ${word === 'PC' ? 'cleared' : 'set'} outside the page-table lock, expected LK before and UL after it`,
+          );
         return;
       case 'RS':
         if (this.range > 0)
@@ -283,7 +300,12 @@ export function checkPath(list: StepList, path: PathName, place: string): void {
   for (const need of needs) {
     if (!words.has(need)) throw new UsageError(`${place}: has no ${need}, expected one: ${PATHS[path].title}`);
   }
+  const single = flatSteps(list).find(({ word }) => word === 'IP' || word === 'CP');
+  if (kind === 'range' && single !== undefined)
+    throw new UsageError(`${place}: step ${single.at} "${single.word}": is of one page, and the path is of a range`);
   for (const item of list.items) {
+    if (kind === 'batch' && item.kind === 'step' && (item.word === 'IP' || item.word === 'CP'))
+      throw new UsageError(`${place}: step ${item.at} "${item.word}": is of one page, expected it inside { }`);
     if (kind === 'page' && item.kind === 'repeat')
       throw new UsageError(`${place}: has { }, expected none: the path is of one page`);
     if (kind !== 'page' && item.kind === 'step' && item.word === 'LK') {
@@ -293,39 +315,48 @@ export function checkPath(list: StepList, path: PathName, place: string): void {
   }
 }
 
-/** The policy of a file, checked. `place` is the file. */
-export function policyOf(spec: PolicySpec, place: string): Policy {
-  const { name, title, source } = spec;
-  if (spec.mm === undefined && spec.dma === undefined)
-    throw new UsageError(`${place}: has neither mm nor dma, expected at least one`);
-  return {
-    name,
-    title,
-    source,
-    ...(spec.mm === undefined ? {} : { mm: { paths: pathsOf(spec.mm.paths, place) } }),
-    ...(spec.dma === undefined ? {} : { dma: dmaOf(spec.dma, place) }),
-  };
+/** The halves of a policy, as far as a file and those that it extends say. */
+export interface Halves {
+  readonly lists?: Readonly<Partial<Record<PathName, StepList>>>;
+  readonly dma?: DmaHalf;
 }
 
-function pathsOf(texts: Readonly<Partial<Record<string, string>>>, place: string): Record<PathName, StepList> {
-  for (const name of Object.keys(texts)) {
+/** What a file says of its own, over what it extends. `place` is the file. */
+export function halvesOf({ kernel, mm, dma }: PolicySpec, base: Halves, place: string): Halves {
+  const own = Object.entries(mm?.paths ?? {}).map(([name, text]) => {
     if (!Object.hasOwn(PATHS, name)) {
       throw new UsageError(
         `${place}: mm.paths.${name}: no such path${nearText(name, PATH_NAMES)}; paths are ${PATH_NAMES.join(', ')}`,
       );
     }
-  }
-  const lists = PATH_NAMES.map((name) => {
-    const text = texts[name];
-    if (text === undefined)
-      throw new UsageError(
-        `${place}: mm.paths.${name} is missing, expected a step list (or extends: a policy that has one)`,
-      );
-    const list = parseSteps(text, `${place}: ${name}`);
-    checkPath(list, name, `${place}: ${name}`);
+    const at = `${place}: mm.paths.${name}`;
+    const list = parseSteps(text!, at, kernel ?? null);
+    checkPath(list, name as PathName, at);
     return [name, list] as const;
   });
-  return Object.fromEntries(lists) as Record<PathName, StepList>;
+  const half = dma === undefined ? base.dma : dmaOf(dma, place);
+  return {
+    ...(mm === undefined && base.lists === undefined ? {} : { lists: { ...base.lists, ...Object.fromEntries(own) } }),
+    ...(half === undefined ? {} : { dma: half }),
+  };
+}
+
+/** The policy of a file, whole: a half is absent, or has all that it needs. `place` is the file. */
+export function policyOf({ name, title, source }: PolicySpec, { lists, dma }: Halves, place: string): Policy {
+  if (lists === undefined && dma === undefined)
+    throw new UsageError(`${place}: has neither mm nor dma, expected at least one`);
+  const missing = PATH_NAMES.find((path) => lists !== undefined && lists[path] === undefined);
+  if (missing !== undefined)
+    throw new UsageError(
+      `${place}: mm.paths.${missing} is missing, expected a step list (or extends: a policy that has one)`,
+    );
+  return {
+    name,
+    title,
+    source,
+    ...(lists === undefined ? {} : { mm: { paths: lists as Record<PathName, StepList> } }),
+    ...(dma === undefined ? {} : { dma }),
+  };
 }
 
 function dmaOf(dma: NonNullable<PolicySpec['dma']>, place: string): DmaHalf {

@@ -117,6 +117,7 @@ export class Paths {
       case 'CFq':
         return;
       case 'SI':
+      case 'IP':
         return yield* this.invalidate(run, this.spanOf(run));
       case 'SI*':
         return yield* this.invalidate(run, run.changed.size === 0 ? null : EVERYTHING);

@@ -1,0 +1,111 @@
+import { MachineEngine } from '../engine/machine.ts';
+import { PATH_NAMES, type PathName, RECLAIM_BATCH } from '../model/path.ts';
+import type { RawRun } from '../model/result.ts';
+import { DEFAULT_LOOKAHEAD, type RunSetup } from '../model/run.ts';
+import { ADVICE, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.ts';
+import { codec } from '../trace/input.ts';
+import { openTrace, type Trace } from '../trace/reader.ts';
+import { TraceWriter } from '../trace/writer.ts';
+import { DEFAULTS } from './compare.ts';
+import { engineModule } from './module.ts';
+import { loadPairs } from './pairs.ts';
+
+/** What a CPU does in a probe: it uses a page, or changes its address space. */
+export type Act =
+  | { readonly access: (typeof RUN_OPS)[number]; readonly vpn: number }
+  | { readonly event: 'mmap' | 'munmap' | 'mremap' | 'mprotect' | 'madvise'; readonly fields: readonly number[] };
+
+/** A small program that runs one path and, besides, only faults. */
+export interface Probe {
+  readonly acts: readonly Act[];
+  /** Of memory: null is enough for all, so that nothing is reclaimed. */
+  readonly frames: number | null;
+}
+
+const access = (access: (typeof RUN_OPS)[number], ...vpns: number[]): Act[] => vpns.map((vpn) => ({ access, vpn }));
+const event = (event: 'mmap' | 'munmap' | 'mremap' | 'mprotect' | 'madvise', ...fields: number[]): Act[] => [
+  { event, fields: [0, ...fields] },
+];
+const upTo = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
+
+/** Pages of one batch. The next ones make memory short, and calls that change nothing give reclaim the time to end. */
+const BATCH = upTo(5000, 5000 + RECLAIM_BATCH);
+const PRESSURE = [
+  ...access('write', 6000, 6001),
+  ...upTo(0, 3000).flatMap(() => event('mmap', 9000, 9001, PROT.read, 0)),
+];
+/** Reclaim begins below 32 free frames, and one batch is enough for it. */
+const FEW = 64;
+const LAZY = [...access('write', ...BATCH), ...BATCH.flatMap((vpn) => event('madvise', vpn, vpn + 1, ADVICE.free))];
+
+/** A probe of each path. A range is one page, reclaim one batch. */
+export const PROBES: Readonly<Record<PathName, Probe>> = {
+  reclaim_swap: { acts: [...access('write', ...BATCH), ...PRESSURE], frames: FEW },
+  reclaim_file: {
+    acts: [
+      ...event('mmap', BATCH[0]!, BATCH[0]! + RECLAIM_BATCH, PROT.read | PROT.write, MAP_FLAG.file),
+      ...access('read', ...BATCH),
+      ...PRESSURE,
+    ],
+    frames: FEW,
+  },
+  reclaim_lazyfree: { acts: [...LAZY, ...PRESSURE], frames: FEW },
+  reclaim_redirtied: { acts: [...LAZY, ...access('write', ...BATCH), ...PRESSURE], frames: FEW },
+  cow: { acts: [...access('read', 10, 11, 12), ...access('write', 10, 11, 12)], frames: null },
+  munmap: { acts: [...access('write', 10), ...event('munmap', 10, 11)], frames: null },
+  dontneed: { acts: [...access('write', 10), ...event('madvise', 10, 11, ADVICE.dontneed)], frames: null },
+  madv_free: { acts: [...access('write', 10), ...event('madvise', 10, 11, ADVICE.free)], frames: null },
+  mprotect: { acts: [...access('write', 10), ...event('mprotect', 10, 11, PROT.read)], frames: null },
+  mremap: {
+    acts: [...access('write', 10), ...event('mremap', 10, 11, 700, 701), ...access('write', 700)],
+    frames: null,
+  },
+};
+
+/** The acts of one CPU as a trace in memory. */
+export function traceOfActs(acts: readonly Act[]): Trace {
+  const parts: Uint8Array[] = [];
+  const writer = new TraceWriter({ write: (bytes) => parts.push(bytes.slice()) }, codec, false);
+  writer.space('probe', 'mm');
+  writer.agent('cpu0', 'cpu', 0);
+  for (const act of acts) {
+    if ('access' in act) writer.access(0, RUN_OPS.indexOf(act.access), act.vpn, false);
+    else writer.event(0, act.event, act.fields, 0);
+  }
+  const tally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
+  writer.finish({ source: { format: 'probe', file: 'probe' }, tally, inferred: [] });
+  const bytes = Buffer.concat(parts);
+  return openTrace({ size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) }, codec, 'probe');
+}
+
+/** What one path did in its probe. */
+export interface ProbeCount {
+  readonly path: PathName;
+  readonly policy: string;
+  readonly pages: number;
+  readonly invalidations: number;
+  /** They were commands for the whole address space. */
+  readonly whole: boolean;
+}
+
+/** Runs the probe of each path under each policy on one machine, with no device, and counts. */
+export function countInvalidations(policies: readonly string[] = DEFAULTS.policies, machine = 'amd-v2'): ProbeCount[] {
+  const { costs, pairs } = loadPairs({ policies, machines: [machine], settings: [] }, DEFAULTS, 'mm');
+  return PATH_NAMES.flatMap((path) => {
+    const { acts, frames } = PROBES[path];
+    const trace = traceOfActs(acts);
+    return pairs.map((pair) => {
+      const { paths, counters } = run({ ...QUIET, ...pair, costs, frames }, trace);
+      const { pages, invalidations } = paths[path]!;
+      return { path, policy: pair.policy.name, pages, invalidations, whole: counters.N_IOTLB_PASID! > 0 };
+    });
+  });
+}
+
+const QUIET = { seed: 1, device: null, ideal: false, lookahead: DEFAULT_LOOKAHEAD } as const;
+
+function run(setup: RunSetup, trace: Trace): RawRun {
+  const engine = new MachineEngine(engineModule(), setup, trace.meta);
+  for (const chunk of trace.chunks()) engine.feed(chunk, undefined);
+  return engine.finish();
+}
