@@ -13,6 +13,7 @@ const blocks = (language: string): string[] =>
 test('every command of the session prints what the README shows', () =>
   withFolder((folder) => {
     symlinkSync(join(ROOT, 'traces'), join(folder, 'traces'));
+    writeFileSync(join(folder, 'after-unlock.yaml'), blocks('yaml')[0]!);
     const commands = blocks('console').flatMap((block) => block.split(/^\$ /m).slice(1));
     expect(commands.length).toBeGreaterThan(5);
     for (const command of commands) {

@@ -43,7 +43,7 @@ export async function compareDma(
     throw new UsageError(`${name}: no device access happened, so nothing can be said about safety`);
   const { costs, machines, pairs, skipped } = loadPairs(request, DMA_DEFAULTS, 'dma');
   const { seed, reuse = 'immediate', timeScale = 1 } = request;
-  const job = ({ policy, machine }: Pair, ideal: boolean): DmaJob => ({
+  const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): DmaJob => ({
     kind: 'dma',
     setup: { policy, machine, costs, seed, reuse, timeScale, ideal } satisfies DmaSetup,
   });
@@ -51,7 +51,7 @@ export async function compareDma(
   const ideals = used.map((machine) => job(pairs.find((pair) => pair.machine === machine)!, true));
   const raw = await runJobs(trace, [...ideals, ...pairs.map((pair) => job(pair, false))], options);
   const runs = raw.slice(ideals.length);
-  const results = pairs.map(({ policy, machine }, i) =>
+  const results = pairs.map(({ policy, machine, given }, i) =>
     compose({
       policy: policy.name,
       machine,
@@ -59,7 +59,7 @@ export async function compareDma(
       seed,
       checked: CHECKED,
       paid: paid(machine),
-      repro: commandLine('run', trace, request, [policy.name], [machine.name], replayWords(request)),
+      repro: commandLine('run', trace, request, [given.policy], [given.machine], replayWords(request)),
       run: runs[i]!,
       ideal: raw[used.indexOf(machine)]!,
       baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,

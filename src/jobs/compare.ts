@@ -67,7 +67,7 @@ export async function compareTrace(
   const frames = parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
   const device = parseDevice(request.device ?? DEFAULTS.device);
   const base = { costs, seed: request.seed, frames, device, lookahead: request.lookahead ?? DEFAULT_LOOKAHEAD };
-  const job = ({ policy, machine }: Pair, ideal: boolean): MachineJob => ({
+  const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): MachineJob => ({
     kind: 'machine',
     setup: { ...base, policy, machine, ideal } satisfies RunSetup,
   });
@@ -79,7 +79,7 @@ export async function compareTrace(
   const runs = raw.slice(ideals.length);
   if (pairs.length > 1) refuseEmpty(trace, runs);
   const vpnOf = pageNumbers(trace.path, runs);
-  const results = pairs.map(({ policy, machine }, i) =>
+  const results = pairs.map(({ policy, machine, given }, i) =>
     compose({
       policy: policy.name,
       machine,
@@ -87,7 +87,7 @@ export async function compareTrace(
       seed: request.seed,
       checked: CHECKED,
       paid: paidCosts(machine),
-      repro: commandLine('run', trace, request, [policy.name], [machine.name], added(request)),
+      repro: commandLine('run', trace, request, [given.policy], [given.machine], added(request)),
       run: runs[i]!,
       ideal: raw[used.indexOf(machine)]!,
       baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,

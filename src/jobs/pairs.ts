@@ -17,6 +17,8 @@ import type { RawRun } from '../model/result.ts';
 export interface Pair {
   readonly policy: Policy;
   readonly machine: Machine;
+  /** As the request names them: by name or by file. */
+  readonly given: { readonly policy: string; readonly machine: string };
 }
 
 /** A pair that `all` left out. */
@@ -50,19 +52,28 @@ export function loadPairs(
   const lenient = policies.includes(ALL) || machines.includes(ALL);
   const names = (given: readonly string[], kind: 'policies' | 'machines'): readonly string[] =>
     given.includes(ALL) ? (kind === 'policies' ? listPolicies() : listMachines()).map(({ name }) => name) : given;
-  const loaded = names(machines, 'machines').map((name) =>
-    changes('machine').reduce<Machine>(withSetting, loadMachine(name)),
+  const loaded = new Map(
+    names(machines, 'machines').map((name) => [
+      name,
+      changes('machine').reduce<Machine>(withSetting, loadMachine(name)),
+    ]),
   );
-  return { costs, machines: loaded, ...pairsOf(names(policies, 'policies').map(loadPolicy), loaded, family, lenient) };
+  const lists = new Map(names(policies, 'policies').map((name) => [name, loadPolicy(name)]));
+  return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, family, lenient) };
 }
 
-function pairsOf(policies: readonly Policy[], machines: readonly Machine[], family: Family, lenient: boolean) {
+function pairsOf(
+  policies: ReadonlyMap<string, Policy>,
+  machines: ReadonlyMap<string, Machine>,
+  family: Family,
+  lenient: boolean,
+) {
   const pairs: Pair[] = [];
   const skipped: Skipped[] = [];
-  for (const machine of machines) {
-    for (const policy of policies) {
+  for (const [machineName, machine] of machines) {
+    for (const [policyName, policy] of policies) {
       const why = whyNot(policy, machine, family);
-      if (why === undefined) pairs.push({ policy, machine });
+      if (why === undefined) pairs.push({ policy, machine, given: { policy: policyName, machine: machineName } });
       else skipped.push({ policy: policy.name, machine: machine.name, why });
     }
   }

@@ -94,10 +94,10 @@ export function countInvalidations(policies: readonly string[] = DEFAULTS.polici
   return PATH_NAMES.flatMap((path) => {
     const { acts, frames } = PROBES[path];
     const trace = traceOfActs(acts);
-    return pairs.map((pair) => {
-      const { paths, counters } = run({ ...QUIET, ...pair, costs, frames }, trace);
+    return pairs.map(({ policy, machine }) => {
+      const { paths, counters } = run({ ...QUIET, policy, machine, costs, frames }, trace);
       const { pages, invalidations } = paths[path]!;
-      return { path, policy: pair.policy.name, pages, invalidations, whole: counters.N_IOTLB_PASID! > 0 };
+      return { path, policy: policy.name, pages, invalidations, whole: counters.N_IOTLB_PASID! > 0 };
     });
   });
 }
