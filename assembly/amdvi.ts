@@ -20,7 +20,10 @@ export const AMD_IOTLB_PAGES: u32 = 4;
 export const AMD_INTERRUPTS: u32 = 5;
 export const AMD_ALL: u32 = 8;
 
-/** A block of 2^40 pages, whose address has its first zero at bit 51, is everything (QEMU hw/i386/amd_iommu.c). */
+/**
+ * A block of 2^40 pages, whose address has its first zero at bit 51, is everything (QEMU hw/i386/amd_iommu.c). Larger ones
+ * Linux writes as everything (drivers/iommu/amd/iommu.c build_inv_address).
+ */
 export const AMD_ALL_ORDER: u32 = 40;
 
 const OPCODE_SHIFT: u64 = 60;
@@ -44,6 +47,11 @@ function opcode(code: u32): u64 {
   return <u64>code << OPCODE_SHIFT;
 }
 
+@inline
+function amdAddress(page: u64, order: u32): u64 {
+  return sizedAddress(page, order > AMD_ALL_ORDER ? ORDER_ALL : order);
+}
+
 /** Stores `data` at the address `store` once everything before it is done. */
 export function encodeAmdWait(at: usize, status: u64, data: u64): void {
   setWords(at, opcode(AMD_WAIT) | (status & STORE_MASK) | WAIT_STORE, data);
@@ -60,7 +68,7 @@ export function encodeAmdDeviceEntry(at: usize, device: u32): void {
 export function encodeAmdPages(at: usize, domain: u32, pasid: u32, page: u64, order: u32, pde: u32, gn: u32): void {
   const low = opcode(AMD_PAGES) | (<u64>domain << DOMAIN_SHIFT) | pasid;
   const flags = (pde != 0 ? PDE : 0) | (gn != 0 ? GN : 0) | (order != 0 ? S : 0);
-  setWords(at, low, sizedAddress(page, order) | flags);
+  setWords(at, low, amdAddress(page, order) | flags);
 }
 
 /** Asks `device` to drop 2^order pages from its own TLB; at most `pending` such requests at a time. */
@@ -70,7 +78,7 @@ export function encodeAmdIotlbPages(
   const split = (<u64>((pasid >> 8) & 0xff) << 16) | (<u64>(pasid & 0xff) << 48) | (<u64>((pasid >> 16) & 15) << 56);
   const names = (<u64>device << QUEUE_SHIFT) | (<u64>pending << PENDING_SHIFT) | device;
   const flags = (gn != 0 ? GN : 0) | (order != 0 ? S : 0);
-  setWords(at, opcode(AMD_IOTLB_PAGES) | names | split, sizedAddress(page, order) | flags);
+  setWords(at, opcode(AMD_IOTLB_PAGES) | names | split, amdAddress(page, order) | flags);
 }
 
 /** Drops everything that the IOMMU keeps. */

@@ -153,6 +153,8 @@ const ROWS: [string, (number | bigint)[], string, Record<string, number>][] = [
     '3000123400000000 7ffffffffffff003',
     { amdOrder: 52, amdPde: 1, amdGuest: 0 },
   ],
+  ['encodeAmdPages', [5, 0, 0n, 40, 0, 0], '3000000500000000 0007fffffffff001', { amdOrder: 52 }],
+  ['encodeAmdPages', [5, 0, 0n, 41, 0, 0], '3000000500000000 7ffffffffffff001', { amdOrder: 52, amdFirstPage: 0 }],
   ['encodeAmdPages', [5, 0, 0n, 1, 0, 0], '3000000500000000 0000000000000001', { amdOrder: 1, amdFirstPage: 0 }],
   [
     'encodeAmdPages',
