@@ -60,7 +60,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   INVAL: ['no invalidation', 'invalidates before it fetches'],
   LEAF: hint,
   LPIG: ['more requests of the group follow', 'last of its group'],
-  MAXPEND: pending,
+  MAXPEND: (value) =>
+    value === 0n ? 'no limit of requests outstanding' : `at most ${value} requests outstanding at the device`,
   MIP: pending,
   MSH: 'shareability of the write',
   MSIADDR: 'address that the interrupt writes to',
