@@ -90,7 +90,8 @@ export class Tally {
 
   ignore(rule: string): void {
     this.ignored++;
-    this.rules.set(rule, (this.rules.get(rule) ?? 0) + 1);
+    const name = this.rules.has(rule) || this.rules.size < MAX_KINDS ? rule : 'other rules';
+    this.rules.set(name, (this.rules.get(name) ?? 0) + 1);
   }
 
   /** `line` counts from 1. */

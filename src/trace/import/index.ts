@@ -5,6 +5,7 @@ import { type ByteSink, TraceWriter } from '../writer.ts';
 import { champsim, cloudsuite } from './champsim.ts';
 import { csv } from './csv.ts';
 import { din } from './din.ts';
+import { ftrace } from './ftrace.ts';
 import type { Importer, ImportOptions } from './importer.ts';
 import { lackey } from './lackey.ts';
 import { oracleGeneral } from './oracle.ts';
@@ -18,6 +19,7 @@ export const IMPORTERS: readonly Importer[] = [
   text,
   qemu,
   lackey,
+  ftrace,
   view,
   pinatrace,
   din,
