@@ -84,3 +84,11 @@ describe('the package', () => {
     });
   }
 });
+
+test('every package of package-lock.json has its digest, on every system', () => {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { integrity?: string }>;
+  };
+  const without = Object.entries(packages).filter(([path, { integrity }]) => path !== '' && integrity === undefined);
+  expect(without.map(([path]) => path)).toEqual([]);
+});
