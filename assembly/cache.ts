@@ -9,17 +9,18 @@
 // zeroed memory is an empty cache. W = writable and already dirty: a write hits only then. STALE = the PTE has changed
 // since; no lookup matches a stale entry, because the tag compared has the bit clear.
 //
-// A set is kept in order, first way first: LRU by last use, FIFO by fill; empty ways last. There are no stamps, so two
-// sets with the same future hold the same bytes.
-import { region } from './layout';
+// LRU and FIFO keep a set in order, first way first: by last use, or by fill; empty ways last. There are no stamps, so two
+// sets with the same future hold the same bytes. Other ways of replacement keep an entry in its place, and a mark beside
+// it: see replacement.ts.
+import { region, setting } from './layout';
+import { SET_L1I_SETS, SET_SEED, WAYS_BITS } from './ops';
+import { draw, seedState } from './random';
+import { countsRuns, emptied, filled, inPlace, LRU, RANDOM, used, victim } from './replacement';
 
 export const ENTRY_V: u32 = 1;
 export const ENTRY_W: u32 = 2;
 export const ENTRY_STALE: u32 = 4;
 export const ENTRY_SHIFT: u32 = 3;
-
-export const LRU: u32 = 0;
-export const FIFO: u32 = 1;
 
 /** Bytes of a way, as a shift. */
 const WAY: usize = 3;
@@ -29,9 +30,10 @@ const WAY: usize = 3;
 export class Cache {
   sets: u32; //        any number, 0 = there is no such cache
   ways: u32;
-  replacement: u32; // LRU or FIFO
-  present: u32;
+  replacement: u32; // see replacement.ts
+  random: u32; //      state of the generator of RANDOM
   entries: usize; //   u64[sets * ways]
+  marks: usize; //     u32[sets * ways], where ways keep their places
   setOf: usize; //     u32[ids]: address of the set of an id
 
   @inline end(set: usize): usize {
@@ -40,17 +42,34 @@ export class Cache {
   @inline set(id: u32): usize {
     return <usize>load<u32>(this.setOf + (<usize>id << 2));
   }
+  /** Marks of a set, or of a way. */
+  @inline marksOf(at: usize): usize {
+    return this.marks + ((at - this.entries) >> 1);
+  }
 }
 
-/** A cache of `sets` x `ways` for ids below `ids`. */
-export function newCache(sets: u32, ways: u32, replacement: u32, ids: u32): Cache {
+/** A cache of `sets` x `ways` for ids below `ids`. `seed`: of its own random choices, if it makes any. */
+export function newCache(sets: u32, ways: u32, replacement: u32, ids: u32, seed: u32 = 0): Cache {
   const cache = changetype<Cache>(region(offsetof<Cache>()));
   cache.sets = sets;
   cache.ways = ways;
   cache.replacement = replacement;
   cache.entries = region(<usize>sets * ways << WAY);
+  cache.marks = inPlace(replacement) ? region(<usize>sets * ways << 2) : 0;
   cache.setOf = region(<usize>ids << 2);
+  seedState(changetype<usize>(cache) + offsetof<Cache>('random'), seed);
   return cache;
+}
+
+/**
+ * The cache whose geometry stands at `index` of the settings. Its seed is that of the run and its place there, counted from
+ * 1: L1I, L1D, L2, the CPU's walk caches from the leaf tables up, IOTLB, the IOMMU's walk caches, device TLB; 16 more for
+ * each further CPU.
+ */
+export function cacheAt(index: u32, ids: u32, cpu: u32): Cache {
+  const word = setting(index + 1);
+  const seed = setting(SET_SEED) + 1 + ((index - SET_L1I_SETS) >> 1) + (cpu << 4);
+  return newCache(setting(index), word & ((1 << WAYS_BITS) - 1), word >> WAYS_BITS, ids, seed);
 }
 
 /** Tells the cache which set an id belongs to. Before its first use. */
@@ -69,28 +88,66 @@ function toFront(set: usize, at: usize): void {
 }
 
 /**
- * Looks `want` up (an entry's low word) in `set` and makes it most recent. Returns whether it was there.
- * `mask` selects the bits that must agree: a read leaves W out.
+ * Looks `want` up (an entry's low word) in the set at `set`, and uses it. Returns the address of its way, or 0. `mask`
+ * selects the bits that must agree: a read leaves W out.
  */
-@inline
-export function lookup(set: usize, end: usize, want: u32, mask: u32, replacement: u32): bool {
-  if ((load<u32>(set) & mask) == want) return true;
-  for (let at = set + 8; at < end; at += 8) {
-    if ((load<u32>(at) & mask) == want) {
-      if (replacement == LRU) toFront(set, at);
-      return true;
-    }
+export function lookup(cache: Cache, set: usize, want: u32, mask: u32): usize {
+  const end = cache.end(set);
+  if (!inPlace(cache.replacement)) return lookupInOrder(set, end, want, mask, cache.replacement);
+  for (let at = set; at < end; at += 8) {
+    if ((load<u32>(at) & mask) != want) continue;
+    used(cache.replacement, cache.marksOf(set), cache.ways, wayOf(set, at), 1);
+    return at;
   }
-  return false;
+  return 0;
 }
 
-/** Puts `entry` in front; returns what fell out at the end: 0 while the set had room. */
+/** The same in a set that is kept in order. For the loops that know: the hot ones. */
 @inline
-export function fill(set: usize, end: usize, entry: u64): u64 {
+export function lookupInOrder(set: usize, end: usize, want: u32, mask: u32, replacement: u32): usize {
+  if ((load<u32>(set) & mask) == want) return set;
+  for (let at = set + 8; at < end; at += 8) {
+    if ((load<u32>(at) & mask) == want) {
+      if (replacement != LRU) return at;
+      toFront(set, at);
+      return set;
+    }
+  }
+  return 0;
+}
+
+/** The way at `at` is hit `times` times more in a row, by the rest of an access run. */
+export function useAgain(cache: Cache, set: usize, at: usize, times: u32): void {
+  used(cache.replacement, cache.marksOf(set), cache.ways, wayOf(set, at), times);
+}
+
+@inline
+function wayOf(set: usize, at: usize): u32 {
+  return <u32>((at - set) >> WAY);
+}
+
+/** Puts `entry` into the set; returns what had to make room: 0 while there was some. */
+export function fill(cache: Cache, set: usize, entry: u64): u64 {
+  const end = cache.end(set);
+  if (inPlace(cache.replacement)) return fillInPlace(cache, set, end, entry);
   const last = end - 8;
   const evicted = load<u64>(last);
   for (let way = last; way > set; way -= 8) store<u64>(way, load<u64>(way - 8));
   store<u64>(set, entry);
+  return evicted;
+}
+
+function fillInPlace(cache: Cache, set: usize, end: usize, entry: u64): u64 {
+  const marks = cache.marksOf(set);
+  let at = set;
+  while (at < end && load<u32>(at) != 0) at += 8;
+  if (at == end) {
+    const random = cache.replacement == RANDOM ? draw(changetype<usize>(cache) + offsetof<Cache>('random')) : 0;
+    at = set + (<usize>victim(cache.replacement, marks, cache.ways, random) << WAY);
+  }
+  const evicted = load<u64>(at);
+  store<u64>(at, entry);
+  filled(cache.replacement, marks, cache.ways, wayOf(set, at));
   return evicted;
 }
 
@@ -106,10 +163,16 @@ export function find(cache: Cache, id: u32): usize {
   return 0;
 }
 
-/** Removes the way at `at` from the set that ends at `end`; the ways behind it move up, the last is empty. */
-export function removeAt(at: usize, end: usize): void {
-  for (let way = at; way + 8 < end; way += 8) store<u64>(way, load<u64>(way + 8));
-  store<u64>(end - 8, 0);
+/** Removes the way at `at` from its set; where a set is in order, the ways behind it move up. */
+export function removeAt(cache: Cache, set: usize, at: usize): void {
+  if (inPlace(cache.replacement)) {
+    store<u64>(at, 0);
+    emptied(cache.replacement, cache.marksOf(set), wayOf(set, at));
+    return;
+  }
+  const last = cache.end(set) - 8;
+  for (let way = at; way < last; way += 8) store<u64>(way, load<u64>(way + 8));
+  store<u64>(last, 0);
 }
 
 /** Drops the entry of `id`. Returns it, or 0 if there was none. */
@@ -117,6 +180,12 @@ export function invalidate(cache: Cache, id: u32): u64 {
   const at = find(cache, id);
   if (at == 0) return 0;
   const entry = load<u64>(at);
-  removeAt(at, cache.end(cache.set(id)));
+  removeAt(cache, cache.set(id), at);
   return entry;
+}
+
+/** Drops everything. */
+export function empty(cache: Cache): void {
+  memory.fill(cache.entries, 0, <usize>cache.sets * cache.ways << WAY);
+  if (countsRuns(cache.replacement)) memory.fill(cache.marks, 0, <usize>cache.sets * cache.ways << 2);
 }

@@ -114,7 +114,7 @@ function recall(cache: Cache, source: u32, pasid: u32): Words {
   const at = find(cache, id - 1);
   if (at == 0) return changetype<Words>(0);
   const set = cache.set(id - 1);
-  lookup(set, cache.end(set), load<u32>(at), ~0, cache.replacement);
+  lookup(cache, set, load<u32>(at), ~0);
   return wordsOf(id - 1);
 }
 /** Words at an address; they are read as one. Null: there is no memory. */
@@ -144,7 +144,7 @@ function keep(cache: Cache, words: Words, source: u32, pasid: u32, domain: u32):
   to.source = source;
   to.pasid = pasid;
   to.domain = domain;
-  if (find(cache, id - 1) == 0) fill(set, cache.end(set), ((id - 1) << ENTRY_SHIFT) | ENTRY_V);
+  if (find(cache, id - 1) == 0) fill(cache, set, ((id - 1) << ENTRY_SHIFT) | ENTRY_V);
 }
 
 /**
@@ -160,7 +160,7 @@ export function dropStructures(cache: Cache, domain: u32, pasid: u32, source: u3
     if (domain != ANY && words.domain != ANY && words.domain != domain) continue;
     if (pasid != ANY && words.pasid != pasid) continue;
     if (source != ANY && ((words.source ^ source) & ~ignored) != 0) continue;
-    removeAt(at, end);
+    removeAt(cache, cache.entries, at);
   }
 }
 /** Whether a cache holds the structure of a source and a PASID. */

@@ -1,7 +1,7 @@
 // A CPU runs its records. TLB hits are private: nobody can see them, so they run ahead up to the time at which somebody
 // else could change something. A walk, a fault, an event, a post is shared and waits for its turn.
 import { HAS_FAULTED, IS_SERVED, serve } from './access';
-import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, find, lookup } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, find, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT } from './counters';
 import { post } from './device';
@@ -14,6 +14,7 @@ import {
 } from './ops';
 import { beginRange } from './path';
 import { publish } from './recent';
+import { countsRuns, LRU } from './replacement';
 import { CpuCaches, cpuCaches, fillCpu } from './space';
 import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, tableAt, tableCount, TABLE_LG2, touch } from './table';
 
@@ -41,6 +42,7 @@ class Program {
   missedFetch: u32;
   missedWrite: u32;
   nextPost: u32; // index among the chunk's posts
+  looked: u32; //   kinds whose next access has been looked up already; bits as in `again`
 }
 
 let heads: usize = 0; //  u32[CHUNK_RECORDS], then
@@ -83,13 +85,13 @@ export function postsAt(): usize {
   return posts;
 }
 
-/** A new chunk is in place. Its runs are its own: none is open. */
+/** A new chunk is in place; no run is open in it. */
 export function nextChunk(records: u32, postsOfChunk: u32): void {
   const p = program;
   p.base += recordCount;
   recordCount = records;
   postCount = postsOfChunk;
-  p.cursor = p.done = p.begun = p.nextPost = p.fetchPage = p.dataPage = p.again = 0;
+  p.cursor = p.done = p.begun = p.nextPost = p.fetchPage = p.dataPage = p.again = p.looked = 0;
 }
 
 @inline
@@ -156,6 +158,7 @@ function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
     // What an open run has been granted is for its next access, whatever has changed since.
     if (p.granted != 0 && p.begun != 0) {
       p.again &= ~kindBit(p.missedFetch != 0);
+      p.looked |= kindBit(p.missedFetch != 0);
       useGrant();
     }
     const fence = p.nextPost < postCount ? min(load<u32>(posts + (<usize>p.nextPost << 3)) + 1, recordCount) : recordCount;
@@ -168,11 +171,22 @@ function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
 
 /** The fast loop: whole records whose first access hits in L1 and that end before `limit`. */
 function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
+  if (cpu.l1i.replacement == LRU && cpu.l1d.replacement == LRU) wholeRecords(who, cpu, fence, limit, true);
+  else anyWhole(who, cpu, fence, limit);
+}
+function anyWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
+  wholeRecords(who, cpu, fence, limit, false);
+}
+/** `lru`: both first levels are. A constant, so that either caller has a loop of its own. */
+@inline
+function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: bool): void {
   const p = program;
-  const setsI = cpu.l1i.setOf;
-  const setsD = cpu.l1d.setOf;
-  const spanI = <usize>cpu.l1i.ways << 3;
-  const spanD = <usize>cpu.l1d.ways << 3;
+  const l1i = cpu.l1i;
+  const l1d = cpu.l1d;
+  const setsI = l1i.setOf;
+  const setsD = l1d.setOf;
+  const spanI = <usize>l1i.ways << 3;
+  const spanD = <usize>l1d.ways << 3;
   const start = who.clock;
   let clock = start;
   let accesses: u64 = 0;
@@ -192,16 +206,24 @@ function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
     const want = (page << ENTRY_SHIFT) | ENTRY_V;
     if (op == OP_FETCH) {
       const set = <usize>load<u32>(setsI + (<usize>page << 2));
-      if (!lookup(set, set + spanI, want, ~ENTRY_W, 0)) break;
+      const at = lru ? lookupInOrder(set, set + spanI, want, ~ENTRY_W, LRU) : lookup(l1i, set, want, ~ENTRY_W);
+      if (at == 0) break;
       fetchPage = page + 1;
     } else {
       const set = <usize>load<u32>(setsD + (<usize>page << 2));
       const writes: u32 = op == OP_WRITE ? 1 : 0;
-      if (!lookup(set, set + spanD, want | (writes << 1), writes != 0 ? ~0 : ~ENTRY_W, 0)) break;
+      const mask: u32 = writes != 0 ? ~0 : ~ENTRY_W;
+      const low = want | (writes << 1);
+      if ((lru ? lookupInOrder(set, set + spanD, low, mask, LRU) : lookup(l1d, set, low, mask)) == 0) break;
       dataPage = page + 1;
       dataWrites = writes;
     }
     touch(page);
+    if (!lru) {
+      p.looked |= kindBit(op == OP_FETCH);
+      goOn(l1i, fetchPage, FETCHES, <u32>i);
+      goOn(l1d, dataPage, DATAS, <u32>d);
+    }
     accesses += i + d;
     clock = end;
     cursor++;
@@ -212,6 +234,16 @@ function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
   p.dataWrites = dataWrites;
   add(N_COMPUTE, accesses);
   spend(who, CAUSE_COMPUTE, clock - start);
+}
+
+/** `times` accesses of an open run (page id + 1) take place; the first is no hit of its own if it has been looked up. */
+function goOn(first: Cache, page: u32, kind: u32, times: u32): void {
+  if (times == 0) return;
+  const hits = times - ((program.looked & kind) != 0 ? 1 : 0);
+  program.looked &= ~kind;
+  if (hits == 0 || !countsRuns(first.replacement)) return;
+  const at = find(first, page - 1);
+  if (at != 0) useAgain(first, first.set(page - 1), at, hits);
 }
 
 /** A part of the record in hand, up to `limit` or its end. False: an access of it needs a shared step first. */
@@ -228,6 +260,7 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     const writes: u32 = op == OP_WRITE ? 1 : 0;
     if (!hits(who, cpu, page, op == OP_FETCH, writes)) return false;
     p.begun = 1;
+    p.looked |= kindBit(op == OP_FETCH);
     touch(page);
     if (op == OP_FETCH) {
       p.fetchPage = page + 1;
@@ -246,6 +279,7 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     if ((p.again & kindBit(fetch)) != 0) {
       if (!hits(who, cpu, (fetch ? p.fetchPage : p.dataPage) - 1, fetch, fetch ? 0 : p.dataWrites)) return false;
       p.again &= ~kindBit(fetch);
+      p.looked |= kindBit(fetch);
     }
     const others = fetch ? d - (p.done - fetched) : i - fetched;
     if ((p.again & kindBit(!fetch)) != 0 && others != 0) most = p.done + 1;
@@ -260,6 +294,9 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     if (length == 0 || done <= p.done) done = p.done + 1;
   }
   const end = base + <u64>done * length / n;
+  const fetches = <u32>(<u64>done * i / n - <u64>p.done * i / n);
+  goOn(cpu.l1i, p.fetchPage, FETCHES, fetches);
+  goOn(cpu.l1d, p.dataPage, DATAS, done - p.done - fetches);
   add(N_COMPUTE, done - p.done);
   spend(who, CAUSE_COMPUTE, end - who.clock);
   p.done = done;
@@ -293,17 +330,17 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
   const want = (page << ENTRY_SHIFT) | ENTRY_V | (write << 1);
   const mask = write != 0 ? ~0 : ~ENTRY_W;
   const set = first.set(page);
-  if (lookup(set, first.end(set), want, mask, 0)) {
+  if (lookup(first, set, want, mask) != 0) {
     p.counted &= ~kind;
     return true;
   }
   if ((p.counted & kind) == 0) bump(fetch ? N_L1I_MISS : N_L1D_MISS);
   const second = cpu.l2;
   if (second.sets != 0 && find(first, page) == 0) {
-    const set2 = second.set(page);
-    if (lookup(set2, second.end(set2), want, mask, 0)) {
+    const at = lookup(second, second.set(page), want, mask);
+    if (at != 0) {
       bump(N_L2_HIT);
-      fillCpu(first, page, load<u32>(set2), load<u32>(set2, 4), who.clock);
+      fillCpu(first, page, load<u32>(at), load<u32>(at, 4), who.clock);
       spend(who, CAUSE_L2, cost(COST_L2_HIT));
       p.counted &= ~kind;
       return true;
@@ -338,7 +375,7 @@ function field(row: usize, index: u32): u64 {
 
 function startEvent(who: Agent): void {
   const p = program;
-  p.fetchPage = p.dataPage = p.again = 0;
+  p.fetchPage = p.dataPage = p.again = p.looked = 0;
   const row = event();
   const op = <u32>field(row, 0);
   const first = field(row, 1);

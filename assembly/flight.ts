@@ -190,9 +190,7 @@ function use(cache: Cache, page: u32, write: bool): usize {
   if (cache.sets == 0) return 0;
   const at = find(cache, page);
   if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0)) return 0;
-  const set = cache.set(page);
-  lookup(set, cache.end(set), load<u32>(at), ~0, cache.replacement);
-  return set;
+  return lookup(cache, cache.set(page), load<u32>(at), ~0);
 }
 
 /** The access has the translation of an entry. */

@@ -1,7 +1,9 @@
 // The ABI: exports only. i32, u32, f64 and blocks of memory; no u64 crosses.
 export { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT } from './layout';
-export { FIFO, LRU } from './cache';
-export { L1D, L1I, L2, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun } from './tlb';
+export { FIFO, LFU, LRU, PLRU, RANDOM, SRRIP } from './replacement';
+export {
+  L1D, L1I, L2, tlbCountsRuns, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun,
+} from './tlb';
 export * from './ops';
 export { CONFIG_COSTS, CONFIG_WORDS, configAt } from './layout';
 export { openWindowCount } from './safety';

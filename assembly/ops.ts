@@ -147,13 +147,15 @@ export const COST_UNMAP_PAGE: u32 = 53;
 export const COSTS: u32 = 54;
 
 // ---- settings; the host writes them in this order, f64 each ----
+/** Bits of a ways word that are the number of ways; above them stands the replacement. */
+export const WAYS_BITS: u32 = 24;
 export const SET_PAGES: u32 = 0; //          pages of the trace
 export const SET_TABLES: u32 = 1;
 export const SET_FRAMES: u32 = 4; //         frames of memory, frame 0 not counted
 export const SET_CPUS: u32 = 5;
 export const SET_RECLAIM: u32 = 6; //        1: there is a reclaim agent
 export const SET_DEVICE: u32 = 7; //         1: there is a device
-export const SET_L1I_SETS: u32 = 8; //       sets, ways of each cache
+export const SET_L1I_SETS: u32 = 8; //       sets; ways and, above WAYS_BITS, replacement; so of each cache
 export const SET_L1D_SETS: u32 = 10;
 export const SET_L2_SETS: u32 = 12;
 export const SET_CPU_PDE_SETS: u32 = 14;

@@ -1,21 +1,32 @@
-// The one generator: xorshift32 (Marsaglia 2003), seeded by the host. The state lives in the arena with the rest.
+// The one generator: xorshift32 (Marsaglia 2003), seeded by the host. States live in the arena with the rest: one for what
+// agents choose, and one in each cache, so that no cache's evictions change what another or an agent draws.
 import { region } from './layout';
 
 let state: usize = 0; // u32
 
 export function initRandom(seed: u32): void {
   state = region(4);
-  store<u32>(state, seed * 0x9e3779b1 | 1);
+  seedState(state, seed);
 }
 
-/** The next 32 bits. */
-export function random(): u32 {
-  let x = load<u32>(state);
+/** Puts the state at `at` to its beginning. */
+export function seedState(at: usize, seed: u32): void {
+  store<u32>(at, seed * 0x9e3779b1 | 1);
+}
+
+/** The next 32 bits of the state at `at`. */
+export function draw(at: usize): u32 {
+  let x = load<u32>(at);
   x ^= x << 13;
   x ^= x >> 17;
   x ^= x << 5;
-  store<u32>(state, x);
+  store<u32>(at, x);
   return x;
+}
+
+/** The next 32 bits for agents. */
+export function random(): u32 {
+  return draw(state);
 }
 
 /** u32[256]: quantiles of the exponential distribution of mean 1, times 65536; from the host, which rounds them once. */

@@ -4,7 +4,7 @@
 // The caches are each CPU's three TLBs, the IOTLB, the device TLB, and `flights`: translations that the device has been
 // given and has not used yet.
 import {
-  Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, newCache, placeId, removeAt,
+  Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
 } from './cache';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { region, setting } from './layout';
@@ -15,7 +15,7 @@ import {
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import { frameOf, pte, PTE_D, PTE_P, PTE_W, vpnOf } from './table';
-import { empty, emptyWalker, newWalker, Walker } from './walk';
+import { emptyWalker, newWalker, Walker } from './walk';
 
 /** Bit of an entry's frame word: the frame was freed since. */
 export const FREED: u32 = 1 << 31;
@@ -67,14 +67,14 @@ export function initSpace(): void {
   flights = region(<usize>flightCount * FLIGHT_BYTES);
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
-    cpu.l1i = newCache(setting(SET_L1I_SETS), setting(SET_L1I_SETS + 1), 0, pages);
-    cpu.l1d = newCache(setting(SET_L1D_SETS), setting(SET_L1D_SETS + 1), 0, pages);
-    cpu.l2 = newCache(setting(SET_L2_SETS), setting(SET_L2_SETS + 1), 0, pages);
-    cpu.walker = newWalker(SET_CPU_PDE_SETS);
+    cpu.l1i = cacheAt(SET_L1I_SETS, pages, i);
+    cpu.l1d = cacheAt(SET_L1D_SETS, pages, i);
+    cpu.l2 = cacheAt(SET_L2_SETS, pages, i);
+    cpu.walker = newWalker(SET_CPU_PDE_SETS, i);
   }
-  iotlb = newCache(setting(SET_IOTLB_SETS), setting(SET_IOTLB_SETS + 1), 0, pages);
-  deviceTlb = newCache(setting(SET_DEVICE_TLB_SETS), setting(SET_DEVICE_TLB_SETS + 1), 0, pages);
-  iommuWalker = newWalker(SET_IOMMU_PDE_SETS);
+  iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
+  deviceTlb = cacheAt(SET_DEVICE_TLB_SETS, pages, 0);
+  iommuWalker = newWalker(SET_IOMMU_PDE_SETS, 0);
   if (setting(SET_LEVELS) != 0) iommuWalker.levels = setting(SET_LEVELS);
 }
 
@@ -159,7 +159,7 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
   const low = load<u32>(at);
   const stale = !agrees(page, load<u32>(at + 4), (low & ENTRY_W) != 0);
   if (stale == ((low & ENTRY_STALE) != 0)) return 0;
-  if (stale && ideal) removeAt(at, cache.end(cache.set(page)));
+  if (stale && ideal) removeAt(cache, cache.set(page), at);
   else store<u32>(at, low ^ ENTRY_STALE);
   return stale ? 1 : -1;
 }
@@ -202,12 +202,11 @@ export function fillCpu(cache: Cache, page: u32, low: u32, frame: u32, now: u64)
   if (cache.sets == 0) return;
   const old = find(cache, page);
   const set = cache.set(page);
-  const end = cache.end(set);
   if (old != 0) {
     if ((load<u32>(old) & ENTRY_STALE) != 0) staleCpuGone(page, now);
-    removeAt(old, end);
+    removeAt(cache, set, old);
   }
-  const evicted = <u32>fill(set, end, (<u64>frame << 32) | low);
+  const evicted = <u32>fill(cache, set, (<u64>frame << 32) | low);
   if ((evicted & ENTRY_STALE) != 0) staleCpuGone(evicted >> ENTRY_SHIFT, now);
   if ((low & ENTRY_STALE) != 0) staleCpuMade(page, now);
 }
@@ -217,12 +216,11 @@ export function fillCopy(cache: Cache, page: u32, low: u32, frame: u32, now: u64
   if (cache.sets == 0) return;
   const old = find(cache, page);
   const set = cache.set(page);
-  const end = cache.end(set);
   if (old != 0) {
     if ((load<u32>(old) & ENTRY_STALE) != 0) staleCopyGone(page, now);
-    removeAt(old, end);
+    removeAt(cache, set, old);
   }
-  const evicted = <u32>fill(set, end, (<u64>frame << 32) | low);
+  const evicted = <u32>fill(cache, set, (<u64>frame << 32) | low);
   if (evicted != 0) bump(N_IOTLB_EVICTED);
   if ((evicted & ENTRY_STALE) != 0) staleCopyGone(evicted >> ENTRY_SHIFT, now);
   if ((low & ENTRY_STALE) != 0) staleCopyMade(page, now);
@@ -242,7 +240,7 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
       const page = low >> ENTRY_SHIFT;
       const vpn = vpnOf(page);
       if (vpn < first || vpn > last) continue;
-      removeAt(at, set + bytes);
+      removeAt(cache, set, at);
       if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
       else bump(N_OVER);
     }
@@ -263,7 +261,7 @@ function dropCpu(cache: Cache, page: u32, now: u64): void {
   const at = find(cache, page);
   if (at == 0) return;
   if ((load<u32>(at) & ENTRY_STALE) != 0) staleCpuGone(page, now);
-  removeAt(at, cache.end(cache.set(page)));
+  removeAt(cache, cache.set(page), at);
 }
 /** Drops everything a CPU has of the space. */
 export function flushCpu(index: u32, now: u64): void {

@@ -18,7 +18,7 @@ export function useBlock(cache: Cache, tag: u32, order: u32, number: u64): u32 {
   const at = find(cache, block - 1);
   if (at == 0) return 0;
   const value = load<u32>(at, 4);
-  lookup(set, cache.end(set), load<u32>(at), ~0, cache.replacement);
+  lookup(cache, set, load<u32>(at), ~0);
   return value;
 }
 
@@ -28,10 +28,9 @@ export function putBlock(cache: Cache, tag: u32, order: u32, number: u64, value:
   const block = blockId(tag, order, number);
   if (block == 0) return;
   const set = placed(cache, block - 1);
-  const end = cache.end(set);
   const old = find(cache, block - 1);
-  if (old != 0) removeAt(old, end);
-  fill(set, end, (<u64>value << 32) | ((block - 1) << ENTRY_SHIFT) | ENTRY_V);
+  if (old != 0) removeAt(cache, set, old);
+  fill(cache, set, (<u64>value << 32) | ((block - 1) << ENTRY_SHIFT) | ENTRY_V);
 }
 
 // Of a scope: any domain; any PASID and entries without one; any PASID, but not entries without one.
@@ -54,7 +53,7 @@ export function dropBlocks(cache: Cache, domain: u32, pasid: u32, first: u64, la
       if (domain != ANY && domainOf(tag) != domain) continue;
       const mine = pasidOf(tag);
       if (pasid == ANY_PASID ? mine == NO_PASID : pasid != ANY && mine != pasid) continue;
-      if (meets(block, first, last)) removeAt(at, set + bytes);
+      if (meets(block, first, last)) removeAt(cache, set, at);
     }
   }
 }

@@ -1,9 +1,12 @@
 // Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
 // question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, newCache, placeId } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, invalidate, lookup, lookupInOrder, newCache, placeId, useAgain } from './cache';
 import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT, OP_FETCH, openArena, region } from './layout';
+import { countsRuns, LRU } from './replacement';
 
-let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host
+let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host; then
+let fetches: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses, if tlbCountsRuns
+let datas: usize = 0;
 let units: usize = 0; // u32[ids], by page id: unit << 1 | 1 if a second half in the page is in another unit than the first
 let touched: usize = 0; // u8[ids], by unit: it was accessed
 let l1i: Cache = changetype<Cache>(0);
@@ -20,6 +23,8 @@ let l2Misses: u32 = 0;
 let droppedFetches: u32 = 0; // second halves that are not accesses here, since the host last asked
 let droppedDatas: u32 = 0;
 let pages: u32 = 0; // units accessed
+let fetchUnit: u32 = 0; // whose fetch run is open, and
+let dataUnit: u32 = 0; //  whose data run
 
 export const L1I: u32 = 0;
 export const L1D: u32 = 1;
@@ -33,28 +38,38 @@ export function tlbInit(
   ids: u32,
   l1iSets: u32,
   l1iWays: u32,
+  l1iReplacement: u32,
   l1dSets: u32,
   l1dWays: u32,
+  l1dReplacement: u32,
   l2Sets: u32,
   l2Ways: u32,
-  replacement: u32,
+  l2Replacement: u32,
+  seed: u32,
   invalidates: u32,
   withoutFetches: u32,
   oneHalf: u32,
 ): usize {
   openArena();
   heads = region(<usize>CHUNK_RECORDS << 2);
+  fetches = region(<usize>CHUNK_RECORDS << 1);
+  datas = region(<usize>CHUNK_RECORDS << 1);
   units = region(<usize>ids << 2);
   touched = region(ids);
-  l1i = newCache(l1iSets, l1iWays, replacement, ids);
-  l1d = newCache(l1dSets, l1dWays, replacement, ids);
-  l2 = newCache(l2Sets, l2Ways, replacement, ids);
+  l1i = newCache(l1iSets, l1iWays, l1iReplacement, ids, seed + 1 + L1I);
+  l1d = newCache(l1dSets, l1dWays, l1dReplacement, ids, seed + 1 + L1D);
+  l2 = newCache(l2Sets, l2Ways, l2Replacement, ids, seed + 1 + L2);
   hasL2 = l2Sets != 0;
   stopAtEvents = invalidates != 0;
   dataOnly = withoutFetches != 0;
   firstHalfOnly = oneHalf != 0;
-  fetchMisses = dataMisses = l2Misses = droppedFetches = droppedDatas = pages = 0;
+  fetchMisses = dataMisses = l2Misses = droppedFetches = droppedDatas = pages = fetchUnit = dataUnit = 0;
   return heads;
+}
+
+/** Whether the loop needs the counts of the records: a first level must know how long a run is. */
+export function tlbCountsRuns(): u32 {
+  return countsRuns(l1i.replacement) || countsRuns(l1d.replacement) ? 1 : 0;
 }
 
 /** Which unit a page belongs to, and which sets the unit, before their first use. */
@@ -69,13 +84,12 @@ export function tlbPlace(page: u32, id: u32, crosses: u32, l1iSet: u32, l1dSet: 
 function miss(first: Cache, set: usize, id: u32, want: u32): void {
   if (hasL2) {
     const set2 = l2.set(id);
-    const end2 = l2.end(set2);
-    if (!lookup(set2, end2, want, ~0, l2.replacement)) {
+    if (lookup(l2, set2, want, ~0) == 0) {
       l2Misses++;
-      fill(set2, end2, want);
+      fill(l2, set2, want);
     }
   }
-  fill(set, first.end(set), want);
+  fill(first, set, want);
   const mark = touched + <usize>id;
   pages += 1 - load<u8>(mark);
   store<u8>(mark, 1);
@@ -83,7 +97,7 @@ function miss(first: Cache, set: usize, id: u32, want: u32): void {
 
 /** Runs records `from` .. `count - 1` of `heads`. Returns `count`, or the index of the event it stopped at. */
 export function tlbRun(from: u32, count: u32): u32 {
-  const replacement = l1d.replacement;
+  if (l1i.replacement != LRU || l1d.replacement != LRU) return runAny(from, count);
   const spanI = <usize>l1i.ways << 3;
   const spanD = <usize>l1d.ways << 3;
   const setsI = l1i.setOf;
@@ -96,9 +110,8 @@ export function tlbRun(from: u32, count: u32): u32 {
       continue;
     }
     const unit = load<u32>(units + (<usize>(head >> HEAD_SHIFT) << 2));
-    if ((head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (unit & 1) == 0)) {
-      if (op == OP_FETCH) droppedFetches++;
-      else droppedDatas++;
+    if (leftOut(head, unit)) {
+      drop(op);
       continue;
     }
     const id = unit >> 1;
@@ -106,19 +119,74 @@ export function tlbRun(from: u32, count: u32): u32 {
     if (op == OP_FETCH) {
       if (dataOnly) continue;
       const set = <usize>load<u32>(setsI + (<usize>id << 2));
-      if (!lookup(set, set + spanI, want, ~0, replacement)) {
+      if (lookupInOrder(set, set + spanI, want, ~0, LRU) == 0) {
         fetchMisses++;
         miss(l1i, set, id, want);
       }
     } else {
       const set = <usize>load<u32>(setsD + (<usize>id << 2));
-      if (!lookup(set, set + spanD, want, ~0, replacement)) {
+      if (lookupInOrder(set, set + spanD, want, ~0, LRU) == 0) {
         dataMisses++;
         miss(l1d, set, id, want);
       }
     }
   }
   return count;
+}
+
+/** Whether a second half is no access here. */
+@inline
+function leftOut(head: u32, unit: u32): bool {
+  return (head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (unit & 1) == 0);
+}
+@inline
+function drop(op: u32): void {
+  if (op == OP_FETCH) droppedFetches++;
+  else droppedDatas++;
+}
+
+/** The same loop for any replacement; it follows the open runs too, for those that count hits. */
+function runAny(from: u32, count: u32): u32 {
+  const counts = tlbCountsRuns() != 0;
+  for (let i = from; i < count; i++) {
+    const head = load<u32>(heads + (<usize>i << 2));
+    const op = head & HEAD_OP;
+    if (op == OP_EVENT) {
+      if (stopAtEvents) return i;
+      continue;
+    }
+    const unit = load<u32>(units + (<usize>(head >> HEAD_SHIFT) << 2));
+    const out = leftOut(head, unit);
+    const id = unit >> 1;
+    if (out) drop(op);
+    else if (op == OP_FETCH && !dataOnly) {
+      if (!begins(l1i, id)) fetchMisses++;
+      fetchUnit = id;
+    } else if (op != OP_FETCH) {
+      if (!begins(l1d, id)) dataMisses++;
+      dataUnit = id;
+    }
+    if (!counts) continue;
+    const fetched: u32 = load<u16>(fetches + (<usize>i << 1));
+    const accessed: u32 = load<u16>(datas + (<usize>i << 1));
+    if (!dataOnly) goOn(l1i, fetchUnit, fetched - (op == OP_FETCH ? 1 : 0));
+    goOn(l1d, dataUnit, accessed - (op == OP_FETCH ? 0 : 1));
+  }
+  return count;
+}
+
+/** The first access of a run. Returns whether it hits. */
+function begins(first: Cache, id: u32): bool {
+  const set = first.set(id);
+  const want = (id << ENTRY_SHIFT) | ENTRY_V;
+  if (lookup(first, set, want, ~0) != 0) return true;
+  miss(first, set, id, want);
+  return false;
+}
+
+/** `times` more accesses of the open run; nothing has come between them and its last that could have taken its entry. */
+function goOn(first: Cache, id: u32, times: u32): void {
+  if (times != 0 && countsRuns(first.replacement)) useAgain(first, first.set(id), find(first, id), times);
 }
 
 /** Drops `id` from one level (L1I, L1D, L2). Returns 1 if it was there. */

@@ -1,14 +1,14 @@
 // The one page walk, of every format, with caches of upper levels and through a second stage. A walk cache holds the
 // address of a table, so a hit at the leaf table leaves one reference, one level up two, and so on (Intel SDM vol. 3A,
 // 4.10.3; VT-d 6.2.5).
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, lookup, newCache } from './cache';
+import { Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_V, fill, lookup, newCache } from './cache';
 import { add, bump, N_WALK_CACHE_HIT, N_WALK_CACHE_MISS, N_WALK_REFS, N_WALKS } from './counters';
 import {
   decodeEntry, entryAddress, entryGrants, entryKind, ENTRY_ABSENT, ENTRY_BAD_LEVEL, ENTRY_LEAF, entryLevel, entryOrder,
   ENTRY_RESERVED, Format, FORMAT_AMD_V1, FORMAT_SECOND, GRANTS_ALL, GRANTS_EXECUTE, GRANTS_READ, GRANTS_USER, GRANTS_WRITE, isClean, marked, orderAt,
   PROTECTS_SUPERVISOR, reaches,
 } from './format';
-import { region, setting } from './layout';
+import { region } from './layout';
 import { pageAddress, pageIndex, wordsOf } from './memory';
 import { topOf, upperOf } from './table';
 import { putBlock, useBlock } from './tagged';
@@ -28,13 +28,13 @@ export class Walker {
   }
 }
 
-/** Walk caches of the geometry that begins at `index` in the settings. */
-export function newWalker(index: u32): Walker {
+/** Walk caches of the geometry that begins at `index` in the settings; `cpu`: whose, 0 if the IOMMU's. */
+export function newWalker(index: u32, cpu: u32): Walker {
   const walker = changetype<Walker>(region(offsetof<Walker>()));
   walker.levels = 4;
-  walker.pde = newCache(setting(index), setting(index + 1), 0, 0);
-  walker.pdpte = newCache(setting(index + 2), setting(index + 3), 0, 0);
-  walker.pml4e = newCache(setting(index + 4), setting(index + 5), 0, 0);
+  walker.pde = cacheAt(index, 0, cpu);
+  walker.pdpte = cacheAt(index + 2, 0, cpu);
+  walker.pml4e = cacheAt(index + 4, 0, cpu);
   walker.pml5e = walker.pml6e = newCache(0, 0, 0, 0);
   return walker;
 }
@@ -54,10 +54,9 @@ export function newWalkerOf(ways: u32, blocks: u32): Walker {
 function seen(cache: Cache, table: u32): bool {
   if (cache.sets == 0) return false;
   const set = cache.entries + (<usize>(table % cache.sets) * cache.ways << 3);
-  const end = cache.end(set);
   const want = (table << ENTRY_SHIFT) | ENTRY_V;
-  if (lookup(set, end, want, ~0, cache.replacement)) return true;
-  fill(set, end, want);
+  if (lookup(cache, set, want, ~0) != 0) return true;
+  fill(cache, set, want);
   return false;
 }
 
@@ -83,11 +82,6 @@ export function emptyWalker(walker: Walker): void {
   empty(walker.pml4e);
   empty(walker.pml5e);
   empty(walker.pml6e);
-}
-
-/** Drops everything a cache holds. */
-export function empty(cache: Cache): void {
-  memory.fill(cache.entries, 0, <usize>cache.sets * cache.ways << 3);
 }
 
 // ---- the walk ----

@@ -8,10 +8,10 @@ import { compileNative, runNative, writeNative } from './native/native.ts';
 
 const REPEATS = 9;
 const CONFIG: TlbConfig = {
-  l1d: { sets: 16, ways: 4 },
-  l1i: { sets: 16, ways: 4 },
-  l2: { sets: 128, ways: 12 },
-  replacement: 'lru',
+  l1d: { sets: 16, ways: 4, replacement: 'lru' },
+  l1i: { sets: 16, ways: 4, replacement: 'lru' },
+  l2: { sets: 128, ways: 12, replacement: 'lru' },
+  seed: 1,
   pageShift: 12,
   dataOnly: false,
   straddle: 'both',

@@ -5,7 +5,7 @@ export { importFile, type LocatedTrace, locateTrace, shippedTraces, useTrace } f
 export { type PoolOptions, runJobs } from './jobs/pool.ts';
 export { Interrupted, TraceError, UsageError } from './model/errors.ts';
 export type { RunResult } from './model/result.ts';
-export { type Geometry, parseGeometry, type TlbConfig, type TlbResult } from './model/tlb.ts';
+export { type CacheShape, type Geometry, parseCache, type TlbConfig, type TlbResult } from './model/tlb.ts';
 export type { TraceMeta } from './model/trace.ts';
 export { IMPORTERS } from './trace/import/index.ts';
 export type { Trace } from './trace/reader.ts';

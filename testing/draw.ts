@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { loadMachine } from '../src/catalog/catalog.ts';
 import type { CostKey } from '../src/model/cost.ts';
-import { type Command, type Machine, NO_CACHE } from '../src/model/machine.ts';
+import type { Command, Machine } from '../src/model/machine.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
+import { NO_CACHE, REPLACEMENTS } from '../src/model/tlb.ts';
 import { COSTS, costsWith, SHIPPED, showSetup, variant } from './machine.ts';
 import type { Step } from './program.ts';
 
@@ -97,7 +98,11 @@ export const steps = fc
 // ---- random machines ----
 
 const geometry = (ways: number) =>
-  fc.record({ sets: fc.integer({ min: 1, max: 3 }), ways: fc.integer({ min: 1, max: ways }) });
+  fc.record({
+    sets: fc.integer({ min: 1, max: 3 }),
+    ways: fc.integer({ min: 1, max: ways }),
+    replacement: fc.constantFrom('lru', 'lru', ...REPLACEMENTS),
+  });
 const perhaps = (ways: number) =>
   fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
 const walkCache = fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) });

@@ -161,25 +161,31 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
   [
     'geometry',
     'machine',
-    machine('iotlb: 1x118', 'iotlb: 118'),
+    machine('iotlb: 1x118 lru', 'iotlb: 118'),
     'x.yaml: iommu.iotlb: read 118, expected a string: the IOTLB: SETSxWAYS',
   ],
   [
     'geometry of zero',
     'machine',
-    machine('iotlb: 1x118', "iotlb: '0x118'"),
+    machine('iotlb: 1x118 lru', "iotlb: '0x118'"),
     'x.yaml: iommu.iotlb is "0x118", expected SETSxWAYS',
+  ],
+  [
+    'unknown replacement',
+    'machine',
+    machine('iotlb: 1x118 lru', 'iotlb: 1x118 lri'),
+    'x.yaml: iommu.iotlb: read "lri" behind the geometry, expected one of lru, fifo, plru, random, srrip, lfu',
   ],
   [
     'huge geometry',
     'machine',
-    machine('iotlb: 1x118', 'iotlb: 9999999x9'),
+    machine('iotlb: 1x118 lru', 'iotlb: 9999999x9'),
     'x.yaml: iommu.iotlb is "9999999x9", expected SETSxWAYS',
   ],
   [
     'no IOTLB',
     'machine',
-    machine('iotlb: 1x118', 'iotlb: none'),
+    machine('iotlb: 1x118 lru', 'iotlb: none'),
     'x.yaml: iommu.iotlb: read "none", expected the IOTLB',
   ],
   [
@@ -374,7 +380,7 @@ test('a setting changes a copy', () => {
   expect([set.device.outstanding, amd.device.outstanding]).toEqual([4, 16]);
   expect({ ...set, device: amd.device }).toEqual(amd);
   expect(withSetting(amd, 'machine.device.ats=off').device.ats).toBe(false);
-  expect(withSetting(amd, 'machine.iommu.iotlb=32x4').iommu.iotlb).toEqual({ sets: 32, ways: 4 });
+  expect(withSetting(amd, 'machine.iommu.iotlb=32x4').iommu.iotlb).toEqual({ sets: 32, ways: 4, replacement: 'lru' });
   expect(withSetting(amd, 'machine.driver.map = iotlb.page wait').driver.map).toEqual(['iotlb.page', 'wait']);
   expect(withSetting(loadMachine('intel-vtd'), 'machine.iova.limit_pfn=0xff').iova!.limitPfn).toBe(255);
   const dear = withSetting(costs, 'cost.qi.wait=500');

@@ -1,9 +1,21 @@
 import type { Argv } from 'yargs';
-import { INVALIDATES, parseGeometry, REPLACEMENTS, STRADDLES, type TlbConfig } from '../model/tlb.ts';
+import { parseWhole } from '../model/run.ts';
+import {
+  type CacheShape,
+  INVALIDATES,
+  NO_CACHE,
+  parseGeometry,
+  REPLACEMENTS,
+  type Replacement,
+  STRADDLES,
+  type TlbConfig,
+} from '../model/tlb.ts';
 import { PAGE_SIZES, type PageSize } from '../model/units.ts';
 
 /** What `tlbOptions` adds to the arguments of a command. */
-export interface TlbArgs extends Pick<TlbConfig, 'replacement' | 'straddle' | 'invalidate' | 'dataOnly'> {
+export interface TlbArgs extends Pick<TlbConfig, 'straddle' | 'invalidate' | 'dataOnly'> {
+  readonly replacement: Replacement;
+  readonly seed: string;
   readonly l1: string;
   readonly l1i?: string;
   readonly l2: string;
@@ -21,6 +33,7 @@ export function tlbOptions<T>(y: Argv<T>) {
     .option('l1i', { ...geometry, describe: 'First-level fetch TLB; as --l1 if not given' })
     .option('l2', { ...geometry, default: '128x12', describe: 'Shared second level, or none' })
     .option('replacement', { ...choice, choices: REPLACEMENTS, default: 'lru', describe: 'Which entry makes room' })
+    .option('seed', { ...geometry, default: '1', describe: 'Seed of random replacement' })
     .option('page-size', { ...choice, choices: sizes, default: '4K', describe: 'Size of all pages' })
     .option('data-only', { type: 'boolean', default: false, describe: 'Leave instruction fetches out' })
     .option('straddle', {
@@ -33,13 +46,14 @@ export function tlbOptions<T>(y: Argv<T>) {
 }
 
 /** The configuration that the arguments describe. */
-export function tlbConfig({ l1, l1i, l2, pageSize, ...rest }: TlbArgs): TlbConfig {
-  const { replacement, dataOnly, straddle, invalidate } = rest;
-  const l1d = parseGeometry(l1, '--l1');
+export function tlbConfig({ l1, l1i, l2, replacement, seed, pageSize, ...rest }: TlbArgs): TlbConfig {
+  const { dataOnly, straddle, invalidate } = rest;
+  const cache = (text: string, option: string): CacheShape => ({ ...parseGeometry(text, option), replacement });
   return {
-    l1d,
-    l1i: l1i === undefined ? l1d : parseGeometry(l1i, '--l1i'),
-    l2: l2 === 'none' ? { sets: 0, ways: 0 } : parseGeometry(l2, '--l2'),
-    ...{ replacement, dataOnly, straddle, invalidate, pageShift: PAGE_SIZES[pageSize] },
+    l1d: cache(l1, '--l1'),
+    l1i: l1i === undefined ? cache(l1, '--l1') : cache(l1i, '--l1i'),
+    l2: l2 === 'none' ? NO_CACHE : cache(l2, '--l2'),
+    seed: parseWhole(seed, '--seed', 0, 2 ** 31 - 1),
+    ...{ dataOnly, straddle, invalidate, pageShift: PAGE_SIZES[pageSize] },
   };
 }

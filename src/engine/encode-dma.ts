@@ -2,7 +2,8 @@ import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { DmaHalf } from '../model/policy.ts';
-import { capabilities, encodeCosts, type Numbers } from './encode.ts';
+import { NO_CACHE } from '../model/tlb.ts';
+import { capabilities, encodeCache, encodeCosts, type Numbers } from './encode.ts';
 
 /** Costs that only the DMA API pays. */
 const COST: Readonly<Record<string, CostKey>> = {
@@ -75,16 +76,15 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
     });
   };
   const dma = policy.dma!;
-  const cacheOf = ({ sets, ways }: { sets: number; ways: number }): [number, number] => [sets, ways];
   set('SET_PAGES', Math.max(1, sizes.pages));
   set('SET_TABLES', Math.min(sizes.pages, sizes.spaces * Math.ceil((iova!.limitPfn + 1) / 512)) + 1);
   set('SET_FRAMES', Math.max(1, sizes.frames));
   set('SET_CPUS', sizes.cpus);
-  set('SET_IOTLB_SETS', ...cacheOf(iommu.iotlb));
-  set('SET_IOMMU_PDE_SETS', ...cacheOf(iommu.walkCache.pde));
-  set('SET_IOMMU_PDPTE_SETS', ...cacheOf(iommu.walkCache.pdpte));
-  set('SET_IOMMU_PML4E_SETS', ...cacheOf(iommu.walkCache.pml4e));
-  set('SET_DEVICE_TLB_SETS', ...(device.ats ? cacheOf(device.deviceTlb) : [0, 0]));
+  set('SET_IOTLB_SETS', ...encodeCache(iommu.iotlb, numbers));
+  set('SET_IOMMU_PDE_SETS', ...encodeCache(iommu.walkCache.pde, numbers));
+  set('SET_IOMMU_PDPTE_SETS', ...encodeCache(iommu.walkCache.pdpte, numbers));
+  set('SET_IOMMU_PML4E_SETS', ...encodeCache(iommu.walkCache.pml4e, numbers));
+  set('SET_DEVICE_TLB_SETS', ...encodeCache(device.ats ? device.deviceTlb : NO_CACHE, numbers));
   set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
   set('SET_RING', iommu.ring);
   set('SET_LEVELS', iommu.levels);

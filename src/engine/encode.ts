@@ -4,6 +4,7 @@ import { type Machine, submission } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import type { MmHalf, Step, StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
+import { type CacheShape, NO_CACHE, type Replacement } from '../model/tlb.ts';
 import type { TraceCounts } from '../model/trace.ts';
 import { constant } from './load.ts';
 
@@ -137,6 +138,16 @@ export interface Sizes extends Pick<TraceCounts, 'pages' | 'tables' | 'fetches'>
   readonly posts: number;
 }
 
+/** The two settings of a cache. */
+export function encodeCache({ sets, ways, replacement }: CacheShape, numbers: Numbers): [number, number] {
+  return [sets, ways + encodeReplacement(replacement, numbers) * 2 ** numbers('WAYS_BITS')];
+}
+
+/** Number of a kind of replacement. */
+export function encodeReplacement(replacement: Replacement, numbers: Numbers): number {
+  return numbers(replacement.toUpperCase());
+}
+
 /** Settings by the engine's index. */
 export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers): number[] {
   const { machine, device, frames } = setup;
@@ -149,9 +160,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   const set = (name: string, value: number): void => {
     row[numbers(name)] = value;
   };
-  const cache = (name: string, { sets, ways }: { sets: number; ways: number }): void => {
-    set(name, sets);
-    row[numbers(name) + 1] = ways;
+  const cache = (name: string, shape: CacheShape): void => {
+    row.splice(numbers(name), 2, ...encodeCache(shape, numbers));
   };
   set('SET_PAGES', Math.max(1, sizes.pages));
   set('SET_TABLES', Math.max(1, sizes.tables));
@@ -169,7 +179,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   cache('SET_IOMMU_PDE_SETS', iommu.walkCache.pde);
   cache('SET_IOMMU_PDPTE_SETS', iommu.walkCache.pdpte);
   cache('SET_IOMMU_PML4E_SETS', iommu.walkCache.pml4e);
-  cache('SET_DEVICE_TLB_SETS', ats ? machine.device.deviceTlb : { sets: 0, ways: 0 });
+  cache('SET_DEVICE_TLB_SETS', ats ? machine.device.deviceTlb : NO_CACHE);
   set('SET_CEILING', cpu.flushCeiling);
   set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
   set('SET_RING', iommu.ring);

@@ -2,7 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openBytes, type Program, programs, stepsOf, writeProgram } from '../../testing/program.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
-import { INVALIDATES, REPLACEMENTS, STRADDLES, type TlbConfig, type TlbResult } from '../model/tlb.ts';
+import {
+  type CacheShape,
+  INVALIDATES,
+  NO_CACHE,
+  REPLACEMENTS,
+  STRADDLES,
+  type TlbConfig,
+  type TlbResult,
+} from '../model/tlb.ts';
 import { type EventName, MM_EVENTS } from '../model/trace.ts';
 import { PAGE_SIZES } from '../model/units.ts';
 import { referenceTlb } from '../reference/tlb.ts';
@@ -10,12 +18,16 @@ import { TlbEngine } from './tlb.ts';
 
 type Event = Exclude<EventName, 'switch'>;
 
-const geometry = fc.record({ sets: fc.integer({ min: 1, max: 13 }), ways: fc.integer({ min: 1, max: 5 }) });
-const config: fc.Arbitrary<TlbConfig> = fc.record({
-  l1d: geometry,
-  l1i: geometry,
-  l2: fc.oneof({ arbitrary: geometry, weight: 4 }, { arbitrary: fc.constant({ sets: 0, ways: 0 }), weight: 1 }),
+const cache = fc.record({
+  sets: fc.integer({ min: 1, max: 13 }),
+  ways: fc.integer({ min: 1, max: 7 }),
   replacement: fc.constantFrom(...REPLACEMENTS),
+});
+const config: fc.Arbitrary<TlbConfig> = fc.record({
+  l1d: cache,
+  l1i: cache,
+  l2: fc.oneof({ arbitrary: cache, weight: 4 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 }),
+  seed: fc.nat(1000),
   pageShift: fc.constantFrom(...Object.values(PAGE_SIZES), PAGE_SIZES['4K']),
   dataOnly: fc.boolean(),
   straddle: fc.constantFrom(...STRADDLES),
@@ -41,6 +53,8 @@ const draw = {
 };
 const program = fc.oneof(programs({ ...draw, agents: 1 }), programs({ ...draw, agents: 3, interleaved: true }));
 
+const lru = (sets: number, ways: number): CacheShape => ({ sets, ways, replacement: 'lru' });
+
 function runEngine(module: WebAssembly.Module, config: TlbConfig, program: Program): TlbResult {
   const trace = openBytes(writeProgram(program));
   const engine = new TlbEngine(module, config, trace.meta);
@@ -49,10 +63,10 @@ function runEngine(module: WebAssembly.Module, config: TlbConfig, program: Progr
 }
 
 const ONE: TlbConfig = {
-  l1d: { sets: 1, ways: 1 },
-  l1i: { sets: 1, ways: 1 },
-  l2: { sets: 0, ways: 0 },
-  replacement: 'lru',
+  l1d: lru(1, 1),
+  l1i: lru(1, 1),
+  l2: NO_CACHE,
+  seed: 1,
   pageShift: 12,
   dataOnly: false,
   straddle: 'both',
@@ -107,10 +121,10 @@ describe.each(BUILDS)('%s engine', (build) => {
     }
     const program = { interleaved: false, spaces: 1, agents: [0], steps };
     const config: TlbConfig = {
-      l1d: { sets: 16, ways: 4 },
-      l1i: { sets: 7, ways: 3 },
-      l2: { sets: 100, ways: 6 },
-      replacement: 'lru',
+      l1d: lru(16, 4),
+      l1i: lru(7, 3),
+      l2: lru(100, 6),
+      seed: 1,
       pageShift: 12,
       dataOnly: false,
       straddle: 'both',
@@ -142,9 +156,9 @@ test('pages that need more memory than there is are refused before the run', () 
   const counts = { ...trace.meta.counts, pages: 2 ** 27 };
   const large = {
     ...ONE,
-    l1d: { sets: 1024, ways: 1024 },
-    l1i: { sets: 1024, ways: 1024 },
-    l2: { sets: 1024, ways: 1024 },
+    l1d: lru(1024, 1024),
+    l1i: lru(1024, 1024),
+    l2: lru(1024, 1024),
   };
   const config = { ...large, pageShift: 12 };
   const make = (pages: number) =>

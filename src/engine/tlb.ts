@@ -1,14 +1,17 @@
 import { UsageError } from '../model/errors.ts';
-import { REPLACEMENTS, type TlbConfig, type TlbResult, unitOf } from '../model/tlb.ts';
+import { CHUNK_RECORDS } from '../model/limits.ts';
+import { type TlbConfig, type TlbResult, unitOf } from '../model/tlb.ts';
 import { ADVICE, MAP_FLAG, type TraceEvent, type TraceMeta } from '../model/trace.ts';
 import { PAGE_SHIFT } from '../model/units.ts';
 import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
 import { PageIndex } from '../trace/pages.ts';
+import { encodeReplacement, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
 
 /** What the module exports for `tlb`; see assembly/tlb.ts. */
 interface TlbExports {
-  tlbInit(ids: number, ...geometry: number[]): number;
+  tlbInit(ids: number, ...settings: number[]): number;
+  tlbCountsRuns(): number;
   tlbPlace(page: number, id: number, crosses: number, l1iSet: number, l1dSet: number, l2Set: number): void;
   tlbRun(from: number, count: number): number;
   tlbInvalidate(level: number, id: number): number;
@@ -24,6 +27,8 @@ const NONE = -1;
 export class TlbEngine {
   private readonly instance: Instance<TlbExports>;
   private readonly heads: number;
+  /** Whether the loop wants the counts of records, which stand behind the heads. */
+  private readonly countsRuns: boolean;
   private readonly index = new PageIndex();
   /** Page id -> id of the page of the size in use; identity at 4 KiB. */
   private readonly units: number[] = [];
@@ -43,15 +48,20 @@ export class TlbEngine {
     this.instance = instantiate<TlbExports>(module);
     const { l1i, l1d, l2 } = config;
     const ids = Math.max(1, meta.counts.pages);
-    const geometry = [l1i.sets, l1i.ways, l1d.sets, l1d.ways, l2.sets, l2.ways];
+    const numbers = numbersOf(this.instance.exports);
+    const caches = [l1i, l1d, l2].flatMap(({ sets, ways, replacement }) => [
+      sets,
+      ways,
+      encodeReplacement(replacement, numbers),
+    ]);
     const flags = [config.invalidate !== 'none', config.dataOnly, config.straddle === 'one'].map(Number);
     try {
-      const replacement = REPLACEMENTS.indexOf(config.replacement);
-      this.heads = this.instance.exports.tlbInit(ids, ...geometry, replacement, ...flags);
+      this.heads = this.instance.exports.tlbInit(ids, ...caches, config.seed, ...flags);
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
       throw new UsageError(`${ids} pages and these geometries need more memory than an engine may have (2 GiB)`);
     }
+    this.countsRuns = this.instance.exports.tlbCountsRuns() !== 0;
   }
 
   feed(chunk: Chunk): void {
@@ -59,6 +69,10 @@ export class TlbEngine {
     this.addPages(chunk);
     const { exports, memory } = this.instance;
     new Uint32Array(memory.buffer, this.heads, chunk.records).set(chunk.heads);
+    if (this.countsRuns) {
+      new Uint16Array(memory.buffer, this.heads + CHUNK_RECORDS * 4, chunk.records).set(chunk.runFetches);
+      new Uint16Array(memory.buffer, this.heads + CHUNK_RECORDS * 6, chunk.records).set(chunk.runDatas);
+    }
     for (let at = 0; ; at++) {
       at = exports.tlbRun(at, chunk.records);
       if (at === chunk.records) break;

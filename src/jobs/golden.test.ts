@@ -7,10 +7,10 @@ import { codec, openRandom } from '../trace/input.ts';
 import { openTrace } from '../trace/reader.ts';
 import { runPass } from './pass.ts';
 
-const { rows, others } = goldenRows();
+const rows = goldenRows();
 
 test('the table has the rows it had', () => {
-  expect({ rows: rows.length, others }).toEqual({ rows: 22, others: 4 });
+  expect(rows).toHaveLength(26);
 });
 
 /** The numbers of a result by the names that the table has for them. */

@@ -5,7 +5,7 @@
 import { UsageError } from './errors.ts';
 import { nearText, quote } from './near.ts';
 import type { Family } from './policy.ts';
-import { type Geometry, parseGeometry } from './tlb.ts';
+import { type CacheShape, cacheText, NO_CACHE, parseCache } from './tlb.ts';
 
 /** Commands of a driver string: scope after the dot. `wait` returns when all before it are complete. */
 export const COMMANDS = {
@@ -24,17 +24,17 @@ const COMMAND_WORDS = Object.keys(COMMANDS);
 
 /** Upper-level caches of a page walk, by the entry they hold. No sets: absent. */
 export interface WalkCache {
-  readonly pml4e: Geometry;
-  readonly pdpte: Geometry;
-  readonly pde: Geometry;
+  readonly pml4e: CacheShape;
+  readonly pdpte: CacheShape;
+  readonly pde: CacheShape;
 }
 
 /** CPU TLBs; one of each per CPU. */
 export interface Cpu {
-  readonly l1i: Geometry;
-  readonly l1d: Geometry;
+  readonly l1i: CacheShape;
+  readonly l1d: CacheShape;
   /** Of fetches and data. No sets: absent. */
-  readonly l2: Geometry;
+  readonly l2: CacheShape;
   readonly walkCache: WalkCache;
   /** A CPU flush of more pages drops the whole space. */
   readonly flushCeiling: number;
@@ -49,7 +49,7 @@ export interface Iommu {
   readonly pageTable: 'amdv1' | 'amdv2' | 'vtdss' | 'x86_64';
   /** Levels of a walk to a 4 KiB page. */
   readonly levels: number;
-  readonly iotlb: Geometry;
+  readonly iotlb: CacheShape;
   /** What tells entries of one page number apart: the space (domain, PASID) or the source device. */
   readonly iotlbTag: 'space' | 'source';
   /** When a set is full: one entry goes, or the whole cache is cleared. */
@@ -68,7 +68,7 @@ export interface Iommu {
 export interface Device {
   /** Address Translation Services: the device has a TLB of its own. */
   readonly ats: boolean;
-  readonly deviceTlb: Geometry;
+  readonly deviceTlb: CacheShape;
   /** ATS invalidations in flight at a time. */
   readonly itags: number;
   /** Accesses in flight at a time. */
@@ -132,10 +132,7 @@ export interface MachineSpec {
   readonly [key: string]: string | number | boolean | MachineSpec;
 }
 
-/** Geometry of a cache that is not there: `none`. */
-export const NO_CACHE: Geometry = { sets: 0, ways: 0 };
-
-const GEOMETRIES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'deviceTlb']);
+const CACHES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'deviceTlb']);
 const SUBMISSIONS = new Set(['page', 'range', 'all', 'map']);
 /** Commands of one submission. */
 const MAX_COMMANDS = 8;
@@ -192,15 +189,15 @@ function parseGroup(spec: MachineSpec, place: string, group: string): Record<str
     const key = camel(name);
     const at = `${place}: ${group}${name}`;
     if (typeof value === 'object') return [key, parseGroup(value, place, `${group}${name}.`)];
-    if (group !== '' && typeof value === 'string' && GEOMETRIES.has(key)) return [key, cache(value, key, at)];
+    if (group !== '' && typeof value === 'string' && CACHES.has(key)) return [key, cache(value, key, at)];
     if (group === 'driver.' && typeof value === 'string' && SUBMISSIONS.has(key)) return [key, commands(value, at)];
     return [key, value];
   });
   return Object.fromEntries(parsed) as Record<string, unknown>;
 }
 
-function cache(text: string, key: string, at: string): Geometry {
-  if (text !== 'none') return parseGeometry(text, at);
+function cache(text: string, key: string, at: string): CacheShape {
+  if (text !== 'none') return parseCache(text, at);
   if (PRESENT.has(key)) throw new UsageError(`${at}: read "none", expected SETSxWAYS, such as 16x4`);
   return NO_CACHE;
 }
@@ -224,10 +221,7 @@ function commands(text: string, at: string): readonly Command[] {
 function specGroup(group: object): MachineSpec {
   const entries = Object.entries(group).map(([key, value]: [string, unknown]) => {
     if (Array.isArray(value)) return [snake(key), value.length === 0 ? 'none' : value.join(' ')];
-    if (GEOMETRIES.has(key)) {
-      const { sets, ways } = value as Geometry;
-      return [snake(key), sets === 0 ? 'none' : `${sets}x${ways}`];
-    }
+    if (CACHES.has(key)) return [snake(key), cacheText(value as CacheShape)];
     return [snake(key), typeof value === 'object' && value !== null ? specGroup(value) : value];
   });
   return Object.fromEntries(entries) as MachineSpec;

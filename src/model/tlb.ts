@@ -1,4 +1,5 @@
 import { UsageError } from './errors.ts';
+import { quote } from './near.ts';
 import { PAGE_SHIFT } from './units.ts';
 
 /** Sets and ways of a cache; any number of sets. */
@@ -7,19 +8,29 @@ export interface Geometry {
   readonly ways: number;
 }
 
-export const REPLACEMENTS = ['lru', 'fifo'] as const;
+/** Which entry of a full set makes room; what each does exactly stands in assembly/replacement.ts. */
+export const REPLACEMENTS = ['lru', 'fifo', 'plru', 'random', 'srrip', 'lfu'] as const;
 export type Replacement = (typeof REPLACEMENTS)[number];
+
+/** A cache: its geometry, and which entry makes room. */
+export interface CacheShape extends Geometry {
+  readonly replacement: Replacement;
+}
+
+/** A cache that is not there: `none`. */
+export const NO_CACHE: CacheShape = { sets: 0, ways: 0, replacement: 'lru' };
 
 export const STRADDLES = ['both', 'one'] as const;
 export const INVALIDATES = ['none', 'all', 'no-mprotect'] as const;
 
 /** What `tlb` measures: two first levels over a shared second one, not inclusive. */
 export interface TlbConfig {
-  readonly l1d: Geometry;
-  readonly l1i: Geometry;
+  readonly l1d: CacheShape;
+  readonly l1i: CacheShape;
   /** 0 sets: none. */
-  readonly l2: Geometry;
-  readonly replacement: Replacement;
+  readonly l2: CacheShape;
+  /** Of random replacement; each cache draws for itself. */
+  readonly seed: number;
   /** log2 of the page size, at least 12. */
   readonly pageShift: number;
   readonly dataOnly: boolean;
@@ -60,6 +71,22 @@ export function parseGeometry(text: string, option: string): Geometry {
     );
   }
   return { sets, ways };
+}
+
+/** `16x4 plru`, or `16x4` for one that is LRU. `place` stands in the message. */
+export function parseCache(text: string, place: string): CacheShape {
+  const [geometry = '', replacement = 'lru', ...rest] = text.trim().split(/\s+/);
+  const known = REPLACEMENTS.find((name) => name === replacement);
+  if (known === undefined || rest.length > 0) {
+    const read = quote([replacement, ...rest].join(' '));
+    throw new UsageError(`${place}: read ${read} behind the geometry, expected one of ${REPLACEMENTS.join(', ')}`);
+  }
+  return { ...parseGeometry(geometry, place), replacement: known };
+}
+
+/** The text that `parseCache` reads; `none` for a cache that is not there. */
+export function cacheText({ sets, ways, replacement }: CacheShape): string {
+  return sets === 0 ? 'none' : `${sets}x${ways} ${replacement}`;
 }
 
 /** Number of a page in units of the page size in use. */

@@ -33,6 +33,8 @@ export class Cpu {
   private readonly open = new Map<RunKind, { readonly page: Page; readonly write: boolean }>();
   /** Open runs that are looked up before their next access. */
   private readonly again = new Set<RunKind>();
+  /** Open runs whose next access has been looked up already. */
+  private readonly looked = new Set<RunKind>();
   /** Kinds of run whose miss has been counted and is not over. */
   private readonly missing = new Set<RunKind>();
   private miss: Miss | null = null;
@@ -81,6 +83,7 @@ export class Cpu {
         } else if (record !== undefined && 'fields' in record) {
           this.open.clear();
           this.again.clear();
+          this.looked.clear();
           yield* this.event(record);
           this.cursor++;
           yield;
@@ -97,6 +100,7 @@ export class Cpu {
     this.cursor = this.posted = 0;
     this.open.clear();
     this.again.clear();
+    this.looked.clear();
   }
 
   /** The post that is due before the record in hand. */
@@ -116,6 +120,7 @@ export class Cpu {
       }
       if (this.granted && this.begun) {
         this.again.delete(this.miss!.kind);
+        this.looked.add(this.miss!.kind);
         this.useGrant();
       }
       const record = this.chunk.records[this.cursor];
@@ -139,6 +144,7 @@ export class Cpu {
       page.touched = true;
       this.open.set(kind, { page, write });
       this.again.delete(kind);
+      this.looked.add(kind);
     }
     // Access k of n stands at floor(k * length / n) after the first, and floor(k * fetches / n) fetches come before it.
     const time = (k: number): number => Math.floor((k * length) / n);
@@ -148,8 +154,10 @@ export class Cpu {
       if (this.again.has(kind)) {
         if (!this.hits({ kind, ...this.open.get(kind)! })) return false;
         this.again.delete(kind);
+        this.looked.add(kind);
         this.counts.reach('open run looked up again');
       }
+      if (!this.looked.delete(kind)) this.first(kind).useAgain(this.open.get(kind)!.page);
       this.counts.add('COMPUTE');
       agent.spend('compute', time(this.done + 1) - time(this.done));
       this.done++;
@@ -164,6 +172,10 @@ export class Cpu {
     return true;
   }
 
+  private first(kind: RunKind): Tlb {
+    return kind === 'fetch' ? this.space.l1i : this.space.l1d;
+  }
+
   private useGrant(): void {
     this.granted = false;
     this.missing.delete(this.miss!.kind);
@@ -176,7 +188,7 @@ export class Cpu {
       this.useGrant();
       return true;
     }
-    const first = kind === 'fetch' ? this.space.l1i : this.space.l1d;
+    const first = this.first(kind);
     if (usable(first, page, write)) {
       this.missing.delete(kind);
       return true;
@@ -197,7 +209,7 @@ export class Cpu {
   /** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
   private *translate({ kind, page, write }: Miss): Turns {
     const { agent, space } = this;
-    const first = kind === 'fetch' ? space.l1i : space.l1d;
+    const first = this.first(kind);
     const old = [first.peek(page), space.l2.peek(page)].find(
       (copy) => copy && isStale(copy) && (!write || copy.writes),
     );

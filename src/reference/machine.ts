@@ -66,7 +66,7 @@ class ReferenceMachine {
 
     this.frames = new Frames(setup.frames ?? program.pages + 64);
     const { frames } = this;
-    this.space = new Space(machine, ats, ideal, counts);
+    this.space = new Space(machine, ats, seed, ideal, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal);
     const queue = new Queue(machine, ats, price, space, hardware, link, counts);

@@ -1,5 +1,5 @@
 import type { Machine, WalkCache } from '../model/machine.ts';
-import type { Geometry } from '../model/tlb.ts';
+import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { ReferenceCache } from './cache.ts';
 import type { Counts } from './counts.ts';
 import type { Frame } from './frame.ts';
@@ -37,8 +37,11 @@ export class Tlb {
   private readonly cache: ReferenceCache<Copy>;
   private readonly copies = new Map<Page, Copy>();
 
-  constructor(private readonly geometry: Geometry) {
-    this.cache = new ReferenceCache<Copy>(geometry, 'lru', (a, b) => a === b);
+  constructor(
+    private readonly shape: CacheShape,
+    seed: number,
+  ) {
+    this.cache = new ReferenceCache<Copy>(shape, seed, (a, b) => a === b);
   }
 
   /** The page's copy in any state. Nothing is used by looking. */
@@ -51,9 +54,15 @@ export class Tlb {
     this.cache.lookup(copy.page.vpn, copy);
   }
 
+  /** One more access of a run that has the page's copy: of interest to those who count, or who expect none. */
+  useAgain(page: Page): void {
+    const copy = this.peek(page);
+    if (copy !== undefined && ['srrip', 'lfu'].includes(this.shape.replacement)) this.use(copy);
+  }
+
   /** In place of an older copy of the page. Returns what fell out. */
   fill(copy: Copy): Copy | undefined {
-    if (this.geometry.sets === 0) return undefined;
+    if (this.shape.sets === 0) return undefined;
     if (this.copies.has(copy.page)) this.drop(({ page }) => page === copy.page);
     const evicted = this.cache.fill(copy.page.vpn, copy);
     if (evicted) this.copies.delete(evicted.page);
@@ -75,27 +84,29 @@ export class Tlb {
 
 /** Caches of the upper levels of a walk. */
 export class Walker {
-  private levels: { geometry: Geometry; cache: ReferenceCache<number> }[] = [];
+  private readonly levels: readonly { shape: CacheShape; cache: ReferenceCache<number> }[];
 
   constructor(
-    private readonly shape: WalkCache,
+    { pde, pdpte, pml4e }: WalkCache,
+    seed: number,
     private readonly counts: Counts,
   ) {
-    this.empty();
+    this.levels = [pde, pdpte, pml4e].map((shape, i) => ({
+      shape,
+      cache: new ReferenceCache<number>(shape, seed + i, (a, b) => a === b),
+    }));
   }
 
   empty(): void {
-    const { pde, pdpte, pml4e } = this.shape;
-    const cache = (geometry: Geometry) => new ReferenceCache<number>(geometry, 'lru', (a, b) => a === b);
-    this.levels = [pde, pdpte, pml4e].map((geometry) => ({ geometry, cache: cache(geometry) }));
+    for (const { cache } of this.levels) cache.remove(() => true);
   }
 
   /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
   walk({ id, upper, top }: Table): number {
     let read = 0;
     for (const table of [id, upper, top]) {
-      const { geometry, cache } = this.levels[read]!;
-      if (geometry.sets > 0) {
+      const { shape, cache } = this.levels[read]!;
+      if (shape.sets > 0) {
         if (cache.lookup(table, table) !== undefined) break;
         cache.fill(table, table);
       }
@@ -139,16 +150,18 @@ export class Space {
   constructor(
     { cpu, iommu, device }: Machine,
     ats: boolean,
+    seed: number,
     private readonly ideal: boolean,
     private readonly counts: Counts,
   ) {
-    this.l1i = new Tlb(cpu.l1i);
-    this.l1d = new Tlb(cpu.l1d);
-    this.l2 = new Tlb(cpu.l2);
-    this.cpuWalker = new Walker(cpu.walkCache, counts);
-    this.iotlb = new Tlb(iommu.iotlb);
-    this.deviceTlb = new Tlb(ats ? device.deviceTlb : { sets: 0, ways: 0 });
-    this.iommuWalker = new Walker(iommu.walkCache, counts);
+    // Each cache draws for itself: its seed is the run's and its number, from 1.
+    this.l1i = new Tlb(cpu.l1i, seed + 1);
+    this.l1d = new Tlb(cpu.l1d, seed + 2);
+    this.l2 = new Tlb(cpu.l2, seed + 3);
+    this.cpuWalker = new Walker(cpu.walkCache, seed + 4, counts);
+    this.iotlb = new Tlb(iommu.iotlb, seed + 7);
+    this.iommuWalker = new Walker(iommu.walkCache, seed + 8, counts);
+    this.deviceTlb = new Tlb(ats ? device.deviceTlb : NO_CACHE, seed + 11);
     this.flights = Array.from({ length: device.outstanding }, () => ({
       page: null,
       copy: null,

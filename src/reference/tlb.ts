@@ -21,9 +21,9 @@ interface Entry {
 /** Pure TLB statistics the slow way: access by access, as CLI.md's rules read. */
 export function referenceTlb(config: TlbConfig, program: Iterable<Access | TraceEvent>): TlbResult {
   const same = (a: Entry, b: Entry): boolean => a.space === b.space && a.unit === b.unit;
-  const l1i = new ReferenceCache(config.l1i, config.replacement, same);
-  const l1d = new ReferenceCache(config.l1d, config.replacement, same);
-  const l2 = config.l2.sets === 0 ? undefined : new ReferenceCache(config.l2, config.replacement, same);
+  const l1i = new ReferenceCache(config.l1i, config.seed + 1, same);
+  const l1d = new ReferenceCache(config.l1d, config.seed + 2, same);
+  const l2 = config.l2.sets === 0 ? undefined : new ReferenceCache(config.l2, config.seed + 3, same);
   const counts = () => ({ accesses: 0, misses: 0, invalidated: 0 });
   const result = { l1d: counts(), l1i: counts(), l2: counts() };
   const touched = new Set<string>();

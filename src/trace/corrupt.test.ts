@@ -14,7 +14,7 @@ import {
 import { engineModule } from '../../testing/wasm.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { TraceError } from '../model/errors.ts';
-import { REPLACEMENTS, type TlbConfig } from '../model/tlb.ts';
+import type { TlbConfig } from '../model/tlb.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import {
   CHUNK_FIELDS,
@@ -134,10 +134,10 @@ function sealed(head: Uint8Array, parts: readonly Part[]): Uint8Array {
 }
 
 const CONFIG: TlbConfig = {
-  l1d: { sets: 3, ways: 2 },
-  l1i: { sets: 2, ways: 2 },
-  l2: { sets: 5, ways: 3 },
-  replacement: REPLACEMENTS[0],
+  l1d: { sets: 3, ways: 2, replacement: 'lru' },
+  l1i: { sets: 2, ways: 2, replacement: 'lru' },
+  l2: { sets: 5, ways: 3, replacement: 'srrip' },
+  seed: 1,
   pageShift: 14,
   dataOnly: false,
   straddle: 'both',
