@@ -116,11 +116,6 @@ export function lookupInOrder(set: usize, end: usize, want: u32, mask: u32, repl
   return 0;
 }
 
-/** The way at `at` is hit `times` times more in a row, by the rest of an access run. */
-export function useAgain(cache: Cache, set: usize, at: usize, times: u32): void {
-  used(cache.replacement, cache.marksOf(set), cache.ways, wayOf(set, at), times);
-}
-
 @inline
 function wayOf(set: usize, at: usize): u32 {
   return <u32>((at - set) >> WAY);
@@ -161,6 +156,15 @@ export function find(cache: Cache, id: u32): usize {
     if (low >> ENTRY_SHIFT == id && low != 0) return at;
   }
   return 0;
+}
+
+/** The entry of `id`, if there is one, is hit `times` times more in a row, by the rest of an access run. */
+export function useAgain(cache: Cache, id: u32, times: u32): void {
+  if (!countsRuns(cache.replacement)) return;
+  const at = find(cache, id);
+  if (at == 0) return;
+  const set = cache.set(id);
+  used(cache.replacement, cache.marksOf(set), cache.ways, wayOf(set, at), times);
 }
 
 /** Removes the way at `at` from its set; where a set is in order, the ways behind it move up. */

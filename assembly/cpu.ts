@@ -1,5 +1,5 @@
-// A CPU runs its records. TLB hits are private: nobody can see them, so they run ahead up to the time at which somebody
-// else could change something. A walk, a fault, an event, a post is shared and waits for its turn.
+// A CPU runs its records. TLB hits are private: they run ahead up to the time at which somebody else could change
+// something. A walk, a fault, an event, a post is shared and waits for its turn.
 import { HAS_FAULTED, IS_SERVED, serve } from './access';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, find, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, spend } from './clock';
@@ -14,7 +14,7 @@ import {
 } from './ops';
 import { beginRange } from './path';
 import { publish } from './recent';
-import { countsRuns, LRU } from './replacement';
+import { LRU } from './replacement';
 import { CpuCaches, cpuCaches, fillCpu } from './space';
 import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, tableAt, tableCount, TABLE_LG2, touch } from './table';
 
@@ -125,9 +125,8 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   if (p.cursor == recordCount && !hasPost()) return NEEDS_INPUT;
   publish(p.base + p.cursor);
   if (hasPost()) {
-    const at = posts + (<usize>p.nextPost << 3);
+    const work = load<u32>(posts + (<usize>p.nextPost << 3), 4);
     p.nextPost++;
-    const work = load<u32>(at, 4);
     if (setting(SET_DEVICE) != 0) post(who, work >> 1, work & 1);
     return WENT_ON;
   }
@@ -174,9 +173,11 @@ function runWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
   if (cpu.l1i.replacement == LRU && cpu.l1d.replacement == LRU) wholeRecords(who, cpu, fence, limit, true);
   else anyWhole(who, cpu, fence, limit);
 }
+
 function anyWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
   wholeRecords(who, cpu, fence, limit, false);
 }
+
 /** `lru`: both first levels are. A constant, so that either caller has a loop of its own. */
 @inline
 function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: bool): void {
@@ -187,8 +188,7 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
   const setsD = l1d.setOf;
   const spanI = <usize>l1i.ways << 3;
   const spanD = <usize>l1d.ways << 3;
-  const start = who.clock;
-  let clock = start;
+  let clock = who.clock;
   let accesses: u64 = 0;
   let cursor = p.cursor;
   let fetchPage = p.fetchPage;
@@ -233,7 +233,7 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
   p.dataPage = dataPage;
   p.dataWrites = dataWrites;
   add(N_COMPUTE, accesses);
-  spend(who, CAUSE_COMPUTE, clock - start);
+  spend(who, CAUSE_COMPUTE, clock - who.clock);
 }
 
 /** `times` accesses of an open run (page id + 1) take place; the first is no hit of its own if it has been looked up. */
@@ -241,9 +241,7 @@ function goOn(first: Cache, page: u32, kind: u32, times: u32): void {
   if (times == 0) return;
   const hits = times - ((program.looked & kind) != 0 ? 1 : 0);
   program.looked &= ~kind;
-  if (hits == 0 || !countsRuns(first.replacement)) return;
-  const at = find(first, page - 1);
-  if (at != 0) useAgain(first, first.set(page - 1), at, hits);
+  if (hits != 0) useAgain(first, page - 1, hits);
 }
 
 /** A part of the record in hand, up to `limit` or its end. False: an access of it needs a shared step first. */

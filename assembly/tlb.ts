@@ -1,8 +1,8 @@
 // Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
 // question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, invalidate, lookup, lookupInOrder, newCache, placeId, useAgain } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, lookupInOrder, newCache, placeId, useAgain } from './cache';
 import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT, OP_FETCH, openArena, region } from './layout';
-import { countsRuns, LRU } from './replacement';
+import { countsRuns, FIFO, inPlace, LRU } from './replacement';
 
 let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host; then
 let fetches: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses, if tlbCountsRuns
@@ -97,7 +97,16 @@ function miss(first: Cache, set: usize, id: u32, want: u32): void {
 
 /** Runs records `from` .. `count - 1` of `heads`. Returns `count`, or the index of the event it stopped at. */
 export function tlbRun(from: u32, count: u32): u32 {
-  if (l1i.replacement != LRU || l1d.replacement != LRU) return runAny(from, count);
+  if (l1i.replacement != l1d.replacement || inPlace(l1i.replacement)) return runAny(from, count);
+  return l1i.replacement == LRU ? runInOrder(from, count, LRU) : runFifo(from, count);
+}
+function runFifo(from: u32, count: u32): u32 {
+  return runInOrder(from, count, FIFO);
+}
+
+/** The hot loop, of LRU or FIFO first levels: a constant, so that either caller has a loop of its own. */
+@inline
+function runInOrder(from: u32, count: u32, replacement: u32): u32 {
   const spanI = <usize>l1i.ways << 3;
   const spanD = <usize>l1d.ways << 3;
   const setsI = l1i.setOf;
@@ -119,13 +128,13 @@ export function tlbRun(from: u32, count: u32): u32 {
     if (op == OP_FETCH) {
       if (dataOnly) continue;
       const set = <usize>load<u32>(setsI + (<usize>id << 2));
-      if (lookupInOrder(set, set + spanI, want, ~0, LRU) == 0) {
+      if (lookupInOrder(set, set + spanI, want, ~0, replacement) == 0) {
         fetchMisses++;
         miss(l1i, set, id, want);
       }
     } else {
       const set = <usize>load<u32>(setsD + (<usize>id << 2));
-      if (lookupInOrder(set, set + spanD, want, ~0, LRU) == 0) {
+      if (lookupInOrder(set, set + spanD, want, ~0, replacement) == 0) {
         dataMisses++;
         miss(l1d, set, id, want);
       }
@@ -186,7 +195,7 @@ function begins(first: Cache, id: u32): bool {
 
 /** `times` more accesses of the open run; nothing has come between them and its last that could have taken its entry. */
 function goOn(first: Cache, id: u32, times: u32): void {
-  if (times != 0 && countsRuns(first.replacement)) useAgain(first, first.set(id), find(first, id), times);
+  if (times != 0) useAgain(first, id, times);
 }
 
 /** Drops `id` from one level (L1I, L1D, L2). Returns 1 if it was there. */
