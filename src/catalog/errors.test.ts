@@ -191,7 +191,7 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
   [
     'no device TLB',
     'machine',
-    machine('ats: false\n  device_tlb: 1x64', 'ats: true\n  device_tlb: none'),
+    machine('ats: false\n  device_tlb: 1x64 lru', 'ats: true\n  device_tlb: none'),
     'x.yaml: device.device_tlb: read "none", expected SETSxWAYS with ats: true',
   ],
   ['NaN', 'machine', machine('hz: 250', 'hz: .nan'), 'x.yaml: hz: read NaN, expected an integer'],
