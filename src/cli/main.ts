@@ -11,6 +11,7 @@ import { importCommand } from './import.ts';
 import { inspect } from './inspect.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
 import { list } from './list.ts';
+import { record } from './record.ts';
 import { run } from './run.ts';
 import { tlb } from './tlb.ts';
 import { verify } from './verify.ts';
@@ -34,7 +35,7 @@ async function main(args: string[]): Promise<void> {
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
-    .command([compare, run, tlb, importCommand, exportCommand, inspect, list, decode, verify] as never)
+    .command([compare, run, tlb, importCommand, record, exportCommand, inspect, list, decode, verify] as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()

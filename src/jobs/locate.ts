@@ -4,8 +4,8 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Interrupted, TraceError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
-import { importTrace } from '../trace/import/index.ts';
-import { codec, digest, headOf, openInput, openRandom, type ReadOptions } from '../trace/input.ts';
+import { type ImportRequest, importTrace } from '../trace/import/index.ts';
+import { codec, digest, headOf, type Input, openInput, openRandom, type ReadOptions } from '../trace/input.ts';
 import { openOutput } from '../trace/output.ts';
 import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
 
@@ -69,15 +69,25 @@ export async function useTrace<T>(path: string, use: (trace: Trace) => T | Promi
 export async function importFile(
   from: string,
   to: string,
-  request: Parameters<typeof importTrace>[2],
+  request: ImportRequest,
   reading: ReadOptions = {},
 ): Promise<TraceMeta> {
   const input = openInput(from, reading);
   await headOf(input, 1);
+  return importInput(input, to, request, reading.signal);
+}
+
+/** Imports what is being read into the trace file `to`, which appears whole or not at all. */
+export async function importInput(
+  input: Input,
+  to: string,
+  request: ImportRequest,
+  signal: AbortSignal | undefined,
+): Promise<TraceMeta> {
   const output = openOutput(to);
   try {
     const meta = await importTrace(input, output, request);
-    if (reading.signal?.aborted) throw new Interrupted('interrupted');
+    if (signal?.aborted) throw new Interrupted('interrupted');
     output.commit();
     return meta;
   } finally {
