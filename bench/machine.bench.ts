@@ -12,7 +12,7 @@ const REPEATS = 5;
 /** One run of a machine on chunks that are decoded already: what `compare` does once for every row and every ideal. */
 console.log(`machine: one run on decoded chunks, ${host()}`);
 const module = new WebAssembly.Module(readFileSync(join(ROOT, 'build/release.wasm')));
-const perSecond = (least: number, unit: string): string => `${(1e3 / least).toFixed(2)} M ${unit}/s`;
+const perSecond = (least: number): string => `${(1e3 / least).toFixed(2)} M/s`;
 
 {
   const { trace } = shipped('sqlite');
@@ -43,7 +43,7 @@ const perSecond = (least: number, unit: string): string => `${(1e3 / least).toFi
         engine.finish();
       };
     });
-    show(`sqlite, ${name}`, ns(least, 'access'), `median ${median.toFixed(3)}`, perSecond(least, 'accesses'));
+    show(`sqlite, ${name}`, ns(least, 'access'), `median ${median.toFixed(3)}`, perSecond(least));
   }
 }
 
@@ -64,6 +64,6 @@ const perSecond = (least: number, unit: string): string => `${(1e3 / least).toFi
         engine.finish();
       };
     });
-    show(`NVMe, ${policy}`, ns(least, 'triple'), `median ${median.toFixed(0)}`, perSecond(least, 'triples'));
+    show(`NVMe, ${policy}`, ns(least, 'triple'), `median ${median.toFixed(0)}`, perSecond(least));
   }
 }
