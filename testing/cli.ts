@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,6 +78,22 @@ SYSCALL[7,1](11) sys_munmap ( 0x5000000, 8192 )[sync] --> Success(0x0)${' '}
 I  04001004,2
 ==7== done
 `;
+
+/** A valgrind that says RECORDING on the descriptor it is told, and runs the program as the real one does. */
+const VALGRIND = `#!/bin/sh
+while [ "$1" != -- ]; do case "$1" in --log-fd=*) fd="\${1#--log-fd=}" ;; esac; shift; done
+shift
+[ "$1" = /no/such ] && exit 127
+cat <<'END' >&$fd
+${RECORDING}END
+"$@"
+`;
+
+/** Puts that valgrind into a folder, for those who have the folder in their PATH. */
+export function writeValgrind(folder: string): void {
+  writeFileSync(join(folder, 'valgrind'), VALGRIND);
+  chmodSync(join(folder, 'valgrind'), 0o755);
+}
 
 /** Calls `use` with a folder that holds the recording, as `app.lk`. */
 export function withRecording<T>(use: (folder: string) => T | Promise<T>): Promise<T> {

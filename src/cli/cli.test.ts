@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { iommulator, RECORDING, ROOT, shell, withRecording } from '../../testing/cli.ts';
+import { iommulator, RECORDING, ROOT, shell, withRecording, writeValgrind } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 
@@ -110,6 +110,7 @@ describe('help', () => {
     copyFileSync(guest, join(folder, 'guest.qemu.txt.zst'));
     copyFileSync(join(ROOT, 'traces/outside/iommu-vectors.json'), join(folder, 'iommu-vectors.json'));
     writeFileSync(join(folder, 'sqlite'), writeProgram(RECLAIMED));
+    writeValgrind(folder);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -119,7 +120,7 @@ describe('help', () => {
       const examples = examplesOf(help);
       expect(examples.length, help).toBeGreaterThanOrEqual(2);
       for (const example of examples) {
-        const ran = shell(example, folder);
+        const ran = shell(`PATH=.:$PATH; ${example}`, folder);
         expect({ example, ...ran, stdout: '' }).toMatchObject({ example, code: 0 });
       }
     });

@@ -1,24 +1,13 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { iommulator, RECORDING, shell, withFolder } from '../../testing/cli.ts';
-
-/** A valgrind that says RECORDING on the descriptor it is told, and runs the program as the real one does. */
-const VALGRIND = `#!/bin/sh
-while [ "$1" != -- ]; do case "$1" in --log-fd=*) fd="\${1#--log-fd=}" ;; esac; shift; done
-shift
-[ "$1" = /no/such ] && exit 127
-cat <<'END' >&$fd
-${RECORDING}END
-"$@"
-`;
+import { iommulator, RECORDING, shell, withFolder, writeValgrind } from '../../testing/cli.ts';
 
 function withValgrind<T>(use: (folder: string) => T): Promise<T> {
   return withFolder((folder) => {
-    writeFileSync(join(folder, 'valgrind'), VALGRIND);
-    chmodSync(join(folder, 'valgrind'), 0o755);
+    writeValgrind(folder);
     return use(folder);
-  }, 'iommulator-test-');
+  });
 }
 
 test('a program is recorded; its output, its input and its exit code are passed through', () =>
