@@ -69,7 +69,8 @@ export const N_MAPPED: u32 = 108; //         pages mapped
 export const N_ITAG_STALLS: u32 = 109; //    commands that waited for a free ITag
 export const N_ABORTED: u32 = 110; //        waits that a time-out aborted
 export const N_RETRIES: u32 = 111; //        submissions that were submitted anew after a time-out
-export const COUNTERS: u32 = 112;
+export const N_IOVA_WAIT_PS: u32 = 112; //   locks of the IOVA trees
+export const COUNTERS: u32 = 113;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

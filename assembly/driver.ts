@@ -6,7 +6,7 @@ import { beginFlush, countFull, endFlush, enqueue, makeRoom } from './flushqueue
 import { allocFast, allocTree, freeIova, NO_IOVA } from './iova';
 import { rouseWaiting } from './issuer';
 import { cost, region, setting } from './layout';
-import { give, Lock, lockOf, newLocks, take } from './lock';
+import { give, IOVA_LOCK, Lock, lockOf, newLocks, take } from './lock';
 import {
   handBack, Instance, instance, IS_ENDING, IS_MAPPED, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
   unmapPages,
@@ -30,6 +30,7 @@ const FREE: u32 = 7;
 const QUEUE: u32 = 8;
 const FLUSH: u32 = 9; //    the queue was full
 const RETURN: u32 = 10;
+const TREE: u32 = 11; //    asks for the lock of the IOVA tree
 
 @unmanaged
 class Caller {
@@ -55,7 +56,7 @@ export let exhausted: u32 = 0;
 export function initDrivers(): void {
   exhausted = 0;
   callers = region(<usize>setting(SET_CPUS) * CALLER_BYTES);
-  locks = newLocks(setting(SET_SPACES), 1, 0);
+  locks = newLocks(setting(SET_SPACES), 1, IOVA_LOCK);
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
     caller(cpu).job = changetype<Submission>(region(offsetof<Submission>()));
   }
@@ -109,8 +110,11 @@ function stepMap(who: Agent, call: Caller): void {
       }
       call.page = allocFast(who, who.id, mapping.space, count);
       who.phase = MAP;
-      if (call.page != NO_IOVA) return;
-      who.phase = LOCKED;
+      if (call.page == NO_IOVA) who.phase = TREE;
+      return;
+    }
+    case TREE: {
+      who.phase = LOCKED; // a waiter wakes as the owner
       take(treeLock(mapping.space), who);
       return;
     }
@@ -239,6 +243,7 @@ function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
     mapping.state = IS_ENDING;
     if (mode == UNMAP_NEVER) takeFrames(mapping);
     else unmapPages(mapping, who.clock);
+    if (mode == UNMAP_IDEAL) setCovered(mapping);
     rouseWaiting(id, who.clock);
   }
   who.phase = mode == UNMAP_NEVER ? RETURN : mode == UNMAP_LAZY ? QUEUE : mode == UNMAP_IDEAL ? FREE : SYNC;

@@ -11,7 +11,7 @@ import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
-  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_WALKERS,
+  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_DMA, SET_WALKERS,
 } from './ops';
 import { landed } from './pending';
 import { cursor } from './recent';
@@ -122,6 +122,8 @@ export function stepFlight(who: Agent): bool {
     case WALKED: {
       give(walkers, who);
       if (!allowed(page, write)) {
+        // Nobody hears page requests of a domain.
+        if (setting(SET_DMA) != 0) return deny(who, held);
         who.phase = REQUEST;
         return false;
       }

@@ -28,7 +28,7 @@ class Cookie {
   fire: u64; //    when the timer runs out; 0 = it is not armed
   covers: u64; //  unmaps that the timer's flush covers
   cpu: u32; //     that armed it
-  pad: u32;
+  runsOn: u32; //  CPU on which it fired
   job: Submission; // the timer's
 }
 const COOKIE_BYTES: usize = offsetof<Cookie>();
@@ -127,12 +127,13 @@ export function stepTimer(timer: Agent): void {
   if (timer.phase == 0) {
     timer.phase = 1;
     queue.fire = 0;
+    queue.runsOn = queue.cpu; // a CPU may arm it again while it flushes
     bump(N_QUEUE_TIMER);
     queue.covers = beginFlush(queue.job, space);
   }
   if (!stepSubmission(queue.job, timer)) return;
   endFlush(space, queue.covers);
-  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) reclaim(timer, cpu, space, queue.cpu);
+  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) reclaim(timer, cpu, space, queue.runsOn);
   timer.phase = 0;
   block(timer, CAUSE_IDLE);
   if (queue.fire != 0) wake(timer, queue.fire);

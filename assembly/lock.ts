@@ -1,6 +1,7 @@
-// First-come resources: page-table locks (one per leaf table), the lock of the invalidation queue, walkers.
+// First-come resources: page-table locks (one per leaf table), the lock of the invalidation queue, those of the IOVA
+// trees (one per domain), walkers.
 import { acquire, agent, Agent, agentCount, block, MAX_AGENTS, release, spend, wake } from './clock';
-import { add, bump, H_LOCK_HOLD, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
+import { add, bump, H_LOCK_HOLD, N_IOVA_WAIT_PS, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
 import { cost, region } from './layout';
 import { CAUSE_DEVICE_WALK, CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } from './ops';
 
@@ -9,7 +10,7 @@ export class Lock {
   free: u32; //     how many more may own it; 1 for a lock that nobody owns
   waiting: u32;
   owner: u32; //    agent + 1; of locks with one owner
-  kind: u32; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK
+  kind: u32; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK
   since: u64; //    when the owner took it
   heard: usize; //  u32[agentCount]: what the last owner knew
   waiters: usize; // u8[MAX_AGENTS], first come first
@@ -20,6 +21,7 @@ const LOCK_BYTES: usize = offsetof<Lock>();
 export const WALKERS: u32 = 0;
 export const PAGE_TABLE_LOCK: u32 = 1;
 export const QUEUE_LOCK: u32 = 2;
+export const IOVA_LOCK: u32 = 3;
 
 /** `count` locks, each with room for `owners`. */
 export function newLocks(count: u32, owners: u32, kind: u32): usize {
@@ -68,6 +70,7 @@ export function give(lock: Lock, who: Agent): void {
   const waited = wake(next, who.clock);
   if (lock.kind == PAGE_TABLE_LOCK) add(N_LOCK_WAIT_PS, waited);
   if (lock.kind == QUEUE_LOCK) add(N_QUEUE_WAIT_PS, waited);
+  if (lock.kind == IOVA_LOCK) add(N_IOVA_WAIT_PS, waited);
   if (lock.kind != WALKERS) spend(next, waitOf(lock), cost(COST_HANDOFF));
   own(lock, next);
 }
@@ -79,5 +82,5 @@ function own(lock: Lock, who: Agent): void {
 }
 /** What waiting for it counts as. */
 function waitOf(lock: Lock): u32 {
-  return lock.kind == QUEUE_LOCK ? CAUSE_QUEUE_WAIT : lock.kind == PAGE_TABLE_LOCK ? CAUSE_LOCK_WAIT : CAUSE_DEVICE_WALK;
+  return lock.kind == QUEUE_LOCK ? CAUSE_QUEUE_WAIT : lock.kind == WALKERS ? CAUSE_DEVICE_WALK : CAUSE_LOCK_WAIT;
 }

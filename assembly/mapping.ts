@@ -4,8 +4,8 @@ import { bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
 import { SPACE_PAGES_LG2 } from './command';
 import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
-import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_REUSE, SET_SPACES, SET_TABLES } from './ops';
-import { countEmpty, oblige, violation } from './safety';
+import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
+import { countEmpty, oblige, openedBy, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
   addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setFrameOf, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
@@ -175,7 +175,8 @@ export function unmaps(): u64 {
 }
 @inline
 export function setFlushed(space: u32, upTo: u64): void {
-  store<u64>(flushed + (<usize>space << 3), upTo);
+  const at = flushed + (<usize>space << 3);
+  store<u64>(at, max(load<u64>(at), upTo));
 }
 /** First page number of a domain. */
 @inline
@@ -187,9 +188,11 @@ export function spaceBase(space: u32): u64 {
 export function handBack(mapping: Instance, now: u64): void {
   mapping.state = IS_RETURNED;
   for (let i: u32 = 0; i < mapping.pages; i++) {
-    oblige(pageId(mapping.page + i), now, false, true);
+    const id = pageId(mapping.page + i);
+    // A window that is younger belongs to a later unmap of the same IOVA.
+    if (openedBy(id, mapping.began)) oblige(id, now, false, true);
     const frame = frameAt(mapping, i);
     count(frame, -1);
-    if (setting(SET_REUSE) != 0 && !isLive(frame)) markFreed(frame);
+    if (!isLive(frame)) markFreed(frame);
   }
 }

@@ -8,7 +8,8 @@ import {
   add, bump, first, H_CPU_WINDOW, H_EXPOSED, H_WINDOW, N_ALLOWED, N_EXPOSED, N_IN_FLIGHT, N_S1_READ, N_S1_WRITE, N_S2,
   N_S3, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
 } from './counters';
-import { region } from './layout';
+import { region, setting } from './layout';
+import { SET_REUSE } from './ops';
 
 let staleCopies: usize = 0; // u32[pages]: stale copies in the secondary MMU
 let changedAt: usize = 0; //   u64[pages]: 1 + when the window opened; 0 = closed
@@ -88,6 +89,12 @@ export function staleCpuGone(page: u32, now: u64): void {
   if (load<u32>(at) == 0) record(H_CPU_WINDOW, now + 1 > since ? now + 1 - since : 0);
 }
 
+/** Whether the page's open window began by then, so that a change of that time is in it. */
+@inline
+export function openedBy(page: u32, time: u64): bool {
+  return load<u64>(changedAt + (<usize>page << 3)) <= time + 1;
+}
+
 /** The page's obligation falls due. `reachable`: its copies are not behind a deferred invalidation. */
 export function oblige(page: u32, now: u64, permission: bool, reachable: bool): void {
   if (!hasStaleCopy(page) || !reachable) return;
@@ -126,7 +133,7 @@ export function setAsked(page: u32, value: u32): void {
 export function landStale(page: u32, write: bool, freed: bool, same: bool, device: u32, now: u64, cursor: u32): void {
   bump(N_STALE);
   if (freed) {
-    violation(write ? N_S1_WRITE : N_S1_READ, 1, page, device, now, cursor);
+    if (setting(SET_REUSE) != 0) violation(write ? N_S1_WRITE : N_S1_READ, 1, page, device, now, cursor);
     return;
   }
   const user = load<u32>(userAgent + (<usize>page << 2));
@@ -146,7 +153,8 @@ export function violation(counter: u32, property: u64, page: u32, device: u32, n
   if (load<u64>(first) != 0) return;
   store<u64>(first, property);
   store<u64>(first + 8, page);
-  store<u64>(first + 16, load<u64>(changedAt + (<usize>page << 3)) - 1);
+  const changed = load<u64>(changedAt + (<usize>page << 3));
+  store<u64>(first + 16, changed == 0 ? now : changed - 1);
   store<u64>(first + 24, now);
   store<u64>(first + 32, device);
   store<u64>(first + 40, cursor);

@@ -97,13 +97,15 @@ export const steps = fc
 
 // ---- random machines ----
 
-const geometry = (ways: number) =>
+/** Small caches, of any replacement. */
+export const geometry = (ways: number) =>
   fc.record({
     sets: fc.integer({ min: 1, max: 3 }),
     ways: fc.integer({ min: 1, max: ways }),
     replacement: fc.constantFrom('lru', 'lru', ...REPLACEMENTS),
   });
-const perhaps = (ways: number) =>
+/** The same, or none. */
+export const perhaps = (ways: number) =>
   fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
 const walkCache = fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) });
 const MACHINES = ['amd-v2', 'intel-svm', 'intel-svm-nodis'].map((name) => loadMachine(name));

@@ -1,78 +1,37 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { openBytes, PROVENANCE } from '../../testing/program.ts';
-import { type BUILDS, engineModule } from '../../testing/wasm.ts';
+import { openBytes } from '../../testing/program.ts';
+import { Recording, runDmaEngine } from '../../testing/recording.ts';
+import { engineModule } from '../../testing/wasm.ts';
 import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import type { RawRun } from '../model/result.ts';
-import type { EventName, TraceEvent } from '../model/trace.ts';
-import { codec } from '../trace/input.ts';
+import type { TraceEvent } from '../model/trace.ts';
 import type { Trace } from '../trace/reader.ts';
-import { TraceWriter } from '../trace/writer.ts';
-import { DmaEngine } from './dma.ts';
 
 const US = 1e6;
 const MS = 1e9;
-const CPU = 0;
-const DEVICE = 2;
 
-/** A recording as an importer writes it: two CPUs, two devices, one domain each. */
-class Recording {
-  private readonly parts: Uint8Array[] = [];
-  private readonly out = new TraceWriter({ write: (bytes) => this.parts.push(bytes.slice()) }, codec);
-  private instances = 0;
-
-  constructor() {
-    this.out.space('domain 1', 'domain');
-    this.out.space('domain 2', 'domain');
-    this.out.agent('cpu0', 'cpu', 0);
-    this.out.agent('cpu1', 'cpu', 0);
-    this.out.agent('00:04.0', 'device', 0);
-    this.out.agent('00:05.0', 'device', 1);
-  }
-  event(agent: number, op: Exclude<EventName, 'switch'>, fields: number[], gap = 0): void {
-    this.out.event(agent, op, fields, gap);
-  }
-  map(frame: number, { pages = 1, space = 0, gap = 0, joined = 0, prot = 3, cpu = CPU } = {}): number {
-    this.event(cpu, 'map', [space, this.instances, pages, frame, prot, 0, joined], gap);
-    return this.instances++;
-  }
-  unmap(first: number, { accesses = 0, instances = 1, space = 0, gap = 0, cpu = CPU } = {}): void {
-    this.event(cpu, 'unmap', [space, first, instances, accesses], gap);
-  }
-  /** `late`: picoseconds since the unmap began, where it has. */
-  dma(id: number, { page = 0, write = 1, late = -1, gap = 0, device = DEVICE } = {}): void {
-    this.event(device, 'dma', [id, page, 0, write, late < 0 ? 0 : 1 + late], gap);
-  }
-  open(): Trace {
-    this.out.finish(PROVENANCE);
-    return openBytes(Buffer.concat(this.parts));
-  }
-}
+/** Two CPUs, two devices, one domain each. */
+const ACTORS = { cpus: 2, domains: 2, devices: [0, 1] };
 
 interface Options extends Partial<DmaSetup> {
-  readonly build?: (typeof BUILDS)[number];
   /** Events that are left out. */
   readonly without?: (event: TraceEvent) => boolean;
 }
 
 function run(trace: Trace, policy: string, machine = 'intel-vtd', options: Options = {}): RawRun {
-  const { build = 'checked', without = () => false, ...rest } = options;
+  const { without, ...rest } = options;
   const base = { policy: loadPolicy(policy), machine: loadMachine(machine), costs: loadCosts(), seed: 1 };
   const setup: DmaSetup = { ...base, reuse: 'immediate', timeScale: 1, ideal: false, ...rest };
-  const engine = new DmaEngine(engineModule(build), setup, trace.meta);
-  for (const chunk of trace.chunks()) {
-    const events = chunk.events.filter((event) => !without(event));
-    engine.feed({ ...chunk, heads: Uint32Array.from(events.keys(), (i) => (i << 5) | 3), events });
-  }
-  return engine.finish();
+  return runDmaEngine(engineModule('checked'), setup, trace, without)!;
 }
 const s1 = ({ counters }: RawRun): number => counters.N_S1_READ! + counters.N_S1_WRITE!;
 
 /** One mapping, used once, unmapped 1 ms after the start, and used again `late` after that. */
 function lateWrite(late: number): Trace {
-  const recording = new Recording();
+  const recording = new Recording(ACTORS);
   const id = recording.map(7);
   recording.dma(id);
   recording.unmap(id, { accesses: 1, gap: MS });
@@ -81,7 +40,7 @@ function lateWrite(late: number): Trace {
 }
 
 describe('prices', () => {
-  const recording = new Recording();
+  const recording = new Recording(ACTORS);
   const id = recording.map(7);
   recording.dma(id);
   recording.unmap(id, { accesses: 1 });
@@ -115,13 +74,23 @@ describe('prices', () => {
     expect(ideal.counters).toMatchObject({ N_STALE: 0, N_WAIT: 0, N_IOTLB_PAGE: 0 });
   });
 
+  test('the lock of the IOVA tree: the second CPU waits for the first, and says so', () => {
+    const two = new Recording(ACTORS);
+    two.map(1, { cpu: 0 });
+    two.map(2, { cpu: 1 });
+    const { causes, counters } = run(two.open(), 'strict');
+    // iova.alloc_slow, then ptl.handoff.
+    expect(counters).toMatchObject({ N_LOCK_WAITS: 1, N_IOVA_WAIT_PS: 1_300_000 });
+    expect(causes).toMatchObject({ lock_wait: 1_300_000 + costPs(loadCosts(), 'ptl.handoff'), device_walk: 0 });
+  });
+
   test('passthrough pays for the accesses alone', () => {
     const { causes } = run(trace, 'passthrough');
     expect(Object.entries(causes).filter(([, ps]) => ps > 0)).toEqual([['device', 430_000]]);
   });
 
   test('a scatter list is one allocation, one invalidation, one free', () => {
-    const list = new Recording();
+    const list = new Recording(ACTORS);
     list.map(10, { pages: 2 });
     list.map(20, { pages: 3, joined: 1 });
     list.unmap(0, { instances: 2 });
@@ -139,7 +108,7 @@ describe('flush queue', () => {
       [510, 1],
       [511, 2],
     ] as const) {
-      const recording = new Recording();
+      const recording = new Recording(ACTORS);
       for (let i = 0; i < unmaps; i++) recording.unmap(recording.map(i));
       const { counters } = run(recording.open(), 'lazy');
       expect(counters, `${unmaps} unmaps`).toMatchObject({
@@ -173,7 +142,7 @@ describe('safety', () => {
 
   test('reuse never: the same is exposed, and breaks nothing', () => {
     const { counters } = run(lateWrite(MS), 'lazy', 'intel-vtd', { reuse: 'never' });
-    expect(counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 0, N_EXPOSED: 1 });
+    expect(counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 0, N_SHARED: 0, N_EXPOSED: 1 });
   });
 
   test('passthrough: no stale entry, and the same violation', () => {
@@ -183,7 +152,7 @@ describe('safety', () => {
   });
 
   test.each(['lazy', 'passthrough'])('%s: a frame that another live mapping covers is shared, not free', (policy) => {
-    const recording = new Recording();
+    const recording = new Recording(ACTORS);
     const id = recording.map(7);
     recording.map(7);
     recording.dma(id);
@@ -193,7 +162,7 @@ describe('safety', () => {
   });
 
   test('the last IOVA freed is the next one handed out: a late access to it is misdirected', () => {
-    const recording = new Recording();
+    const recording = new Recording(ACTORS);
     const id = recording.map(7);
     recording.dma(id);
     recording.unmap(id, { accesses: 1 });
@@ -205,14 +174,14 @@ describe('safety', () => {
   });
 
   test('a write through a mapping for reading is denied', () => {
-    const recording = new Recording();
+    const recording = new Recording(ACTORS);
     recording.dma(recording.map(7, { prot: 1 }));
     recording.unmap(0, { accesses: 1 });
     expect(run(recording.open(), 'strict').counters).toMatchObject({ N_DEVICE_FAULTS: 1 });
   });
 
   test('an invalidation of one domain leaves the other one’s entries', () => {
-    const recording = new Recording();
+    const recording = new Recording(ACTORS);
     const other = recording.map(9, { space: 1 });
     recording.dma(other, { device: 3 });
     recording.dma(recording.map(7));
@@ -264,84 +233,5 @@ describe('a misbehaving device, recorded: writes 0.25 to 25 ms after their unmap
     expect(strict).toMatchObject({ N_S1_READ: 0, N_S1_WRITE: 0, N_S6: 0, N_EXPOSED: 0 });
     const all = between(0, 1000 * MS);
     expect(run(trace, 'passthrough', machine, all).counters.N_S1_WRITE).toBe(all.kept());
-  });
-});
-
-describe('random recordings', () => {
-  const step = fc.record({
-    what: fc.constantFrom('map', 'map', 'unmap', 'unmap', 'dma', 'dma', 'dma', 'dma', 'late', 'raw'),
-    cpu: fc.nat(1),
-    space: fc.nat(1),
-    pick: fc.nat(1000),
-    pages: fc.constantFrom(1, 1, 1, 2, 5, 33),
-    gap: fc.constantFrom(0, 0, 100_000, US, 20 * US, MS, 5 * MS),
-    write: fc.nat(1),
-  });
-
-  function record(steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]): Trace {
-    const recording = new Recording();
-    const live: { id: number; space: number; pages: number; accesses: number }[] = [];
-    const ended: typeof live = [];
-    for (const { what, cpu, space, pick, pages, gap, write } of steps) {
-      if (what === 'map') {
-        live.push({ id: recording.map(pick % 40, { pages, space, gap, cpu }), space, pages, accesses: 0 });
-        continue;
-      }
-      const from = what === 'late' ? ended : live;
-      const one = from[pick % Math.max(1, from.length)];
-      if (what === 'raw') recording.event(DEVICE + space, 'dmaRaw', [space, pick, 0, write], gap);
-      else if (!one) continue;
-      else if (what === 'unmap') {
-        live.splice(live.indexOf(one), 1);
-        recording.unmap(one.id, { accesses: one.accesses, space: one.space, gap, cpu });
-        ended.push(one);
-      } else {
-        if (what === 'dma') one.accesses++;
-        const late = what === 'late' ? gap : -1;
-        recording.dma(one.id, { page: pick % one.pages, write, late, gap, device: DEVICE + one.space });
-      }
-    }
-    return recording.open();
-  }
-
-  test('nothing is lost, nobody waits for ever, strict and lazy keep what they promise', () => {
-    const reached = { stale: 0, inFlight: 0, s1: 0, shared: 0, misdirected: 0, full: 0, timer: 0, over: 0, faults: 0 };
-    const small = loadPolicy('lazy');
-    const tiny = { ...small, dma: { ...small.dma!, queueSize: 4, timeoutMs: 1 } } as typeof small;
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 60, maxLength: 160 }), fc.nat(3), (steps, kind) => {
-        const trace = record(steps);
-        const machine = kind % 2 === 0 ? 'intel-vtd' : 'amd-vi';
-        const base = loadMachine(machine);
-        const device = { ...base.device, ats: kind > 1 };
-        const options = { machine: { ...base, device } };
-        const strict = run(trace, 'strict', machine, options);
-        const lazy = run(trace, 'lazy', machine, { ...options, policy: tiny });
-        for (const [policy, { counters: n }] of Object.entries({ strict, lazy })) {
-          const lookups = kind > 1 ? n.N_DEVICE_HIT! + n.N_DEVICE_MISS! : n.N_IOTLB_HIT! + n.N_IOTLB_MISS!;
-          const raw = steps.filter(({ what }) => what === 'raw').length;
-          expect(lookups, policy).toBe(n.N_DMA! - raw);
-          expect(n.N_S6, policy).toBe(0);
-          expect(n.N_STALE, policy).toBe(n.N_IN_FLIGHT! + n.N_S1_READ! + n.N_S1_WRITE! + n.N_SHARED!);
-          expect(n.N_WALKS, policy).toBe(n.N_IOTLB_MISS);
-        }
-        expect(s1(strict) + strict.counters.N_EXPOSED!, `${kind} s1 ${s1(strict)}`).toBe(0);
-        expect(strict.openAtEnd).toBe(0);
-        expect(strict.counters.N_SHARED).toBe(0);
-        expect(run(trace, 'strict', machine, { ...options, build: 'release' })).toEqual(strict);
-        reached.inFlight += strict.counters.N_IN_FLIGHT!;
-        reached.misdirected += strict.counters.N_MISDIRECTED!;
-        reached.faults += strict.counters.N_DEVICE_FAULTS!;
-        const n = lazy.counters;
-        reached.stale += n.N_STALE!;
-        reached.s1 += s1(lazy);
-        reached.shared += n.N_SHARED!;
-        reached.full += n.N_QUEUE_FULL!;
-        reached.timer += n.N_QUEUE_TIMER!;
-        reached.over += n.N_OVER!;
-      }),
-      { seed: 1, numRuns: 80, endOnFailure: true },
-    );
-    for (const [what, times] of Object.entries(reached)) expect(times, what).toBeGreaterThan(5);
   });
 });

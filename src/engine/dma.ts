@@ -68,7 +68,9 @@ const COUNTERS = [
   'N_QUEUE_TIMER',
   'N_IOVA_SLOW',
   'N_IOVA_REUSED',
+  'N_LOCK_WAITS',
   'N_QUEUE_WAIT_PS',
+  'N_IOVA_WAIT_PS',
   'N_DEVICE_STALL_PS',
 ] as const; // prettier-ignore
 

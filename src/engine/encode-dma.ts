@@ -101,7 +101,7 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_SPACES', sizes.spaces);
   set('SET_DEVICES', sizes.devices);
   set('SET_INSTANCES', Math.max(1, sizes.instances));
-  set('SET_RECORDS', Math.max(1, sizes.records));
+  set('SET_RECORDS', sizes.records);
   set('SET_UNMAP', numbers(setup.ideal ? 'UNMAP_IDEAL' : UNMAP[dma.unmap]));
   set('SET_REUSE', setup.reuse === 'immediate' ? 1 : 0);
   set('SET_IOVA', iova!.limitPfn, iova!.magazine, iova!.depot, iova!.sizes);

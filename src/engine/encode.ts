@@ -195,6 +195,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
+  set('SET_REUSE', 1);
   set('SET_ACTIVE', device?.active ?? 0);
   set('SET_IDLE', device?.idle ?? 0);
   set('SET_LATE_SHARE', device === null ? 0 : LATE_SHARE);

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { setup, steps } from '../../testing/draw.ts';
 import { runEngine, runReference, traceOf } from '../../testing/machine.ts';
+import { Reached } from '../../testing/numbers.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
 import { PTE_STATES, STEPS } from '../model/policy.ts';
-import type { RawRun } from '../model/result.ts';
 
 /** Needs a second CPU: one that uses a page while another has not come back from changing it. */
 const OUT_OF_REACH = new Set(['N_ALLOWED']);
@@ -26,18 +26,8 @@ const MUST_REACH = [
   'open run looked up again', 'run cut',
 ]; // biome-ignore format: a table
 
-/** Every number of a run that can be above 0. */
-function numbersOf({ causes, counters, paths, distributions }: RawRun): [string, number][] {
-  const ofPaths = Object.entries(paths).flatMap(([path, row]) =>
-    Object.entries(row).map(([key, n]): [string, number] => [`${path}.${key}`, n]),
-  );
-  const ofDurations = Object.entries(distributions).map(([key, { sum }]): [string, number] => [`${key}.sum`, sum]);
-  return [...Object.entries(causes), ...Object.entries(counters), ...ofPaths, ...ofDurations];
-}
-
 test('numbers are those of the reference on both builds, whatever the program, the machine and the policy', () => {
-  const reached = new Map<string, number>(MUST_REACH.map((what) => [what, 0]));
-  const add = (what: string, n: number) => reached.set(what, (reached.get(what) ?? 0) + n);
+  const reached = new Reached(MUST_REACH);
   const property = fc.property(setup, steps, (setup, steps) => {
     const trace = traceOf(steps);
     const reference = runReference(setup, trace);
@@ -57,13 +47,8 @@ test('numbers are those of the reference on both builds, whatever the program, t
     expect(counters.N_COMPUTE).toBe(fetches + datas);
     expect(distributions.window!.count + openAtEnd).toBe(reference.reached['window opened'] ?? 0);
     if (setup.ideal) expect([counters.N_STALE, counters.N_EXPOSED, openAtEnd]).toEqual([0, 0, 0]);
-    for (const [what, times] of Object.entries(reference.reached)) add(what, times);
-    for (const [what, n] of numbersOf(reference.raw)) add(what, n);
+    reached.add(reference);
   });
   fc.assert(property, { seed: 11, numRuns: 400, endOnFailure: true });
-  const missing = [...reached].filter(([what, times]) => times === 0 && !OUT_OF_REACH.has(what));
-  expect(
-    missing.map(([what]) => what),
-    JSON.stringify(Object.fromEntries(reached)),
-  ).toEqual([]);
+  expect(reached.missing(OUT_OF_REACH), reached.text).toEqual([]);
 });

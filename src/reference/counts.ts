@@ -1,5 +1,3 @@
-import type { PathName } from '../model/path.ts';
-import { PATH_NAMES } from '../model/path.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 
 /** Counters of a run that a result names. */
@@ -11,7 +9,15 @@ export const COUNTERS = [
   'S1_READ', 'S1_WRITE', 'S2', 'S3', 'EXPOSED', 'WINDOWS_EMPTY', 'CPU_STALE', 'SWAP_INS', 'COMPUTE', 'LOCK_WAITS',
   'ACTIVATIONS', 'LOCK_WAIT_PS', 'QUEUE_WAIT_PS', 'DEVICE_STALL_PS',
 ] as const; // biome-ignore format: a table
-export type Counter = (typeof COUNTERS)[number];
+/** Counters of a run of a DMA recording that a result names. */
+export const DMA_COUNTERS = [
+  'WALK_CACHE_HIT', 'WALK_CACHE_MISS', 'WALKS', 'WALK_REFS', 'IOTLB_HIT', 'IOTLB_MISS', 'DEVICE_HIT', 'DEVICE_MISS',
+  'DEVICE_FAULTS', 'DMA', 'IOTLB_PAGE', 'IOTLB_RANGE', 'IOTLB_PASID', 'IOTLB_DOMAIN', 'IOTLB_GLOBAL', 'DEVICE_TLB',
+  'WAIT', 'SECONDARY', 'OVER', 'UNMAPPED', 'MAPPED', 'STALE', 'IN_FLIGHT', 'S1_READ', 'S1_WRITE', 'S6', 'MISDIRECTED',
+  'SHARED', 'EXPOSED', 'WINDOWS_EMPTY', 'QUEUED', 'QUEUE_FULL', 'QUEUE_TIMER', 'IOVA_SLOW', 'IOVA_REUSED',
+  'LOCK_WAITS', 'QUEUE_WAIT_PS', 'IOVA_WAIT_PS', 'DEVICE_STALL_PS',
+] as const; // biome-ignore format: a table
+export type Counter = (typeof COUNTERS)[number] | (typeof DMA_COUNTERS)[number];
 
 /** What an agent's time went into. Idle time is no work. */
 export const CAUSES = [
@@ -19,19 +25,30 @@ export const CAUSES = [
   'cpu_flush', 'ipi', 'interrupted', 'submit', 'wait', 'defer', 'frame_wait', 'reclaim', 'free', 'queue_wait', 'device',
   'translation', 'device_walk', 'page_request', 'activate',
 ] as const; // biome-ignore format: a table
-export type Cause = (typeof CAUSES)[number] | 'idle';
+/** The same of a run of a DMA recording. */
+export const DMA_CAUSES = [
+  'lock_wait', 'pte', 'submit', 'wait', 'queue_wait', 'device', 'translation', 'device_walk', 'iova', 'flush_queue',
+] as const; // biome-ignore format: a table
+export type Cause = (typeof CAUSES)[number] | (typeof DMA_CAUSES)[number] | 'idle';
 
 /** Durations that a run measures. */
 export type Durations = 'window' | 'exposed' | 'cpuWindow' | 'lockHold';
 
+/** What one path did; time in picoseconds. */
+export type PathCounts = { -readonly [Key in keyof RawRun['paths'][string]]: RawRun['paths'][string][Key] };
+
 /** Everything that is counted in one run of the reference. */
 export class Counts {
   private readonly counters = new Map<Counter, number>();
-  readonly paths = new Map(PATH_NAMES.map((name) => [name, { count: 0, pages: 0, invalidations: 0, ps: 0 }]));
+  readonly paths: ReadonlyMap<string, PathCounts>;
   private readonly durations: Record<Durations, number[]> = { window: [], exposed: [], cpuWindow: [], lockHold: [] };
   /** What has happened how often, in words: tests ask that everything does. */
   readonly reached: Record<string, number> = {};
   first: RawRun['first'] = null;
+
+  constructor(paths: readonly string[]) {
+    this.paths = new Map(paths.map((name) => [name, { count: 0, pages: 0, invalidations: 0, ps: 0 }]));
+  }
 
   add(counter: Counter, n = 1): void {
     this.counters.set(counter, (this.counters.get(counter) ?? 0) + n);
@@ -46,8 +63,8 @@ export class Counts {
   }
 
   /** Counts of a path; a fault that invalidates nothing has none. */
-  path(name: PathName | 'fault'): { count: number; pages: number; invalidations: number; ps: number } {
-    return name === 'fault' ? { count: 0, pages: 0, invalidations: 0, ps: 0 } : this.paths.get(name)!;
+  path(name: string): PathCounts {
+    return this.paths.get(name) ?? { count: 0, pages: 0, invalidations: 0, ps: 0 };
   }
 
   lasted(what: Durations, ps: number): void {

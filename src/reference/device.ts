@@ -2,11 +2,11 @@ import { type Follow, LATE_RECORDS, LATE_SHARE } from '../model/run.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Faults } from './fault.ts';
-import { Lock } from './lock.ts';
 import type { Page } from './page.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
-import { type Copy, copyOf, type Flight, type Space, type Tlb } from './space.ts';
+import type { Space } from './space.ts';
+import { allows, type Translator } from './translation.ts';
 
 /** Unmapped pages that a late device can look back at. */
 const MEMORY = 64;
@@ -22,7 +22,6 @@ interface Post {
 /** A device: takes work in order, a few accesses in flight at a time; active and idle by turns. */
 export class Device {
   private readonly posts: Post[] = [];
-  private readonly walkers: Lock;
   private phase: 'start' | 'active' | 'idle' = 'start';
   private activeUntil = 0;
   /** When it went to sleep until the end of its active phase. */
@@ -39,8 +38,7 @@ export class Device {
   constructor(
     private readonly follow: Follow | null,
     seed: number,
-    private readonly ats: boolean,
-    walkers: number,
+    private readonly translator: Translator,
     private readonly agent: Agent,
     private readonly flyers: readonly Agent[],
     private readonly space: Space,
@@ -50,7 +48,6 @@ export class Device {
     private readonly price: Price,
     private readonly counts: Counts,
   ) {
-    this.walkers = new Lock('walkers', walkers, 0, counts);
     this.random = (Math.imul(seed, 0x9e3779b1) | 1) >>> 0;
   }
 
@@ -179,7 +176,8 @@ export class Device {
       const { page, write, issued } = this.requests.get(place)!;
       flight.page = page;
       page.touched = true;
-      if (yield* this.translate(agent, flight, page, write)) {
+      const request = () => this.request(agent, page, write);
+      if (yield* this.translator.translate(agent, flight, page, write, request)) {
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
         agent.spend('device', this.price('device.dma_latency'));
         yield;
@@ -202,73 +200,6 @@ export class Device {
     this.resting = null;
   }
 
-  /** Device TLB, IOTLB, walk, page request. False: the access is denied. */
-  private *translate(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
-    if (this.ats) {
-      const copy = this.lookup(this.space.deviceTlb, page, write);
-      this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
-      if (copy) {
-        flight.copy = copy;
-        agent.spend('translation', this.price('device.translate_hit'));
-        return true;
-      }
-      agent.spend('translation', this.half);
-    }
-    yield;
-    while (true) {
-      flight.squashed.iotlb = false;
-      const copy = this.lookup(this.space.iotlb, page, write);
-      this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
-      if (copy) {
-        flight.copy = copy;
-        agent.spend('translation', this.price('iommu.iotlb_hit'));
-        break;
-      }
-      if (yield* this.walk(agent, flight, page, write)) break;
-      if (!(yield* this.request(agent, page, write))) return false;
-      // A new request.
-      flight.squashed.deviceTlb = false;
-    }
-    if (!this.ats) return true;
-    agent.spend('translation', this.half);
-    yield;
-    // Asked for before an invalidation and back after it: used once, not cached.
-    if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
-    else this.space.fillSecondary(this.space.deviceTlb, flight.copy!);
-    return true;
-  }
-
-  private get half(): number {
-    return Math.floor(this.price('ats.translation') / 2);
-  }
-
-  /** An entry, stale or not, that allows the access. */
-  private lookup(tlb: Tlb, page: Page, write: boolean): Copy | undefined {
-    const copy = tlb.peek(page);
-    if (copy === undefined || (write && !copy.writes)) return undefined;
-    tlb.use(copy);
-    return copy;
-  }
-
-  private *walk(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
-    this.walkers.take(agent);
-    yield;
-    const references = 1 + this.space.iommuWalker.walk(page.table);
-    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
-    yield;
-    this.walkers.give(agent);
-    if (!allows(page, write)) {
-      yield;
-      return false;
-    }
-    const { pte } = page;
-    this.space.set(page, { ...pte, accessed: true, dirty: pte.dirty || write }, page.frame, agent.turn);
-    flight.copy = copyOf(page);
-    if (flight.squashed.iotlb) this.counts.reach('walk not cached');
-    else this.space.fillSecondary(this.space.iotlb, flight.copy);
-    return true;
-  }
-
   /** The page is not there, or not writable. False: nor may it be. */
   private *request(agent: Agent, page: Page, write: boolean): Turns<boolean> {
     const forbidden = (): boolean => page.kind === 'gone' || (write && page.readOnly);
@@ -286,8 +217,4 @@ export class Device {
     yield;
     return true;
   }
-}
-
-function allows({ pte }: Page, write: boolean): boolean {
-  return pte.present && (!write || pte.writable);
 }

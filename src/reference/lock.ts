@@ -1,10 +1,18 @@
 import type { Agent } from './agent.ts';
 import type { Cause, Counts } from './counts.ts';
 
-/** A page-table lock, the queue's lock, or the walkers of the IOMMU, which are hardware: passing one on is free and tells nothing. */
-export type LockKind = 'page table' | 'queue' | 'walkers';
+/**
+ * A page-table lock, the invalidation queue's, the one of a domain's IOVA tree, or the walkers of the IOMMU, which are
+ * hardware: passing one on is free and tells nothing.
+ */
+export type LockKind = 'page table' | 'queue' | 'iova tree' | 'walkers';
 
-const WAITS: Record<LockKind, Cause> = { 'page table': 'lock_wait', queue: 'queue_wait', walkers: 'device_walk' };
+const WAITS: Record<LockKind, Cause> = {
+  'page table': 'lock_wait',
+  queue: 'queue_wait',
+  'iova tree': 'lock_wait',
+  walkers: 'device_walk',
+};
 
 /** First come, first served. */
 export class Lock {
@@ -47,6 +55,7 @@ export class Lock {
     const waited = next.wake(agent.clock);
     if (this.kind === 'page table') this.counts.add('LOCK_WAIT_PS', waited);
     if (this.kind === 'queue') this.counts.add('QUEUE_WAIT_PS', waited);
+    if (this.kind === 'iova tree') this.counts.add('IOVA_WAIT_PS', waited);
     if (this.kind !== 'walkers') next.spend(WAITS[this.kind], this.handoffPs);
     this.own(next);
   }

@@ -1,4 +1,5 @@
 import { type CostKey, costPs } from '../model/cost.ts';
+import { PATH_NAMES } from '../model/path.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { Agent, type Turns } from './agent.ts';
@@ -10,10 +11,11 @@ import { Frames } from './frame.ts';
 import type { Page } from './page.ts';
 import { Paths } from './path.ts';
 import type { Program } from './program.ts';
-import { Queue } from './queue.ts';
+import { EVERYTHING, Queue } from './queue.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
 import { Space } from './space.ts';
+import { Translator } from './translation.ts';
 
 /** Turns per chunk of the program, after which a run is taken to go on for ever. */
 const MOST_TURNS = 100_000;
@@ -34,7 +36,7 @@ export function referenceRun(setup: RunSetup, program: Program): ReferenceRun {
 }
 
 class ReferenceMachine {
-  private readonly counts = new Counts();
+  private readonly counts = new Counts(PATH_NAMES);
   private readonly agents: Agent[];
   private readonly steps: (() => void)[];
   private readonly frames: Frames;
@@ -66,18 +68,19 @@ class ReferenceMachine {
 
     this.frames = new Frames(setup.frames ?? program.pages + 64);
     const { frames } = this;
-    this.space = new Space(machine, ats, seed, ideal, counts);
+    this.space = new Space(machine, ats, seed, ideal, places, counts);
     const { space } = this;
-    const safety = new Safety(space, counts, ideal);
-    const queue = new Queue(machine, ats, price, space, hardware, link, counts);
+    const safety = new Safety(space, counts, ideal, true);
+    const queue = new Queue(machine, ats, price, space, hardware, link, () => EVERYTHING, counts);
     const unmapped = (page: Page): void => {
       counts.add('UNMAPPED');
       this.device.unmapped(page);
     };
     const paths = new Paths(policy.mm!, machine, price, space, frames, safety, queue, cpu, ideal, counts, unmapped);
     const faults = new Faults(frames, paths, setup.frames === null ? null : reclaimer, price, counts);
+    const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
     this.device = new Device(
-      setup.device, seed, ats, machine.iommu.walkers, issuer, flyers, space, queue, safety, faults, price, counts,
+      setup.device, seed, translator, issuer, flyers, space, queue, safety, faults, price, counts,
     ); // biome-ignore format: many parts
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);

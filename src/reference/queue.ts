@@ -19,17 +19,18 @@ interface Entry {
   aborted: boolean;
 }
 
-/** Pages that an invalidation is for, both included. */
+/** Pages that an invalidation is for, both included. `whole`: all of a space. */
 export interface Span {
   readonly first: number;
   readonly last: number;
+  readonly whole?: boolean;
 }
 
-/** The whole space. */
-export const EVERYTHING: Span = { first: 0, last: Number.POSITIVE_INFINITY };
+/** All pages of all spaces. */
+export const EVERYTHING: Span = { first: 0, last: Number.POSITIVE_INFINITY, whole: true };
 
 /** Smallest aligned block of 2^n pages that covers a span. */
-function covering({ first, last }: Span): Span {
+export function covering({ first, last }: Span): Span {
   let size = 1;
   while (Math.floor(first / size) !== Math.floor(last / size)) size *= 2;
   const start = Math.floor(first / size) * size;
@@ -94,6 +95,8 @@ export class Queue {
     private readonly space: Space,
     readonly hardware: Agent,
     linkAgent: Agent,
+    /** All of the space that a page number belongs to. */
+    private readonly spaceOf: (page: number) => Span,
     private readonly counts: Counts,
   ) {
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
@@ -164,7 +167,7 @@ export class Queue {
   private groups(caller: Agent, span: Span): Entry[][] {
     const { machine } = this;
     const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
-    const what = span === EVERYTHING ? 'all' : span.first === span.last ? 'page' : 'range';
+    const what = span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
@@ -176,14 +179,15 @@ export class Queue {
 
   /** Pages that a command reaches. */
   private reach(word: Command, span: Span): Span {
-    if (span === EVERYTHING) return span;
+    if (word === 'iotlb.global') return EVERYTHING;
+    if (span.whole) return span;
     if (word === 'iotlb.page' || word === 'iotlb.range') {
       const aligned = this.amd || this.machine.driver.rangeCover === 'aligned';
       const block = aligned ? covering(span) : rounded(span);
       if (block.last < span.last) this.counts.reach('range covered in part');
       return block;
     }
-    return word === 'device_tlb.page' || word === 'device_tlb.range' ? covering(span) : EVERYTHING;
+    return word === 'device_tlb.page' || word === 'device_tlb.range' ? covering(span) : this.spaceOf(span.first);
   }
 
   // ---- the IOMMU ----

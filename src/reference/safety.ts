@@ -9,6 +9,8 @@ export class Safety {
     private readonly space: Space,
     private readonly counts: Counts,
     private readonly ideal: boolean,
+    /** A frame that was given back is somebody else's. */
+    private readonly reuse: boolean,
   ) {}
 
   /** The page's old translation must be unusable from now on. `reachable`: it is not behind a deferred invalidation. */
@@ -48,7 +50,7 @@ export class Safety {
       this.counts.first ??= { property, page: page.id, changed: opened, at: device.clock, agent: device.id, record };
     };
     if (isFreed(copy)) {
-      violation(write ? 'S1_WRITE' : 'S1_READ', 1);
+      if (this.reuse) violation(write ? 'S1_WRITE' : 'S1_READ', 1);
       return;
     }
     const narrowedOnly = page.pte.present && page.frame === copy.frame;
@@ -58,6 +60,9 @@ export class Safety {
       else violation('S2', 2);
     } else if (window!.obliged === null) this.counts.add('IN_FLIGHT');
     else if (write && window!.narrowed) violation('S3', 3);
-    else this.counts.reach('stale use after the obligation, no property broken');
+    else {
+      this.counts.add('SHARED');
+      this.counts.reach('stale use after the obligation, no property broken');
+    }
   }
 }

@@ -88,6 +88,8 @@ export class Walker {
 
   constructor(
     { pde, pdpte, pml4e }: WalkCache,
+    /** Of the tables. */
+    private readonly height: number,
     seed: number,
     private readonly counts: Counts,
   ) {
@@ -104,7 +106,8 @@ export class Walker {
   /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
   walk({ id, upper, top }: Table): number {
     let read = 0;
-    for (const table of [id, upper, top]) {
+    const above = [id, upper, top].slice(0, this.height - 1);
+    for (const table of above) {
       const { shape, cache } = this.levels[read]!;
       if (shape.sets > 0) {
         if (cache.lookup(table, table) !== undefined) break;
@@ -113,7 +116,7 @@ export class Walker {
       read++;
     }
     this.counts.add('WALKS');
-    this.counts.add(read < 3 ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
+    this.counts.add(read < above.length ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
     this.counts.add('WALK_REFS', read + 1);
     return read;
   }
@@ -152,24 +155,26 @@ export class Space {
     ats: boolean,
     seed: number,
     private readonly ideal: boolean,
+    /** Accesses in flight at a time, of all devices. */
+    places: number,
     private readonly counts: Counts,
   ) {
     // Each cache draws for itself: its seed is the run's and its number, from 1.
     this.l1i = new Tlb(cpu.l1i, seed + 1);
     this.l1d = new Tlb(cpu.l1d, seed + 2);
     this.l2 = new Tlb(cpu.l2, seed + 3);
-    this.cpuWalker = new Walker(cpu.walkCache, seed + 4, counts);
+    this.cpuWalker = new Walker(cpu.walkCache, 4, seed + 4, counts);
     this.iotlb = new Tlb(iommu.iotlb, seed + 7);
-    this.iommuWalker = new Walker(iommu.walkCache, seed + 8, counts);
+    this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
     this.deviceTlb = new Tlb(ats ? device.deviceTlb : NO_CACHE, seed + 11);
-    this.flights = Array.from({ length: device.outstanding }, () => ({
+    this.flights = Array.from({ length: places }, () => ({
       page: null,
       copy: null,
       squashed: { iotlb: false, deviceTlb: false },
     }));
   }
 
-  addPage(vpn: number, kind: Kind): void {
+  addPage(vpn: number, kind: Kind): Page {
     const key = Math.floor(vpn / 512);
     let table = this.tables.find((known) => known.key === key);
     if (table === undefined) {
@@ -197,6 +202,7 @@ export class Space {
     this.pages.push(page);
     table.pages.push(page);
     table.pages.sort((a, b) => a.vpn - b.vpn);
+    return page;
   }
 
   pageAt(vpn: number): Page | undefined {

@@ -1,0 +1,117 @@
+import type { LazyUnmap } from '../model/policy.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import { type Domains, domainSpan } from './dma-domain.ts';
+import type { IovaAllocator } from './dma-iova.ts';
+import type { Price, Queue } from './queue.ts';
+
+const PS_PER_MS = 1e9;
+const PS_PER_S = 1e12;
+
+/** An unmap that waits for a flush. */
+interface Entry {
+  /** Flushes that had begun when it came. */
+  readonly begun: number;
+  readonly page: number;
+  readonly pages: number;
+}
+
+/**
+ * The flush queue of one domain: a ring per CPU, and a timer (Linux 6.1 drivers/iommu/dma-iommu.c queue_iova,
+ * fq_flush_timeout). IOVAs are free once a flush is complete that began after they came.
+ */
+export class FlushQueue {
+  private readonly rings: Entry[][];
+  private begun = 0;
+  private complete = 0;
+  /** When the timer fires, and on which CPU it was armed. */
+  private fire: { readonly at: number; readonly cpu: number } | null = null;
+  private resting = true;
+
+  constructor(
+    private readonly policy: LazyUnmap,
+    private readonly hz: number,
+    private readonly space: number,
+    cpus: number,
+    private readonly timer: Agent,
+    private readonly iovas: IovaAllocator,
+    private readonly domains: Domains,
+    private readonly queue: Queue,
+    private readonly price: Price,
+    private readonly counts: Counts,
+  ) {
+    this.rings = Array.from({ length: cpus }, () => []);
+    timer.block('idle');
+  }
+
+  /** Puts the IOVA of an unmap on the CPU's ring. A full one is flushed first; one slot stays empty. */
+  *put(agent: Agent, cpu: number, page: number, pages: number): Turns {
+    const ring = this.rings[cpu]!;
+    const usable = Math.max(2, this.policy.queueSize) - 1;
+    this.reclaim(agent, cpu, ring);
+    while (ring.length === usable) {
+      this.counts.add('QUEUE_FULL');
+      this.counts.path('unmap').invalidations++;
+      const flush = this.begin();
+      yield;
+      yield* this.flush(agent, flush);
+      yield;
+      this.reclaim(agent, cpu, ring);
+    }
+    ring.push({ begun: this.begun, page, pages });
+    this.counts.add('QUEUED');
+    agent.spend('flush_queue', this.price('fq.enqueue'));
+    this.arm(agent.clock, cpu);
+  }
+
+  /** What a flush that begins now covers. */
+  private begin(): number {
+    this.begun++;
+    return this.domains.lastUnmap;
+  }
+
+  private *flush(agent: Agent, covers: number): Turns {
+    if (this.begun > this.complete + 1) this.counts.reach('two flushes of a domain at once');
+    yield* this.queue.invalidate(agent, domainSpan(this.space));
+    this.complete++;
+    this.domains.flushed(this.space, covers);
+  }
+
+  /** Frees what is old enough, oldest first, into the magazines of the CPU that does it. */
+  private reclaim(agent: Agent, cpu: number, ring: Entry[]): void {
+    while (ring.length > 0 && ring[0]!.begun < this.complete) {
+      const { page, pages } = ring.shift()!;
+      this.iovas.free(agent, cpu, page, pages);
+    }
+  }
+
+  /** The time-out is rounded up to ticks, and the tick under way does not count. */
+  private arm(now: number, cpu: number): void {
+    if (this.fire !== null) return;
+    const tick = Math.round(PS_PER_S / this.hz);
+    const ticks = Math.floor(now / tick) + Math.ceil(Math.round(this.policy.timeoutMs * PS_PER_MS) / tick) + 1;
+    this.fire = { at: ticks * tick, cpu };
+    if (this.resting) this.rest();
+    else this.counts.reach('timer armed while it flushes');
+  }
+
+  private rest(): void {
+    this.resting = this.fire === null;
+    if (this.fire !== null) this.timer.wake(this.fire.at);
+  }
+
+  /** The timer, from its first firing on. */
+  *life(): Turns {
+    const { timer } = this;
+    while (true) {
+      const { cpu } = this.fire!;
+      this.fire = null;
+      this.counts.add('QUEUE_TIMER');
+      yield* this.flush(timer, this.begin());
+      for (const ring of this.rings) this.reclaim(timer, cpu, ring);
+      timer.block('idle');
+      this.rest();
+      yield;
+    }
+  }
+}
