@@ -17,7 +17,7 @@ import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade } from './safety';
 import {
-  AT_DEVICE, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, ON_ITS_WAY, recheck,
+  AT_DEVICE, deviceOf, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, ON_ITS_WAY, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage, touch } from './table';
@@ -87,7 +87,7 @@ export function stepFlight(who: Agent): bool {
     case TRANSLATE: {
       held.page = page + 1;
       touch(page);
-      const at: usize = ats ? use(deviceTlb, page, write) : 0;
+      const at: usize = ats ? use(deviceTlb(deviceOf(place)), page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (at != 0) {
         hold(held, at, who.clock);
@@ -158,7 +158,7 @@ export function stepFlight(who: Agent): bool {
       // Requested before an invalidation and back after it: used once, not cached.
       if ((held.squashed & SQUASHED_FILL) == 0) {
         const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
-        fillCopy(deviceTlb, page, low, held.frame, who.clock);
+        fillCopy(deviceTlb(deviceOf(place)), page, low, held.frame, who.clock);
       }
       fly(who, place);
       return false;

@@ -31,6 +31,7 @@ export {
 export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
 export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
+export { devicesAt } from './space';
 export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';
 export * from './fields';
 export { ROW_BYTES, ROWS } from './bits';

@@ -20,7 +20,7 @@ import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
   SET_DMA,
 } from './ops';
-import { countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
+import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import {
   FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
@@ -28,7 +28,7 @@ import {
 import {
   abortStatus, advanceHead, headSlot, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
-import { dropCopies, iommuWalker, iotlb, SQUASHED_WALK } from './space';
+import { deviceCount, dropCopies, iommuWalker, iotlb, spaceOfDevice } from './space';
 import {
   VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB,
   VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdDomain, vtdDrains,
@@ -116,6 +116,12 @@ function place(space: u32): void {
   firstPage += base;
 }
 
+/** Space of a source; of one that is not there, any. */
+function spaceOf(source: u32): u32 {
+  const device = source - SOURCE;
+  return device < deviceCount ? spaceOfDevice(device) : 0;
+}
+
 function decodeAmd(at: usize): void {
   const code = amdOpcode(at);
   what = code == AMD_WAIT ? IS_WAIT : code == AMD_PAGES || code == AMD_ALL ? IS_IOTLB : code == AMD_IOTLB_PAGES ? IS_DEVICE : IS_TABLE;
@@ -132,7 +138,7 @@ function decodeAmd(at: usize): void {
   source = amdDevice(at);
   drains = true; // a completion wait covers the requests that used what was dropped
   const dma = setting(SET_DMA) != 0;
-  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : source - SOURCE);
+  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : spaceOf(source));
   price = order < ORDER_ALL ? COST_INV_PAGE : dma ? COST_INV_DOMAIN : COST_INV_PASID;
   counter = order < ORDER_ALL ? (order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE) : dma ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
@@ -145,7 +151,7 @@ function decodeVtd(at: usize): void {
   if (what == IS_DEVICE) {
     span(vtdFirstPage(at), vtdOrder(at));
     source = vtdSource(at);
-    if (setting(SET_DMA) != 0) place(source - SOURCE);
+    if (setting(SET_DMA) != 0) place(spaceOf(source));
   }
   if (what != IS_IOTLB) return;
   drains = vtdDrains(at);
@@ -232,7 +238,7 @@ function carryOut(now: u64): void {
   dropCopies(iotlb, firstPage, lastPage, now);
   // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
   emptyWalker(iommuWalker);
-  squash(firstPage, lastPage, SQUASHED_WALK);
+  squash(firstPage, lastPage, ALL_DEVICES);
   // With ATS the device answers for what it was given.
   if (drains && setting(SET_ATS) == 0) drain(state.fetched, firstPage, lastPage);
 }

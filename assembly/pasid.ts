@@ -52,7 +52,7 @@ export function activate(now: u64): bool {
   if ((load<u64>(entry) & ~DINV) != REFERENCE || !deferred()) return false;
   store<u64>(entry, load<u64>(entry) & ~DINV);
   dropCopies(iotlb, 0, u64.MAX_VALUE, now);
-  dropCopies(deviceTlb, 0, u64.MAX_VALUE, now);
+  dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
   emptyWalker(iommuWalker);
   return true;
 }
@@ -60,5 +60,5 @@ export function activate(now: u64): bool {
 /** The device stops using it; no request is in flight. Its TLB keeps what it has unless the machine says otherwise. */
 export function deactivate(now: u64): void {
   store<u64>(entry, load<u64>(entry) - REFERENCE);
-  if (setting(SET_DROP_ON_IDLE) != 0) dropCopies(deviceTlb, 0, u64.MAX_VALUE, now);
+  if (setting(SET_DROP_ON_IDLE) != 0) dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
 }

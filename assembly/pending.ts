@@ -4,13 +4,15 @@
 import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_ITAG_STALLS } from './counters';
 import { cost, region, setting, settingU64 } from './layout';
-import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_TIMEOUT } from './ops';
+import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
-import { deviceTlb, dropCopies, flight, flightCount, SQUASHED_FILL } from './space';
+import { SOURCE } from './command';
+import { deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, SQUASHED_FILL, SQUASHED_WALK } from './space';
 import { vpnOf } from './table';
 
 /** ITags of a device: five bits. */
 export const ITAGS: u32 = 32;
+export const ALL_DEVICES: u32 = 0xffff_ffff;
 const NEVER: u64 = u64.MAX_VALUE;
 
 // What an invalidation waits for.
@@ -50,7 +52,7 @@ export function initPending(hardwareAgent: u32, linkAgent: u32): void {
   hardware = hardwareAgent;
   link = linkAgent;
   // A wait holds back whatever submits more: no more drains than slots, no more requests than ITags.
-  all = region((<usize>setting(SET_RING) + ITAGS * max<u32>(1, setting(SET_SPACES))) * BYTES);
+  all = region((<usize>setting(SET_RING) + ITAGS * deviceCount) * BYTES);
   state = changetype<State>(region(offsetof<State>()));
   assert(flightCount <= 64 && MAX_AGENTS <= 64);
   block(agent(link), CAUSE_IDLE);
@@ -110,19 +112,19 @@ function half(): u64 {
 
 /** Waits for the landings of what the IOMMU has translated for these pages, if there are any. */
 export function drain(number: u64, first: u64, last: u64): void {
-  const waits = using(first, last, 1);
+  const waits = using(first, last, ALL_DEVICES);
   if (waits == 0) return;
   const held = add(number, first, last);
   held.state = LANDINGS;
   held.waits = waits;
   held.due = NEVER;
 }
-/** Places in flight that have a translation of these pages, and have had it sent at least so far. */
-function using(first: u64, last: u64, far: u32): u64 {
+/** Places in flight, of one device or of all, that have a translation of these pages. */
+function using(first: u64, last: u64, device: u32): u64 {
   let places: u64 = 0;
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
-    if (held.page == 0 || held.holds < far) continue;
+    if (held.page == 0 || held.holds == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
     const vpn = vpnOf(held.page - 1);
     if (vpn >= first && vpn <= last) places |= <u64>1 << i;
   }
@@ -208,19 +210,22 @@ function advance(index: u32, now: u64): void {
   assert(held.state == ARRIVAL);
   held.state = DEVICE;
   // What matches is used no more; translations on their way must not be kept; what uses one lands first.
-  dropCopies(deviceTlb, held.first, held.last, now);
-  squash(held.first, held.last, SQUASHED_FILL);
-  held.waits = using(held.first, held.last, 1);
+  const device = held.source - SOURCE;
+  if (device < deviceCount) {
+    dropCopies(deviceTlb(device), held.first, held.last, now);
+    squash(held.first, held.last, device);
+    held.waits = using(held.first, held.last, device);
+  }
   if (held.waits == 0) answer(held, now);
 }
 
-/** Translations of these pages that are asked for must not get into a cache. */
-export function squash(first: u64, last: u64, cache: u32): void {
+/** Translations of these pages that are asked for must not get into the TLB of the device; of all: into the IOTLB. */
+export function squash(first: u64, last: u64, device: u32): void {
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
-    if (held.page == 0) continue;
+    if (held.page == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
     const vpn = vpnOf(held.page - 1);
-    if (vpn >= first && vpn <= last) held.squashed |= cache;
+    if (vpn >= first && vpn <= last) held.squashed |= device == ALL_DEVICES ? SQUASHED_WALK : SQUASHED_FILL;
   }
 }
 

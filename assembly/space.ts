@@ -1,7 +1,7 @@
 // A space: page tables and a flat list of caches that hold its translations. A PTE change is one walk over that list,
 // and so is an invalidation. One space for now: the mm.
 //
-// The caches are each CPU's three TLBs, the IOTLB, the device TLB, and `flights`: translations that the device has been
+// The caches are each CPU's three TLBs, the IOTLB, each device's TLB, and `flights`: translations that a device has been
 // given and has not used yet.
 import {
   Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
@@ -9,7 +9,7 @@ import {
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { region, setting } from './layout';
 import {
-  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
+  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
   SET_LEVELS,
   SET_L1I_SETS, SET_L2_SETS, SET_OUTSTANDING, SET_PAGES,
 } from './ops';
@@ -50,11 +50,13 @@ export class Flight {
 const FLIGHT_BYTES: usize = offsetof<Flight>();
 
 let cpus: usize = 0; //    CpuCaches[cpuCount]
-let flights: usize = 0; // Flight[flightCount]
+let flights: usize = 0; // Flight[flightCount], so many of each device
+let devices: usize = 0; // u32[deviceCount]: space of each, written by the host; 0 without
+let tlbs: usize = 0; //    Cache[deviceCount]
 export let cpuCount: u32 = 0;
 export let flightCount: u32 = 0;
+export let deviceCount: u32 = 0;
 export let iotlb: Cache = changetype<Cache>(0);
-export let deviceTlb: Cache = changetype<Cache>(0);
 export let iommuWalker: Walker = changetype<Walker>(0);
 let ideal: bool = false;
 
@@ -73,7 +75,12 @@ export function initSpace(): void {
     cpu.walker = newWalker(SET_CPU_PDE_SETS, i);
   }
   iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
-  deviceTlb = cacheAt(SET_DEVICE_TLB_SETS, pages, 0);
+  deviceCount = max<u32>(1, setting(SET_DEVICES));
+  devices = region(<usize>deviceCount << 2);
+  tlbs = region(<usize>deviceCount * sizeof<usize>());
+  for (let i: u32 = 0; i < deviceCount; i++) {
+    store<usize>(tlbs + <usize>i * sizeof<usize>(), changetype<usize>(cacheAt(SET_DEVICE_TLB_SETS, pages, i)));
+  }
   iommuWalker = newWalker(SET_IOMMU_PDE_SETS, 0);
   if (setting(SET_LEVELS) != 0) iommuWalker.levels = setting(SET_LEVELS);
 }
@@ -87,6 +94,25 @@ export function flight(index: u32): Flight {
   return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
 }
 
+/** The TLB of a device. */
+@inline
+export function deviceTlb(device: u32): Cache {
+  return changetype<Cache>(load<usize>(tlbs + <usize>device * sizeof<usize>()));
+}
+/** Device of a place in flight. */
+@inline
+export function deviceOf(place: u32): u32 {
+  return place / (flightCount / deviceCount);
+}
+export function devicesAt(): usize {
+  return devices;
+}
+/** Space that a device is attached to. */
+@inline
+export function spaceOfDevice(device: u32): u32 {
+  return load<u32>(devices + (<usize>device << 2));
+}
+
 /** Tells every cache where a new page belongs. */
 export function placePage(page: u32): void {
   const vpn = vpnOf(page);
@@ -97,7 +123,7 @@ export function placePage(page: u32): void {
     place(cpu.l2, page, vpn);
   }
   place(iotlb, page, vpn);
-  place(deviceTlb, page, vpn);
+  for (let i: u32 = 0; i < deviceCount; i++) place(deviceTlb(i), page, vpn);
 }
 function place(cache: Cache, page: u32, vpn: u64): void {
   if (cache.sets != 0) placeId(cache, page, <u32>(vpn % cache.sets));
@@ -119,7 +145,7 @@ export function recheck(page: u32, now: u64): void {
     if (changed != 0) cpu.poked = 1;
   }
   recheckCopy(iotlb, page, now);
-  recheckCopy(deviceTlb, page, now);
+  for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
     if (held.page != page + 1 || held.holds == 0) continue;
@@ -168,7 +194,7 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 export function markFreed(frame: u32): void {
   if (openWindows != 0) {
     markFreedIn(iotlb, frame);
-    markFreedIn(deviceTlb, frame);
+    for (let i: u32 = 0; i < deviceCount; i++) markFreedIn(deviceTlb(i), frame);
   }
   for (let i: u32 = 0; staleCpuEntries != 0 && i < cpuCount; i++) {
     const cpu = cpuCaches(i);

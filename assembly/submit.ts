@@ -15,6 +15,7 @@ import {
 import { defer } from './pasid';
 import { clearFaults, FSTS_ITE, registers } from './registers';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
+import { deviceCount, spaceOfDevice } from './space';
 import {
   encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
@@ -79,11 +80,14 @@ export function stepSubmission(job: Submission, who: Agent): bool {
       spend(who, CAUSE_DEFER, cost(COST_DEFER));
       return true;
     }
+    skipEmpty(job);
+    if (load<u32>(job.recipe) == COMMAND_END) return true;
     job.phase = NEED_LOCK;
   }
   if (job.phase == COMPLETE) {
     giveBack(job.slot, job.count, who.clock);
     if (statusOf(lastSlot(job)) != QI_DONE) retry(job, who);
+    skipEmpty(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
     if (over) return true;
@@ -94,7 +98,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     if (!take(lock, who)) return false;
   }
   if (job.phase == READY) {
-    const count = groupLength(job.recipe);
+    const count = groupLength(job);
     if (!room(count, who)) return false;
     job.phase = WRITTEN;
     spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (count - 2));
@@ -103,7 +107,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   assert(job.phase == WRITTEN);
   job.group = job.recipe;
   job.slot = nextSlot();
-  job.count = groupLength(job.recipe);
+  job.count = groupLength(job);
   writeGroup(job, who);
   doorbell(agent(hardware), who.clock);
   if (!held) give(lock, who);
@@ -126,11 +130,24 @@ function retry(job: Submission, who: Agent): void {
   job.recipe = job.group;
 }
 
-/** Commands up to and with the next wait; every group ends in one. */
-function groupLength(recipe: usize): u32 {
+@inline
+function isDevice(command: u32): bool {
+  return command >= COMMAND_DEVICE_PAGE && command <= COMMAND_DEVICE_ALL;
+}
+/** Commands up to and with the next wait; every group ends in one. Each device of the space has its own. */
+function groupLength(job: Submission): u32 {
+  let devices: u32 = 0;
+  for (let i: u32 = 0; i < deviceCount; i++) if (spaceOfDevice(i) == spaceOf(job.first)) devices++;
   let count: u32 = 1;
-  for (let at = recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count++;
+  for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count += isDevice(load<u32>(at)) ? devices : 1;
   return count;
+}
+/** Leaves out waits that have nothing to wait for: no device is attached to the space. */
+function skipEmpty(job: Submission): void {
+  while (load<u32>(job.recipe) != COMMAND_END && groupLength(job) == 1) {
+    while (load<u32>(job.recipe) != COMMAND_WAIT) job.recipe += 4;
+    job.recipe += 4;
+  }
 }
 
 /** Writes the commands up to the next wait into the ring. */
@@ -138,12 +155,18 @@ function writeGroup(job: Submission, who: Agent): void {
   while (true) {
     const command = load<u32>(job.recipe);
     job.recipe += 4;
-    const slot = nextSlot();
-    const at = push(command == COMMAND_WAIT ? who.id + 1 : 0);
-    if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, statusAddress(slot));
-    else writeVtd(at, command, job, statusAddress(slot));
+    if (isDevice(command)) {
+      for (let i: u32 = 0; i < deviceCount; i++) if (spaceOfDevice(i) == spaceOf(job.first)) write(command, job, SOURCE + i, 0);
+    } else write(command, job, 0, command == COMMAND_WAIT ? who.id + 1 : 0);
     if (command == COMMAND_WAIT) return;
   }
+}
+/** Writes one command; `source`: whose TLB it is about; `caller`: agent + 1 whom a wait wakes. */
+function write(command: u32, job: Submission, source: u32, caller: u32): void {
+  const status = statusAddress(nextSlot());
+  const at = push(caller);
+  if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, source, status);
+  else writeVtd(at, command, job, source, status);
 }
 
 /** Device-TLB requests that may be outstanding, as VT-d has it: five bits, 0 = 32. */
@@ -151,35 +174,38 @@ function writeGroup(job: Submission, who: Agent): void {
 function queueDepth(): u32 {
   return setting(SET_ITAGS) & 31;
 }
-/** Domain of a page number: DMA domains share one numbering of pages. */
+/** Space of a page number: DMA domains share one numbering of pages. */
+@inline
+function spaceOf(page: u64): u32 {
+  return setting(SET_DMA) != 0 ? <u32>(page >> SPACE_PAGES_LG2) : 0;
+}
 @inline
 function domainOf(page: u64): u32 {
-  return DOMAIN + <u32>(page >> SPACE_PAGES_LG2);
+  return DOMAIN + spaceOf(page);
 }
 @inline
 function inDomain(page: u64): u64 {
   return page & ((<u64>1 << SPACE_PAGES_LG2) - 1);
 }
 
-function writeAmd(at: usize, command: u32, job: Submission, status: u64): void {
+function writeAmd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
   const pages = job.last - job.first + 1;
   const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
   const order = !part ? ORDER_ALL : coveringOrder(job.first, pages);
   const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
   const page = inDomain(job.first);
-  const source = SOURCE + domainOf(job.first) - DOMAIN;
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, 1, guest);
 }
 
-function writeVtd(at: usize, command: u32, job: Submission, status: u64): void {
+function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
   const pages = job.last - job.first + 1;
   const order = coveringOrder(job.first, pages);
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
-  else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, order);
-  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, SOURCE, PASID, queueDepth(), 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, SOURCE, PASID, queueDepth(), job.first, order);
+  else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, source, order);
+  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), job.first, order);
   else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
   else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
@@ -187,10 +213,9 @@ function writeVtd(at: usize, command: u32, job: Submission, status: u64): void {
 }
 
 /** Commands of a domain without PASIDs. */
-function writeLegacy(at: usize, command: u32, job: Submission, order: u32): void {
+function writeLegacy(at: usize, command: u32, job: Submission, source: u32, order: u32): void {
   const did = domainOf(job.first);
   const page = inDomain(job.first);
-  const source = SOURCE + did - DOMAIN;
   if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, queueDepth(), 0, ORDER_ALL);
   else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, queueDepth(), page, order);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);

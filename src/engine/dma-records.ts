@@ -115,6 +115,7 @@ export class DmaRecords {
     return {
       cpus: this.cpus,
       devices: this.devices,
+      devicesOfOne: mostOften(this.deviceSpaces()),
       spaces: this.meta.spaces.length,
       records: this.rows.length,
       instances: this.mappings.length,
@@ -123,6 +124,10 @@ export class DmaRecords {
     };
   }
 
+  /** Domain of each device. */
+  deviceSpaces(): number[] {
+    return this.meta.agents.filter(({ kind }) => kind === 'device').map(({ space }) => space);
+  }
   /** Frame of each page of each mapping. */
   frames(): readonly number[] {
     return this.pageFrames;
@@ -149,4 +154,9 @@ export class DmaRecords {
       if (mapping) into.set([mapping.offset, mapping.pages, mapping.space], id * stride + 4);
     });
   }
+}
+
+/** How often the value stands there that stands there most often. */
+function mostOften(values: readonly number[]): number {
+  return Math.max(0, ...values.map((value) => values.filter((other) => other === value).length));
 }

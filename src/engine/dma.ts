@@ -20,6 +20,7 @@ interface DmaExports {
   recordsAt(): number;
   instancesAt(): number;
   framesAt(): number;
+  devicesAt(): number;
   causesAt(): number;
   countersAt(): number;
   firstAt(): number;
@@ -152,6 +153,7 @@ export class DmaEngine {
     const stride = numbers('INSTANCE_BYTES') / 4;
     records.writeInstances(new Uint32Array(memory.buffer, exports.instancesAt(), sizes.instances * stride), stride);
     new Uint32Array(memory.buffer, exports.framesAt(), sizes.pages).set(records.frames());
+    new Uint32Array(memory.buffer, exports.devicesAt(), sizes.devices).set(records.deviceSpaces());
   }
 
   private result({ memory, exports }: Instance<DmaExports>, numbers: Numbers): RawRun {

@@ -1,6 +1,7 @@
 import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
+import { type Machine, submission } from '../model/machine.ts';
 import type { DmaHalf } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
 import { capabilities, encodeCache, encodeCosts, type Numbers } from './encode.ts';
@@ -49,6 +50,8 @@ const PS_PER_MS = 1e9;
 export interface DmaSizes {
   readonly cpus: number;
   readonly devices: number;
+  /** Of the domain that has most. */
+  readonly devicesOfOne: number;
   readonly spaces: number;
   readonly records: number;
   readonly instances: number;
@@ -111,9 +114,29 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   return row;
 }
 
-function check({ policy, machine }: DmaSetup, { cpus, devices, spaces }: DmaSizes): void {
+/** Commands of the longest submission, its wait included: each device of the domain has its own. */
+function longest(machine: Machine, devices: number): number {
+  const groups = (['page', 'range', 'all'] as const).flatMap((what) =>
+    submission(machine, what)
+      .join(' ')
+      .split(/(?<=wait) /)
+      .map((group) => group.split(' ')),
+  );
+  const lengths = groups.map((words) =>
+    words.reduce((n, word) => n + (word.startsWith('device_tlb.') ? devices : 1), 0),
+  );
+  return Math.max(...lengths);
+}
+
+function check({ policy, machine }: DmaSetup, { cpus, devices, devicesOfOne, spaces }: DmaSizes): void {
   const what = `${policy.name} on ${machine.name}`;
-  const { driver, iova, device } = machine;
+  const { driver, iova, device, iommu } = machine;
+  const commands = longest(machine, devicesOfOne);
+  if (commands >= iommu.ring) {
+    throw new UsageError(
+      `${what}: a domain has ${devicesOfOne} devices, so that up to ${commands} commands are submitted at a time, and machine.iommu.ring is ${iommu.ring}, expected more than that`,
+    );
+  }
   const agents = cpus + 2 + spaces + devices * (1 + device.outstanding);
   if (agents > MAX_AGENTS) {
     throw new UsageError(

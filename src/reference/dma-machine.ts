@@ -10,7 +10,7 @@ import { FlushQueue } from './dma-flushqueue.ts';
 import { IovaAllocator } from './dma-iova.ts';
 import { type DmaRecording, recordsOf } from './dma-recording.ts';
 import { Lock } from './lock.ts';
-import { Queue } from './queue.ts';
+import { type Attachments, Queue } from './queue.ts';
 import { Safety } from './safety.ts';
 import { Space } from './space.ts';
 import { Translator } from './translation.ts';
@@ -60,11 +60,16 @@ class DmaMachine {
     hardware.block('idle');
     link.block('idle');
 
-    this.space = new Space(machine, ats, setup.seed, ideal, flyers.length, counts);
+    this.space = new Space(machine, ats, setup.seed, ideal, issuers.length, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, reuse === 'immediate');
     const domains = new Domains(space, safety, counts, ideal);
-    const queue = new Queue(machine, ats, price, space, hardware, link, (page) => domainSpan(domainOf(page)), counts);
+    const homes = recording.agents.filter(({ kind }) => kind === 'device').map((device) => device.space);
+    const attached: Attachments = {
+      spaceOf: (page) => domainSpan(domainOf(page)),
+      devicesOf: (page) => [...homes.keys()].filter((device) => homes[device] === domainOf(page)),
+    };
+    const queue = new Queue(machine, ats, price, space, hardware, link, attached, counts);
     const parts = spaces.map((domain): DomainParts => {
       const timer = timers[domain]!;
       const iovas = new IovaAllocator(machine.iova!, cpus.length, price, counts);

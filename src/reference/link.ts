@@ -10,6 +10,8 @@ const ITAGS = 32;
 interface Open {
   readonly number: number;
   readonly span: Span;
+  /** Of a request: whom it asks. */
+  readonly device: number | null;
   /** Accesses that must land first. */
   readonly landings: Set<Flight>;
   /** A request: where it is, and when it gets on. Null: a drain. */
@@ -38,31 +40,30 @@ export class Link {
     return this.open.every((open) => open.number > number);
   }
 
-  hasTag(limit: number): boolean {
-    return this.open.filter(({ message }) => message !== null).length < Math.min(limit, ITAGS);
+  hasTag(device: number, limit: number): boolean {
+    return this.open.filter((open) => open.device === device).length < Math.min(limit, ITAGS);
   }
 
   /** The device is asked to forget what it has of these pages. */
-  request(number: number, span: Span, now: number): void {
+  request(number: number, device: number, span: Span, now: number): void {
     this.sent++;
     const lost = this.loses.every > 0 && this.sent % this.loses.every === 0;
     const message: Open['message'] = lost
       ? { at: 'lost', due: now + this.loses.timeout }
       : { at: 'to the device', due: now + this.way };
     if (this.open.some((other) => other.message !== null)) this.counts.reach('several requests at a time');
-    this.open.push({ number, span, landings: new Set(), message });
+    this.open.push({ number, span, device, landings: new Set(), message });
     this.alarm(message.due);
   }
 
   /** What the IOMMU has translated for these pages must land. */
   drain(number: number, span: Span): void {
-    const landings = this.users(span);
-    if (landings.size > 0) this.open.push({ number, span, landings, message: null });
+    const landings = this.users(span, null);
+    if (landings.size > 0) this.open.push({ number, span, device: null, landings, message: null });
   }
 
-  private users({ first, last }: Span): Set<Flight> {
-    const uses = ({ page, copy }: Flight) => copy !== null && page!.vpn >= first && page!.vpn <= last;
-    const found = this.space.flights.filter(uses);
+  private users(span: Span, device: number | null): Set<Flight> {
+    const found = this.space.flights.filter((flight) => flight.copy !== null && concerns(flight, span, device));
     if (found.length > 0) this.counts.reach('invalidation waits for landings');
     return new Set(found);
   }
@@ -115,18 +116,16 @@ export class Link {
       this.close(open, now);
       return;
     }
-    const { span } = open;
+    const { span, device } = open;
     open.message = { at: at === 'lost' ? 'given up' : 'at the device', due: Number.POSITIVE_INFINITY };
     if (at === 'lost') {
       this.counts.reach('request given up');
       this.tell(now);
       return;
     }
-    this.space.dropSecondary(this.space.deviceTlb, span.first, span.last);
-    for (const flight of this.space.flights)
-      if (flight.page !== null && flight.page.vpn >= span.first && flight.page.vpn <= span.last)
-        flight.squashed.deviceTlb = true;
-    for (const flight of this.users(span)) open.landings.add(flight);
+    this.space.dropSecondary(this.space.deviceTlbs[device!]!, span.first, span.last);
+    for (const flight of this.space.flights) if (concerns(flight, span, device)) flight.squashed.deviceTlb = true;
+    for (const flight of this.users(span, device)) open.landings.add(flight);
     if (open.landings.size === 0) this.answer(open, now);
   }
 
@@ -137,4 +136,9 @@ export class Link {
     this.open.splice(this.open.indexOf(open), 1);
     return true;
   }
+}
+
+/** Whether it is about these pages, and in the hands of the device, if one is meant. */
+function concerns({ page, device }: Flight, { first, last }: Span, whose: number | null): boolean {
+  return page !== null && page.vpn >= first && page.vpn <= last && (whose === null || device === whose);
 }

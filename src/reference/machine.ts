@@ -68,10 +68,19 @@ class ReferenceMachine {
 
     this.frames = new Frames(setup.frames ?? program.pages + 64);
     const { frames } = this;
-    this.space = new Space(machine, ats, seed, ideal, places, counts);
+    this.space = new Space(machine, ats, seed, ideal, 1, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, true);
-    const queue = new Queue(machine, ats, price, space, hardware, link, () => EVERYTHING, counts);
+    const queue = new Queue(
+      machine,
+      ats,
+      price,
+      space,
+      hardware,
+      link,
+      { spaceOf: () => EVERYTHING, devicesOf: () => [0] },
+      counts,
+    );
     const unmapped = (page: Page): void => {
       counts.add('UNMAPPED');
       this.device.unmapped(page);

@@ -15,6 +15,8 @@ interface Entry {
   readonly first: number;
   readonly last: number;
   readonly caller: Agent | null;
+  /** Whose TLB it is about. */
+  readonly device: number | null;
   /** The wait will not be completed. */
   aborted: boolean;
 }
@@ -24,6 +26,14 @@ export interface Span {
   readonly first: number;
   readonly last: number;
   readonly whole?: boolean;
+}
+
+/** What page numbers belong to. */
+export interface Attachments {
+  /** All of the page's space. */
+  spaceOf(page: number): Span;
+  /** Devices attached to it. */
+  devicesOf(page: number): readonly number[];
 }
 
 /** All pages of all spaces. */
@@ -95,8 +105,7 @@ export class Queue {
     private readonly space: Space,
     readonly hardware: Agent,
     linkAgent: Agent,
-    /** All of the space that a page number belongs to. */
-    private readonly spaceOf: (page: number) => Span,
+    private readonly attached: Attachments,
     private readonly counts: Counts,
   ) {
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
@@ -171,10 +180,15 @@ export class Queue {
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
-      groups.at(-1)!.push({ word, ...this.reach(word, span), caller: isWait ? caller : null, aborted: false });
+      const devices = word.startsWith('device_tlb.') ? this.attached.devicesOf(span.first) : [null];
+      for (const device of devices)
+        groups
+          .at(-1)!
+          .push({ word, ...this.reach(word, span), caller: isWait ? caller : null, device, aborted: false });
       if (isWait) groups.push([]);
     }
-    return groups.slice(0, -1);
+    // Where there is no device, there is nothing to wait for.
+    return groups.slice(0, -1).filter((group) => group.length > 1);
   }
 
   /** Pages that a command reaches. */
@@ -187,7 +201,9 @@ export class Queue {
       if (block.last < span.last) this.counts.reach('range covered in part');
       return block;
     }
-    return word === 'device_tlb.page' || word === 'device_tlb.range' ? covering(span) : this.spaceOf(span.first);
+    return word === 'device_tlb.page' || word === 'device_tlb.range'
+      ? covering(span)
+      : this.attached.spaceOf(span.first);
   }
 
   // ---- the IOMMU ----
@@ -219,8 +235,8 @@ export class Queue {
   private begin(entry: Entry): boolean {
     const { hardware } = this;
     const now = hardware.clock;
-    const device = entry.word.startsWith('device_tlb.');
-    if (device && !this.link.hasTag(this.machine.device.itags)) {
+    const { device } = entry;
+    if (device !== null && !this.link.hasTag(device, this.machine.device.itags)) {
       if (!this.stalled) this.counts.reach('wait for an ITag');
       this.stalled = true;
       return false;
@@ -230,10 +246,10 @@ export class Queue {
     if (entry.word === 'wait') {
       if (this.waits.length > 0) this.counts.reach('several waits at a time');
       this.waits.push({ number, entry });
-    } else if (device) {
+    } else if (device !== null) {
       this.counts.add('DEVICE_TLB');
       this.counts.reach(`command ${entry.word}`);
-      this.link.request(number, entry, now);
+      this.link.request(number, device, entry, now);
     } else {
       this.inHand = { entry, number };
       hardware.spend('idle', this.price(IOTLB_PRICE[entry.word]!));
@@ -292,7 +308,7 @@ export class Queue {
     this.pending = false;
     const { first, last } = EVERYTHING;
     this.space.dropSecondary(this.space.iotlb, first, last);
-    this.space.dropSecondary(this.space.deviceTlb, first, last);
+    this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);
     this.space.iommuWalker.empty();
     this.counts.reach('deferred invalidation carried out');
     return true;
@@ -301,6 +317,6 @@ export class Queue {
   deactivate(): void {
     this.active--;
     const { first, last } = EVERYTHING;
-    if (this.machine.device.atcOnIdle === 'drop') this.space.dropSecondary(this.space.deviceTlb, first, last);
+    if (this.machine.device.atcOnIdle === 'drop') this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);
   }
 }

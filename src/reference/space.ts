@@ -124,6 +124,8 @@ export class Walker {
 
 /** A translation in the device's hands: a place in flight. */
 export interface Flight {
+  /** Whose place it is. */
+  readonly device: number;
   page: Page | null;
   copy: Copy | null;
   /** An invalidation has passed: it must not get into this cache any more. */
@@ -142,7 +144,8 @@ export class Space {
   readonly l2: Tlb;
   readonly cpuWalker: Walker;
   readonly iotlb: Tlb;
-  readonly deviceTlb: Tlb;
+  /** One of each device. */
+  readonly deviceTlbs: readonly Tlb[];
   readonly iommuWalker: Walker;
   readonly flights: Flight[];
   /** Pages with a window. */
@@ -155,8 +158,7 @@ export class Space {
     ats: boolean,
     seed: number,
     private readonly ideal: boolean,
-    /** Accesses in flight at a time, of all devices. */
-    places: number,
+    devices: number,
     private readonly counts: Counts,
   ) {
     // Each cache draws for itself: its seed is the run's and its number, from 1.
@@ -166,8 +168,10 @@ export class Space {
     this.cpuWalker = new Walker(cpu.walkCache, 4, seed + 4, counts);
     this.iotlb = new Tlb(iommu.iotlb, seed + 7);
     this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
-    this.deviceTlb = new Tlb(ats ? device.deviceTlb : NO_CACHE, seed + 11);
-    this.flights = Array.from({ length: places }, () => ({
+    const shape = ats ? device.deviceTlb : NO_CACHE;
+    this.deviceTlbs = Array.from({ length: devices }, (_, i) => new Tlb(shape, seed + 11 + 16 * i));
+    this.flights = Array.from({ length: devices * device.outstanding }, (_, i) => ({
+      device: Math.floor(i / device.outstanding),
       page: null,
       copy: null,
       squashed: { iotlb: false, deviceTlb: false },
@@ -222,7 +226,7 @@ export class Space {
 
   private secondaryCopies(): Copy[] {
     const flying = this.flights.flatMap(({ copy }) => (copy === null ? [] : [copy]));
-    return [...this.iotlb.entries(), ...this.deviceTlb.entries(), ...flying];
+    return [...this.iotlb.entries(), ...this.deviceTlbs.flatMap((tlb) => tlb.entries()), ...flying];
   }
 
   /** Replaces a PTE. */
@@ -238,7 +242,7 @@ export class Space {
 
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
-    for (const tlb of [this.l1i, this.l1d, this.l2, this.iotlb, this.deviceTlb])
+    for (const tlb of [this.l1i, this.l1d, this.l2, this.iotlb, ...this.deviceTlbs])
       tlb.drop((copy) => copy.page === page && isStale(copy));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };

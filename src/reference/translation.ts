@@ -24,8 +24,9 @@ export class Translator {
 
   /** From the issue to the copy in the flight's hands. False: the access is denied; without page requests, at its walk. */
   *translate(agent: Agent, flight: Flight, page: Page, write: boolean, request: PageRequest | null): Turns<boolean> {
+    const deviceTlb = this.space.deviceTlbs[flight.device]!;
     if (this.ats) {
-      const copy = this.lookup(this.space.deviceTlb, page, write);
+      const copy = this.lookup(deviceTlb, page, write);
       this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
       if (copy) {
         flight.copy = copy;
@@ -56,7 +57,7 @@ export class Translator {
     yield;
     // Asked for before an invalidation and back after it: used once, not cached.
     if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
-    else this.space.fillSecondary(this.space.deviceTlb, flight.copy!);
+    else this.space.fillSecondary(deviceTlb, flight.copy!);
     return true;
   }
 
