@@ -1,15 +1,28 @@
 // A CPU's access that misses its TLBs: by a stale entry that hardware would use, by a walk, or by a fault.
-import { Cache, ENTRY_STALE, ENTRY_W, find } from './cache';
+import { Cache, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { Agent, spend } from './clock';
-import { bump, N_CPU_STALE, N_L2_MISS } from './counters';
+import { bump, N_CPU_STALE, N_L2_HIT, N_L2_MISS } from './counters';
 import { beginFault } from './fault';
 import { cost } from './layout';
-import { CAUSE_WALK, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
+import { BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
+import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
 import { reachable } from './pasid';
 import { noteUser, oblige } from './safety';
 import { CpuCaches, entryOf, fillCpu, recheck } from './space';
 import { frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly, tableOfPage } from './table';
 import { upperRefs } from './walk';
+
+/** Whether the second level has what the first lacks; the first has it then. */
+export function refill(who: Agent, cpu: CpuCaches, first: Cache, page: u32, want: u32, mask: u32): bool {
+  const second = cpu.l2;
+  if (second.sets == 0 || find(first, page) != 0) return false;
+  const at = lookup(second, second.set(page), want, mask);
+  if (at == 0) return false;
+  bump(N_L2_HIT);
+  fillCpu(first, page, load<u32>(at), load<u32>(at, 4), who.clock);
+  spend(who, CAUSE_L2, cost(COST_L2_HIT));
+  return true;
+}
 
 // What became of it.
 export const IS_SERVED: u32 = 0; //   the access has its translation
@@ -21,6 +34,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
   const now = who.clock;
   if (isStale(first, page, write) || isStale(cpu.l2, page, write)) {
     bump(N_CPU_STALE);
+    note(LOG_ACCESS, who.id, BY_STALE, write, page + 1, now);
     return IS_SERVED;
   }
   const flags = pte(page);
@@ -31,6 +45,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
     return beginFault(who, page, write != 0) ? HAS_FAULTED : MUST_WAIT;
   }
   bump(N_L2_MISS);
+  note(LOG_ACCESS, who.id, BY_WALK, write, page + 1, now);
   const refs = upperRefs(cpu.walker, tableOfPage(page));
   spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * refs);
   const next = flags | PTE_A | (write != 0 ? PTE_D : 0);

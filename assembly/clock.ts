@@ -26,12 +26,15 @@ let causes: usize = 0; //    u64[agentCount * CAUSES]: picoseconds by cause
 let knowledge: usize = 0; // u32[agentCount * agentCount]: vector clocks, row = who knows, column = of whom
 export let agentCount: u32 = 0;
 
+/** Room for what the time of `count` agents goes into: statistics. */
+export function initCauses(count: u32): void {
+  causes = region(<usize>count * CAUSES << 3);
+}
 /** All agents runnable at time 0, each at epoch 1 of its own. */
 export function initAgents(count: u32): void {
   assert(count <= MAX_AGENTS);
   agentCount = count;
   agents = region(<usize>count * AGENT_BYTES);
-  causes = region(<usize>count * CAUSES << 3);
   knowledge = region(<usize>count * count << 2);
   for (let id: u32 = 0; id < count; id++) {
     agent(id).id = id;

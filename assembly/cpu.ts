@@ -1,21 +1,21 @@
 // A CPU runs its records. TLB hits are private: they run ahead up to the time at which somebody else could change
 // something. A walk, a fault, an event, a post is shared and waits for its turn.
-import { HAS_FAULTED, IS_SERVED, serve } from './access';
-import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, find, lookup, lookupInOrder, useAgain } from './cache';
+import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
+import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, spend } from './clock';
-import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS, N_L2_HIT } from './counters';
+import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
 import { post } from './device';
 import { stepList } from './fault';
 import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
 import {
-  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_L2, CAUSE_SYSCALL, COST_ACCESS,
-  COST_FETCH, COST_L2_HIT, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
+  COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
   EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
 } from './ops';
 import { beginRange } from './path';
 import { publish } from './recent';
 import { LRU } from './replacement';
-import { CpuCaches, cpuCaches, fillCpu } from './space';
+import { CpuCaches, cpuCaches } from './space';
 import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, tableAt, tableCount, TABLE_LG2, touch } from './table';
 
 // Phases of a CPU.
@@ -333,16 +333,9 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
     return true;
   }
   if ((p.counted & kind) == 0) bump(fetch ? N_L1I_MISS : N_L1D_MISS);
-  const second = cpu.l2;
-  if (second.sets != 0 && find(first, page) == 0) {
-    const at = lookup(second, second.set(page), want, mask);
-    if (at != 0) {
-      bump(N_L2_HIT);
-      fillCpu(first, page, load<u32>(at), load<u32>(at, 4), who.clock);
-      spend(who, CAUSE_L2, cost(COST_L2_HIT));
-      p.counted &= ~kind;
-      return true;
-    }
+  if (refill(who, cpu, first, page, want, mask)) {
+    p.counted &= ~kind;
+    return true;
   }
   p.counted |= kind;
   p.missed = page;

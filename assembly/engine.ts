@@ -1,5 +1,5 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
-import { Agent, agent, agentCount, block, DONE, initAgents, nextAgent, RUNNABLE } from './clock';
+import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
 import { initCounters } from './counters';
 import { initCpu, NEEDS_INPUT, nextChunk, stepCpu } from './cpu';
 import { initDevice, rouse, stepDevice } from './device';
@@ -9,9 +9,10 @@ import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
 import { initIommu, stepIommu } from './iommu';
 import { openArena, setting, settingU64 } from './layout';
+import { logOff } from './log';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_OUTSTANDING, SET_PAGES, SET_RECLAIM, SET_SEED, SET_TABLES } from './ops';
 import { initPasid } from './pasid';
-import { initPaths } from './path';
+import { initLists, initPaths } from './path';
 import { initPending, stepLink } from './pending';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
@@ -40,12 +41,14 @@ export const IS_STUCK: u32 = 2; // nobody can go on: there are too few frames fo
 /** Lays out a machine from the settings; the host has written them. */
 export function init(): void {
   openArena();
+  logOff();
   cpus = setting(SET_CPUS);
   reclaimer = cpus;
   hardware = cpus + 1;
   link = cpus + 2;
   device = cpus + 3;
   flights = cpus + 4;
+  initCauses(flights + setting(SET_OUTSTANDING));
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
   initRandom(setting(SET_SEED));
@@ -62,6 +65,7 @@ export function init(): void {
   initPasid();
   initSubmit(hardware);
   initRecent();
+  initLists();
   initPaths();
   initFaults(reclaimer);
   initReclaim();

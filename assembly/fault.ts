@@ -3,6 +3,7 @@ import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
 import { allocFrame, anyoneWaits, awaitFrames, freeFrames, getFrame } from './frame';
 import { cost, setting } from './layout';
+import { LOG_FAULT, MODE_COPY, note } from './log';
 import {
   AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
   COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
@@ -55,7 +56,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   const reuse = present && !cow;
   const zero = !present && !write && !file && (flags & PTE_SWP) == 0;
   const needsFrame = !reuse && !zero;
-  if (needsFrame && freeFrames == 0) {
+  if (needsFrame && freeFrames() == 0) {
     waitForFrames(who);
     return false;
   }
@@ -65,6 +66,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   run.writes = write ? 1 : 0;
   if (present) run.oldFrame = frameOf(page);
   run.mode = reuse ? MODE_REUSE : zero ? MODE_ZERO : MODE_FRAME;
+  note(LOG_FAULT, who.id, cow ? MODE_COPY : run.mode, run.writes, page + 1, who.clock);
   spend(who, CAUSE_FAULT, cost(COST_FAULT));
   if (!needsFrame) return true;
   take(run, page, who);
@@ -77,7 +79,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
 
 function take(run: Run, page: u32, who: Agent): void {
   run.newFrame = allocFrame(page);
-  if (freeFrames < setting(SET_LOW)) wakeReclaim(who.clock);
+  if (freeFrames() < setting(SET_LOW)) wakeReclaim(who.clock);
 }
 
 function payForContent(who: Agent, flags: u32, file: bool, cow: bool): void {

@@ -8,6 +8,10 @@ import {
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { cost, region, setting } from './layout';
+import {
+  DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST,
+  WALK_DONE, WALK_FAULT,
+} from './log';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
@@ -89,6 +93,7 @@ export function stepFlight(who: Agent): bool {
       touch(page);
       const at: usize = ats ? use(deviceTlb(deviceOf(place)), page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
+      if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
         hold(held, at, who.clock);
         spend(who, CAUSE_TRANSLATION, cost(COST_DEVICE_HIT));
@@ -103,6 +108,7 @@ export function stepFlight(who: Agent): bool {
       held.squashed &= ~SQUASHED_WALK;
       const at = use(iotlb, page, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
+      tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
         who.phase = WALK;
         take(walkers, who);
@@ -121,6 +127,7 @@ export function stepFlight(who: Agent): bool {
     }
     case WALKED: {
       give(walkers, who);
+      tell(who, allowed(page, write) ? WALK_DONE : WALK_FAULT, write, page);
       if (!allowed(page, write)) {
         // Nobody hears page requests of a domain.
         if (setting(SET_DMA) != 0) return deny(who, held);
@@ -138,14 +145,15 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case REQUEST: {
-      if (forbidden(page, write)) return deny(who, held);
+      if (forbidden(page, write)) return deny(who, held, page, write);
       bump(N_PAGE_REQUESTS);
+      tell(who, PAGE_REQUEST, write, page);
       who.phase = FAULT;
       spend(who, CAUSE_PAGE_REQUEST, cost(COST_PAGE_REQUEST));
       return false;
     }
     case FAULT: {
-      if (forbidden(page, write)) return deny(who, held);
+      if (forbidden(page, write)) return deny(who, held, page, write);
       if (allowed(page, write)) askAgain(who, held);
       else if (beginFault(who, page, write)) who.phase = HANDLE;
       return false;
@@ -155,6 +163,7 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case RETURN: {
+      tell(who, DEVICE_FILL, write, page);
       // Requested before an invalidation and back after it: used once, not cached.
       if ((held.squashed & SQUASHED_FILL) == 0) {
         const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
@@ -171,6 +180,11 @@ export function stepFlight(who: Agent): bool {
 }
 
 @inline
+function tell(who: Agent, where: u32, write: bool, page: u32): void {
+  note(LOG_DEVICE, who.id, where, write ? 1 : 0, page + 1, who.clock);
+}
+
+@inline
 function allowed(page: u32, write: bool): bool {
   const flags = pte(page);
   return (flags & PTE_P) != 0 && (!write || (flags & PTE_W) != 0);
@@ -181,7 +195,8 @@ function allowed(page: u32, write: bool): bool {
 function forbidden(page: u32, write: bool): bool {
   return kindOf(page) == KIND_GONE || (write && isReadOnly(page));
 }
-function deny(who: Agent, held: Flight): bool {
+function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
+  tell(who, DENIED, write, page);
   bump(N_DEVICE_FAULTS);
   rest(who, held);
   return true;
@@ -229,6 +244,7 @@ function fly(who: Agent, place: u32): void {
 }
 
 function land(who: Agent, held: Flight, page: u32, write: bool): void {
+  tell(who, held.stale != 0 ? LANDS_STALE : LANDS, write, page);
   if (held.stale != 0) {
     const same = (pte(page) & PTE_P) != 0 && frameOf(page) == held.frame;
     landStale(page, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());

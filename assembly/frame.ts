@@ -11,7 +11,7 @@ let pages: usize = 0; // u32[frames + 1]: page id + 1 that the frame is mapped a
 let stack: usize = 0; // u32[frames]: free frames; the last one freed is the next one used (per-CPU lists, worst case)
 let waiting: usize = 0; // u8[agentCount]: agents that wait for a frame, or for reclaim to be done with a page
 let heard: usize = 0; // u32[agentCount]: what the agent that woke them knew
-export let freeFrames: u32 = 0;
+let free: usize = 0; //   u32: frames on the stack
 export let frameCount: u32 = 0;
 
 export function initFrames(count: u32): void {
@@ -23,20 +23,26 @@ export function initFrames(count: u32): void {
     store<u32>(stack + (<usize>i << 2), count - i);
     store<u32>(refs + (<usize>(i + 1) << 2), FREE);
   }
-  freeFrames = count;
+  free = region(4);
+  store<u32>(free, count);
   waiting = region(agentCount);
   heard = region(<usize>agentCount << 2);
 }
+/** Frames that nobody has. */
+@inline
+export function freeFrames(): u32 {
+  return load<u32>(free);
+}
 /** Free frames, for the host. */
 export function freeFrameCount(): u32 {
-  return freeFrames;
+  return freeFrames();
 }
 
 /** A frame for `page` with one reference, the mapping's. There must be one. */
 export function allocFrame(page: u32): u32 {
-  assert(freeFrames > 0);
-  freeFrames--;
-  const frame = load<u32>(stack + (<usize>freeFrames << 2));
+  assert(freeFrames() > 0);
+  store<u32>(free, freeFrames() - 1);
+  const frame = load<u32>(stack + (<usize>freeFrames() << 2));
   assert(refsOf(frame) == FREE);
   store<u32>(refs + (<usize>frame << 2), 1);
   store<u32>(pages + (<usize>frame << 2), page + 1);
@@ -71,8 +77,8 @@ export function freeFrame(frame: u32): bool {
   if (frame == 0 || refsOf(frame) != 0) return false;
   store<u32>(refs + (<usize>frame << 2), FREE);
   store<u32>(pages + (<usize>frame << 2), 0);
-  store<u32>(stack + (<usize>freeFrames << 2), frame);
-  freeFrames++;
+  store<u32>(stack + (<usize>freeFrames() << 2), frame);
+  store<u32>(free, freeFrames() + 1);
   return true;
 }
 

@@ -33,6 +33,16 @@ export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { devicesAt } from './space';
 export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';
+export { SCRIPT_ACTIONS, scriptsAt } from './actor';
+export { raceAgents, raceEnabled, raceInit, raceOver, raceRun, raceScripts, raceStep } from './race';
+export {
+  MAX_WATCHED, scheduleAt, scheduleSteps, search, SEARCH_BOUNDED, SEARCH_BROKEN, SEARCH_GOES_ON, SEARCH_HOLDS, SEARCH_STUCK,
+  searchInit, searchStart, statesSeen, stepsTaken, watchedAt,
+} from './search';
+export { stateAt, stateBytes } from './snapshot';
+export * from './log';
+export { MODE_FRAME, MODE_REUSE, MODE_ZERO } from './execution';
+export { PAGE_TABLE_LOCK, QUEUE_LOCK, WALKERS } from './lock';
 export * from './fields';
 export { ROW_BYTES, ROWS } from './bits';
 export {

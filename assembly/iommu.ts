@@ -16,6 +16,7 @@ import {
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
 import { cost, region, setting } from './layout';
+import { COMMAND_DONE, COMMAND_FETCHED, LOG_COMMAND, note } from './log';
 import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
   SET_DMA,
@@ -179,8 +180,8 @@ function decodeVtd(at: usize): void {
 export function stepIommu(hardware: Agent): void {
   const phase = hardware.phase;
   hardware.phase = READY;
-  if (phase == SERVE) carryOut(hardware.clock);
-  else if (phase == COMPLETE) completeWait(hardware.clock);
+  if (phase == SERVE) carryOut(hardware);
+  else if (phase == COMPLETE) completeWait(hardware);
   else if (isLate()) timeOut(hardware.clock);
   else if (state.waits != 0 && wait(0).number < oldestPending()) {
     hardware.phase = COMPLETE;
@@ -205,6 +206,7 @@ function begin(hardware: Agent): bool {
   }
   state.stalled = 0;
   state.fetched++;
+  note(LOG_COMMAND, hardware.id, logged(), COMMAND_FETCHED, 0, hardware.clock);
   state.waited = what == IS_WAIT ? 1 : 0;
   if (what == IS_WAIT) {
     if (isAmd()) addAmdWait(at);
@@ -220,6 +222,11 @@ function begin(hardware: Agent): bool {
   advanceHead(hardware.clock);
   return true;
 }
+/** The counter that stands for the command in hand. */
+@inline
+function logged(): u32 {
+  return what == IS_WAIT ? N_WAIT : what == IS_DEVICE ? N_DEVICE_TLB : counter;
+}
 /** The head stays on a command that is invalid, and nothing is fetched until software has seen to it. */
 function reject(reason: u32): void {
   if (!isAmd()) {
@@ -231,9 +238,11 @@ function reject(reason: u32): void {
 }
 
 /** The effect of what is in hand. */
-function carryOut(now: u64): void {
+function carryOut(hardware: Agent): void {
   decode(hand);
   if (what != IS_IOTLB) return;
+  const now = hardware.clock;
+  note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);
   bump(counter);
   dropCopies(iotlb, firstPage, lastPage, now);
   // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
@@ -262,7 +271,9 @@ function addWait(does: u32, address: u64, data: u64): void {
 }
 
 /** The oldest wait completes: first its write, then its interrupt. */
-function completeWait(now: u64): void {
+function completeWait(hardware: Agent): void {
+  const now = hardware.clock;
+  note(LOG_COMMAND, hardware.id, N_WAIT, COMMAND_DONE, 0, now);
   const done = wait(0);
   const does = done.does;
   bump(N_WAIT);

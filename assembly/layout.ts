@@ -15,6 +15,12 @@ export function openArena(): void {
   top = line(__heap_base);
 }
 
+/** Where the next region will begin. */
+@inline
+export function arenaTop(): usize {
+  return top;
+}
+
 /** The next region of the arena, zeroed. Grows memory; traps when the host's limit is reached. */
 export function region(bytes: usize): usize {
   const at = top;

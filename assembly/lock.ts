@@ -3,6 +3,7 @@
 import { acquire, agent, Agent, agentCount, block, MAX_AGENTS, release, spend, wake } from './clock';
 import { add, bump, H_LOCK_HOLD, N_IOVA_WAIT_PS, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
 import { cost, region } from './layout';
+import { LOCK_GIVEN, LOCK_TAKEN, LOCK_WAITS, LOG_LOCK, note } from './log';
 import { CAUSE_DEVICE_WALK, CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } from './ops';
 
 @unmanaged
@@ -47,6 +48,7 @@ export function take(lock: Lock, who: Agent): bool {
   if (lock.free == 0) {
     store<u8>(lock.waiters + lock.waiting++, <u8>who.id);
     block(who, waitOf(lock));
+    note(LOG_LOCK, who.id, lock.kind, LOCK_WAITS, 0, who.clock);
     if (lock.kind != WALKERS) bump(N_LOCK_WAITS);
     return false;
   }
@@ -59,6 +61,7 @@ export function take(lock: Lock, who: Agent): bool {
 export function give(lock: Lock, who: Agent): void {
   if (lock.kind == PAGE_TABLE_LOCK) record(H_LOCK_HOLD, who.clock - lock.since);
   if (lock.kind != WALKERS) release(who.id, lock.heard);
+  note(LOG_LOCK, who.id, lock.kind, LOCK_GIVEN, 0, who.clock);
   lock.owner = 0;
   if (lock.waiting == 0) {
     lock.free++;
@@ -78,6 +81,7 @@ export function give(lock: Lock, who: Agent): void {
 function own(lock: Lock, who: Agent): void {
   lock.owner = who.id + 1;
   lock.since = who.clock;
+  note(LOG_LOCK, who.id, lock.kind, LOCK_TAKEN, 0, who.clock);
   if (lock.kind != WALKERS) acquire(who.id, lock.heard);
 }
 /** What waiting for it counts as. */

@@ -151,6 +151,8 @@ export const COSTS: u32 = 54;
 export const WAYS_BITS: u32 = 24;
 export const SET_PAGES: u32 = 0; //          pages of the trace
 export const SET_TABLES: u32 = 1;
+export const SET_STEPWISE: u32 = 2; //       1: one step of a list a turn, whatever it costs
+export const SET_FLAGS: u32 = 3; //          flags that agents of a race ring and await
 export const SET_FRAMES: u32 = 4; //         frames of memory, frame 0 not counted
 export const SET_CPUS: u32 = 5;
 export const SET_RECLAIM: u32 = 6; //        1: there is a reclaim agent
@@ -228,3 +230,17 @@ export const EVENT_MOVE: u32 = 3; //         first, end, new first
 export const EVENT_PROTECT: u32 = 4; //      first, end, writable
 export const EVENT_DISCARD: u32 = 5; //      first, end
 export const EVENT_LAZYFREE: u32 = 6; //     first, end
+
+// ---- actions of an agent of a race: u32 op, then three operands ----
+export const ACT_WORDS: u32 = 4;
+export const ACT_END: u32 = 0;
+export const ACT_READ: u32 = 1; //       page
+export const ACT_WRITE: u32 = 2; //      page
+export const ACT_RANGE: u32 = 3; //      occasion, first page, pages << 1 | writable
+export const ACT_MOVE: u32 = 4; //       first page, pages, first page of the new place
+export const ACT_RECLAIM: u32 = 5; //    first page, pages
+export const ACT_RING: u32 = 6; //       flag
+export const ACT_AWAIT: u32 = 7; //      flag
+export const ACT_ACTIVATE: u32 = 8; //   the device begins to use the space,
+export const ACT_DEACTIVATE: u32 = 9; // or stops
+export const ACT_MAP: u32 = 10; //       first page, pages, kind

@@ -6,12 +6,13 @@ import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bu
 import { Run, hasRange, rowPage } from './execution';
 import { framesFreed, freeFrame, putFrame } from './frame';
 import { cost, region, setting } from './layout';
+import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import {
   AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
   CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
   COST_IPI_NEXT, COST_LOCK, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING,
-  SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
+  SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
   STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START,
   STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
 } from './ops';
@@ -35,10 +36,15 @@ let runs: usize = 0; //  Run[agentCount]
 let lists: usize = 0; // u32[OCCASIONS * PARTS * LIST_WORDS], written by the host
 let locks: usize = 0; // of leaf tables
 let ideal: bool = false;
+let stepwise: bool = false;
 
+/** Room for the step lists of a policy. */
+export function initLists(): void {
+  lists = region(<usize>OCCASIONS * PARTS * LIST_WORDS << 2);
+}
 export function initPaths(): void {
   ideal = setting(SET_IDEAL) != 0;
-  lists = region(<usize>OCCASIONS * PARTS * LIST_WORDS << 2);
+  stepwise = setting(SET_STEPWISE) != 0;
   locks = newLocks(setting(SET_TABLES), 1, PAGE_TABLE_LOCK);
   runs = region(<usize>agentCount * RUN_BYTES);
   for (let id: u32 = 0; id < agentCount; id++) {
@@ -97,15 +103,30 @@ export function stepPath(who: Agent): bool {
       finish(run, who);
       return true;
     }
-    if (!perform(run, who, step)) return false;
+    if (!perform(run, who, step)) {
+      // The first of two turns does nothing but take time.
+      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH)) continue;
+      return false;
+    }
     run.at++;
+    if (stepwise) {
+      if (isShared(step)) return false;
+      continue;
+    }
     // Steps that take no time are done in the same turn; without locks, so is what a lock would hold together.
     if (who.clock != before && !(ideal && run.hold != 0)) return false;
   }
 }
 
+/** Whether others could tell at which moment a step was taken. */
+@inline
+function isShared(step: u32): bool {
+  return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_RANGE_START && step != STEP_RANGE_END && step != STEP_CPU_DEFER;
+}
+
 function finish(run: Run, who: Agent): void {
   const now = who.clock;
+  note(LOG_STEP, who.id, STEP_END, run.occasion, hasRange(run) ? 0 : run.page + 1, now);
   // What moved to where no access goes is given back.
   if (run.occasion == AT_MOVE) free(run, who);
   // What was narrowed must be unusable when the program has its answer.
@@ -131,8 +152,21 @@ function finish(run: Run, who: Agent): void {
   run.steps = 0;
 }
 
+/** Forgets what a list that is over has left behind: runs with the same future hold the same bytes. */
+export function clearRun(id: u32): void {
+  const run = runOf(id);
+  const job = run.job;
+  const gather = run.gather;
+  memory.fill(gather, 0, <usize>run.gathered << 3);
+  memory.fill(changetype<usize>(run), 0, RUN_BYTES);
+  memory.fill(changetype<usize>(job), 0, offsetof<Submission>());
+  run.job = job;
+  run.gather = gather;
+}
+
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
 function perform(run: Run, who: Agent, step: u32): bool {
+  if (run.phase == 0) note(LOG_STEP, who.id, step, run.occasion, hasRange(run) ? 0 : run.page + 1, who.clock);
   switch (step) {
     case STEP_LOOP: {
       run.loop = run.at;
@@ -303,21 +337,23 @@ function oldRows(run: Run): u32 {
 function free(run: Run, who: Agent): void {
   const now = who.clock;
   let freed: u64 = 0;
-  if (!hasRange(run)) freed = freeOne(run.page, run.oldFrame, now);
+  if (!hasRange(run)) freed = freeOne(run.page, run.oldFrame, who);
   for (let i: u32 = 0; i < run.gathered; i++) {
     const at = run.gather + (<usize>i << 3);
     const frame = load<u32>(at, 4);
     if (frame == 0) continue;
     store<u32>(at, 0, 4);
     putFrame(frame);
-    freed += freeOne(load<u32>(at), frame, now);
+    freed += freeOne(load<u32>(at), frame, who);
   }
   if (freed == 0) return;
   framesFreed(who, now);
   spend(who, CAUSE_FREE, cost(COST_FREE) * freed);
 }
-function freeOne(page: u32, frame: u32, now: u64): u64 {
+function freeOne(page: u32, frame: u32, who: Agent): u64 {
   if (!freeFrame(frame)) return 0;
+  const now = who.clock;
+  note(LOG_FREE, who.id, frame, 0, page + 1, now);
   oblige(page, now, false, reachable());
   markFreed(frame);
   return 1;

@@ -2,8 +2,9 @@
 // device, or answered, each under an ITag (PCIe ATS 10.3); drains of accesses that the IOMMU has translated. The link to
 // the devices is an agent: it takes the next step of the request that is due first.
 import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
-import { bump, N_ITAG_STALLS } from './counters';
+import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { cost, region, setting, settingU64 } from './layout';
+import { COMMAND_ARRIVES, COMMAND_DONE, LOG_COMMAND, note } from './log';
 import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
@@ -197,6 +198,7 @@ export function stepLink(who: Agent): void {
 function advance(index: u32, now: u64): void {
   const held = pending(index);
   if (held.state == ANSWER) {
+    note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_DONE, 0, now);
     complete(index, now);
     return;
   }
@@ -209,6 +211,7 @@ function advance(index: u32, now: u64): void {
   }
   assert(held.state == ARRIVAL);
   held.state = DEVICE;
+  note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_ARRIVES, 0, now);
   // What matches is used no more; translations on their way must not be kept; what uses one lands first.
   const device = held.source - SOURCE;
   if (device < deviceCount) {

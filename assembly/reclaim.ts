@@ -45,7 +45,7 @@ function row(index: u32): usize {
 /** One turn. */
 export function stepReclaim(who: Agent): void {
   if (who.phase == LOOK) {
-    if (freeFrames >= setting(SET_HIGH) || !isolate(who)) {
+    if (freeFrames() >= setting(SET_HIGH) || !isolate(who)) {
       block(who, CAUSE_IDLE);
       return;
     }
@@ -117,6 +117,27 @@ function settle(who: Agent): void {
   setPte(page, flags & ~PTE_BUSY);
 }
 
+/** Begins a batch of `pages` pages from `first` on, those that are mapped. Returns whether there is any. */
+export function reclaimPages(who: Agent, first: u32, pages: u32): bool {
+  let taken: u32 = 0;
+  for (let page = first; page < first + pages; page++) if ((pte(page) & PTE_P) != 0) hold(page, taken++);
+  store<u32>(size, taken);
+  store<u32>(size, 0, 4);
+  if (taken == 0) return false;
+  who.phase = BODY;
+  begin(who, PART_BODY);
+  return true;
+}
+/** The page is isolated: a row of the batch, and a reference. */
+function hold(page: u32, index: u32): void {
+  const at = row(index);
+  getFrame(frameOf(page));
+  store<u32>(at, page);
+  store<u32>(at, frameOf(page), 4);
+  store<u32>(at, occasionOf(pte(page)), 8);
+  store<u32>(at, 0, 12);
+}
+
 /** Fills the batch by second chance. Returns whether there is anything to take. */
 function isolate(who: Agent): bool {
   const most = setting(SET_BATCH);
@@ -135,12 +156,7 @@ function isolate(who: Agent): bool {
       continue;
     }
     if (isIn(page, taken)) continue;
-    getFrame(hand);
-    const at = row(taken++);
-    store<u32>(at, page);
-    store<u32>(at, hand, 4);
-    store<u32>(at, occasionOf(flags), 8);
-    store<u32>(at, 0, 12);
+    hold(page, taken++);
   }
   store<u32>(size, hand, 8);
   store<u32>(size, taken);

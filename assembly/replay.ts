@@ -1,6 +1,6 @@
 // Timed replay of a DMA recording: CPUs that call the DMA API, the IOMMU's command processor, a flush timer per domain,
 // devices and their accesses in flight, in the order of their clocks.
-import { agent, agentCount, block, DONE, initAgents, nextAgent } from './clock';
+import { agent, agentCount, block, DONE, initAgents, initCauses, nextAgent } from './clock';
 import { initCounters } from './counters';
 import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
 import { initEventLog } from './eventlog';
@@ -10,6 +10,7 @@ import { initIommu, stepIommu } from './iommu';
 import { initIova } from './iova';
 import { initIssuers, stepAccess, stepIssuer } from './issuer';
 import { openArena, setting } from './layout';
+import { logOff } from './log';
 import { initMappings } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { initPasid } from './pasid';
@@ -33,12 +34,14 @@ let flights: u32 = 0;
 /** Lays out a machine for a recording; the host has written the settings. */
 export function dmaInit(): void {
   openArena();
+  logOff();
   cpus = setting(SET_CPUS);
   hardware = cpus;
   link = hardware + 1;
   timers = hardware + 2;
   issuers = timers + setting(SET_SPACES);
   flights = issuers + setting(SET_DEVICES);
+  initCauses(flights + setting(SET_OUTSTANDING));
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
   initTable(setting(SET_PAGES), setting(SET_TABLES));

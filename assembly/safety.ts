@@ -9,6 +9,7 @@ import {
   N_S3, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
 } from './counters';
 import { region, setting } from './layout';
+import { LOG_BROKEN, LOG_DUE, LOG_WINDOW, note } from './log';
 import { SET_REUSE } from './ops';
 
 let staleCopies: usize = 0; // u32[pages]: stale copies in the secondary MMU
@@ -20,9 +21,7 @@ let userEpoch: usize = 0; //   u32[pages]: its epoch then; 0 = nobody yet
 let asked: usize = 0; //       u8[pages]: the program asked for the change itself and has not been answered
 let staleCpu: usize = 0; //    u32[pages]: stale entries of CPU TLBs
 let cpuSince: usize = 0; //    u64[pages]: 1 + when the first of them became stale
-export let openWindows: u32 = 0;
-/** Stale entries of all CPU TLBs. */
-export let staleCpuEntries: u32 = 0;
+let totals: usize = 0; //      u32 open windows, u32 stale entries of all CPU TLBs
 
 export function initSafety(pages: u32): void {
   staleCopies = region(<usize>pages << 2);
@@ -34,8 +33,17 @@ export function initSafety(pages: u32): void {
   asked = region(<usize>pages);
   staleCpu = region(<usize>pages << 2);
   cpuSince = region(<usize>pages << 3);
-  openWindows = 0;
-  staleCpuEntries = 0;
+  totals = region(8);
+}
+/** Windows that are open now. */
+@inline
+export function openWindows(): u32 {
+  return load<u32>(totals);
+}
+/** Stale entries of all CPU TLBs. */
+@inline
+export function staleCpuEntries(): u32 {
+  return load<u32>(totals, 4);
 }
 
 @inline
@@ -48,7 +56,8 @@ export function staleCopyMade(page: u32, now: u64): void {
   store<u32>(at, load<u32>(at) + 1);
   if (load<u64>(changedAt + (<usize>page << 3)) != 0) return;
   store<u64>(changedAt + (<usize>page << 3), now + 1);
-  openWindows++;
+  store<u32>(totals, openWindows() + 1);
+  note(LOG_WINDOW, 0, 1, 0, page + 1, now);
 }
 /** Counts a stale copy that is gone, or valid again. The last one closes the window. */
 export function staleCopyGone(page: u32, now: u64): void {
@@ -64,7 +73,8 @@ export function staleCopyGone(page: u32, now: u64): void {
   store<u64>(opened, 0);
   store<u64>(obliged, 0);
   store<u8>(narrowed + page, 0);
-  openWindows--;
+  store<u32>(totals, openWindows() - 1);
+  note(LOG_WINDOW, 0, 0, 0, page + 1, now);
 }
 /** A translation was taken away or narrowed: a change without a copy is counted apart. */
 @inline
@@ -75,14 +85,14 @@ export function countEmpty(page: u32): void {
 /** A CPU's entry has become stale; or has gone, or is valid again. */
 export function staleCpuMade(page: u32, now: u64): void {
   const at = staleCpu + (<usize>page << 2);
-  staleCpuEntries++;
+  store<u32>(totals, staleCpuEntries() + 1, 4);
   if (load<u32>(at) == 0) store<u64>(cpuSince + (<usize>page << 3), now + 1);
   store<u32>(at, load<u32>(at) + 1);
 }
 export function staleCpuGone(page: u32, now: u64): void {
   const at = staleCpu + (<usize>page << 2);
   assert(load<u32>(at) > 0);
-  staleCpuEntries--;
+  store<u32>(totals, staleCpuEntries() - 1, 4);
   store<u32>(at, load<u32>(at) - 1);
   const since = load<u64>(cpuSince + (<usize>page << 3));
   // A CPU's private steps may be ahead of the change that closes the window.
@@ -102,6 +112,7 @@ export function oblige(page: u32, now: u64, permission: bool, reachable: bool): 
   if (load<u64>(at) == 0) {
     store<u64>(at, now + 1);
     bump(N_EXPOSED);
+    note(LOG_DUE, 0, 0, 0, page + 1, now);
   }
   if (permission) store<u8>(narrowed + page, 1);
 }
@@ -150,6 +161,7 @@ export function landStale(page: u32, write: bool, freed: bool, same: bool, devic
 /** Counts a violation; the first one is kept. */
 export function violation(counter: u32, property: u64, page: u32, device: u32, now: u64, cursor: u32): void {
   add(counter, 1);
+  note(LOG_BROKEN, device, <u32>property, 0, page + 1, now);
   if (load<u64>(first) != 0) return;
   store<u64>(first, property);
   store<u64>(first + 8, page);
@@ -160,7 +172,7 @@ export function violation(counter: u32, property: u64, page: u32, device: u32, n
   store<u64>(first + 40, cursor);
 }
 
-/** Windows that are open now. */
+/** Windows that are open now, for the host. */
 export function openWindowCount(): u32 {
-  return openWindows;
+  return openWindows();
 }

@@ -192,11 +192,11 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 
 /** The frame is free: stale copies of it are marked, whatever page they were filled for. */
 export function markFreed(frame: u32): void {
-  if (openWindows != 0) {
+  if (openWindows() != 0) {
     markFreedIn(iotlb, frame);
     for (let i: u32 = 0; i < deviceCount; i++) markFreedIn(deviceTlb(i), frame);
   }
-  for (let i: u32 = 0; staleCpuEntries != 0 && i < cpuCount; i++) {
+  for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     markFreedIn(cpu.l1i, frame);
     markFreedIn(cpu.l1d, frame);

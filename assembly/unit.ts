@@ -1,5 +1,5 @@
 // An IOMMU's queue by itself, for who holds its registers: software outside writes slots and registers, and lets time pass.
-import { agent, block, initAgents, nextAgent } from './clock';
+import { agent, block, initAgents, initCauses, nextAgent } from './clock';
 import { initCounters } from './counters';
 import { initEventLog } from './eventlog';
 import { initIommu, isDrained, stepIommu, strangeAnswer, writeTail } from './iommu';
@@ -22,6 +22,7 @@ let now: u64 = 0;
 export function unitInit(bytes: u32): void {
   openArena();
   now = 0;
+  initCauses(2);
   initAgents(2);
   initCounters();
   initTable(1, 1);

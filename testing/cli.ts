@@ -19,12 +19,15 @@ export interface Ran {
 
 const PLAIN = { ...process.env, NO_COLOR: '1', TZ: 'UTC', COLUMNS: '100', LANG: 'C.UTF-8' };
 
+/** How far work has come is said only where it takes long: on a busy machine, and of no interest here. */
+const withoutProgress = (stderr: string): string => stderr.replace(/^\w+( \S+)? \d+ %( \d+ s left)?\n/gm, '');
+
 /** Runs the command in the folder `cwd`. */
 export function iommulator(args: readonly string[], cwd = ROOT): Ran {
   if (!existsSync(BIN)) throw new Error('dist is not built: run npm test, or node build.mjs before vitest');
   const options = { cwd, encoding: 'utf8', env: PLAIN, maxBuffer: 1 << 28 } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], options);
-  return { code: status, stdout, stderr };
+  return { code: status, stdout, stderr: withoutProgress(stderr) };
 }
 
 /** Runs a shell line in which `iommulator` is the real command. */
@@ -32,7 +35,7 @@ export function shell(line: string, cwd: string): Ran {
   const script = `iommulator() { '${process.execPath}' '${BIN}' "$@"; }\nset -o pipefail\n${line}`;
   const options = { cwd, encoding: 'utf8', env: PLAIN, maxBuffer: 1 << 28 } as const;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', script], options);
-  return { code: status, stdout, stderr };
+  return { code: status, stdout, stderr: withoutProgress(stderr) };
 }
 
 /** Starts the command, with more in its environment; it runs on. */

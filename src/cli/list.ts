@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { CATALOG_KINDS, type CatalogKind, catalogYaml, describe, listCatalog } from '../catalog/catalog.ts';
+import { listRaces } from '../catalog/races.ts';
 import { shippedTraces } from '../jobs/locate.ts';
 import { UsageError } from '../model/errors.ts';
 import { catalogGrid } from '../report/catalog.ts';
@@ -15,7 +16,7 @@ interface Args extends OutputArgs, CountsArgs {
   yaml: boolean;
 }
 
-const KINDS = [...CATALOG_KINDS, 'formats', 'traces'] as const;
+const KINDS = [...CATALOG_KINDS, 'formats', 'races', 'traces'] as const;
 
 export const list: CommandModule<object, Args> = {
   command: 'list <what> [name]',
@@ -48,6 +49,7 @@ function catalog(kind: CatalogKind, name: string | undefined): Grid {
 }
 
 function other(what: string): Grid {
+  if (what === 'races') return { columns: ['race', 'never', 'source'], rows: listRaces() };
   if (what === 'traces') return { columns: ['trace'], rows: shippedTraces().map((name) => [name]) };
   return { columns: ['format', 'what', 'source'], rows: IMPORTERS.map((i) => [i.name, i.summary, i.source]) };
 }

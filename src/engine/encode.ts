@@ -233,6 +233,17 @@ export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers):
   });
 }
 
+/** What the engine's numbers of steps are called in step lists; `RE!` is two of them. */
+export function stepWords(numbers: Numbers): Map<number, string> {
+  const set = Object.entries(PTE).map(([state, name]): [number, string] => [numbers(name), `PS(${state})`]);
+  return new Map([
+    ...Object.entries(STEP).map(([word, name]): [number, string] => [numbers(name), word]),
+    ...set,
+    [numbers('STEP_SECONDARY_END'), 'RE!'],
+    [numbers('STEP_END'), 'END'],
+  ]);
+}
+
 /** The parts of a list, each closed with END: what is done first, once per batch, and per page at its end. */
 export function encodeList(name: PathName, list: StepList, numbers: Numbers): number[][] {
   const codes: number[][] = [[], [], []];

@@ -16,6 +16,9 @@ export interface PoolOptions {
 
 const TICK_MS = 100;
 
+/** Workers if nothing else is said. */
+export const allCores = availableParallelism;
+
 /**
  * Runs `jobs` on one trace. They are dealt to the workers in turn, one pass a worker, so that a trace is decoded as
  * often as there are workers; results come back in the order of the jobs whatever the number of workers.
@@ -25,7 +28,7 @@ export async function runJobs<J extends Job>(
   jobs: readonly J[],
   options: PoolOptions = {},
 ): Promise<ResultOf<J>[]> {
-  const workers = Math.max(1, Math.min(options.workers ?? availableParallelism(), jobs.length));
+  const workers = Math.max(1, Math.min(options.workers ?? allCores(), jobs.length));
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
   const pool = new Piscina({

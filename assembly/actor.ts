@@ -1,0 +1,201 @@
+// The agents of a race: CPUs, the reclaim agent and a device, each with a few actions in order. What they do is what the
+// agents of a program do: the same accesses, lists and flights, taken from a script.
+import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
+import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
+import { acquire, Agent, agent, agentCount, block, BLOCKED, DONE, release, wake } from './clock';
+import { stepList } from './fault';
+import { flightAgent, launch } from './flight';
+import { region, setting } from './layout';
+import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
+import {
+  ACT_ACTIVATE, ACT_AWAIT, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MOVE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
+  ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
+} from './ops';
+import { beginRange, clearRun } from './path';
+import { activate, deactivate } from './pasid';
+import { reclaimPages, stepReclaim } from './reclaim';
+import { cpuCaches } from './space';
+import { setKind, setReadOnly, vpnOf } from './table';
+
+/** Actions of one agent, END included. */
+export const SCRIPT_ACTIONS: u32 = 32;
+
+// Phases of a CPU. Those of the reclaim agent are its own; a device waits for its access to land.
+const USER: u32 = 0;
+const FAULT: u32 = 1; // a fault's list runs; the access comes again
+const CALL: u32 = 2; //  an action's list runs
+const FLYING: u32 = 3; // of the device
+
+let scripts: usize = 0; // u32[agentCount * SCRIPT_ACTIONS * ACT_WORDS], written by the host
+let cursors: usize = 0; // u32[agentCount]
+let rung: usize = 0; //    u8[flags]
+let heard: usize = 0; //   u32[flags * agentCount]: what the agent that rang it knew
+let waits: usize = 0; //   u32[agentCount]: 1 + the flag that it waits for
+
+/** Room for the scripts of `count` agents. */
+export function initScripts(count: u32): void {
+  scripts = region(<usize>count * SCRIPT_ACTIONS * ACT_WORDS << 2);
+}
+export function initActors(): void {
+  const flags = setting(SET_FLAGS);
+  cursors = region(<usize>agentCount << 2);
+  rung = region(flags);
+  heard = region(<usize>flags * agentCount << 2);
+  waits = region(<usize>agentCount << 2);
+}
+export function scriptsAt(): usize {
+  return scripts;
+}
+/** A new script for every agent: who was done with the last one begins again. */
+export function startScripts(): void {
+  for (let id: u32 = 0; id < agentCount; id++) {
+    store<u32>(cursors + (<usize>id << 2), 0);
+    if (agent(id).state == DONE) agent(id).state = 0;
+  }
+}
+
+@inline
+function actionOf(id: u32): usize {
+  return scripts + (<usize>(id * SCRIPT_ACTIONS + load<u32>(cursors + (<usize>id << 2))) * ACT_WORDS << 2);
+}
+/** Index of the action that the agent is at. */
+function actionIndex(id: u32): u32 {
+  return load<u32>(cursors + (<usize>id << 2));
+}
+/** The action in hand is over; with the last one, so is the agent. */
+function next(who: Agent): void {
+  const at = cursors + (<usize>who.id << 2);
+  store<u32>(at, load<u32>(at) + 1);
+  settle(who);
+}
+/** An agent whose script is over is done. */
+export function settle(who: Agent): void {
+  if (load<u32>(actionOf(who.id)) == ACT_END) who.state = DONE;
+}
+
+/** One turn of a CPU, of the reclaim agent or of the device. */
+export function stepActor(who: Agent): void {
+  if (who.phase == USER) act(who, actionOf(who.id));
+  else if (who.id < setting(SET_CPUS)) goOn(who);
+  else if (who.id == setting(SET_CPUS)) goOnReclaiming(who);
+  else landed(who);
+}
+
+function goOnReclaiming(who: Agent): void {
+  stepReclaim(who);
+  if (who.phase != USER) return;
+  clearRun(who.id);
+  next(who);
+}
+
+function goOn(who: Agent): void {
+  if (!stepList(who)) return;
+  clearRun(who.id);
+  const called = who.phase == CALL;
+  who.phase = USER;
+  if (called) next(who);
+}
+
+function landed(who: Agent): void {
+  who.phase = USER;
+  next(who);
+}
+/** The device's access is over: it goes on with its script. */
+export function rouseDevice(device: Agent, now: u64): void {
+  if (device.state != BLOCKED || device.phase != FLYING) return;
+  wake(device, now);
+  landed(device);
+}
+
+function act(who: Agent, action: usize): void {
+  note(LOG_ACTION, who.id, actionIndex(who.id), 0, 0, who.clock);
+  const first = load<u32>(action, 4);
+  const second = load<u32>(action, 8);
+  const third = load<u32>(action, 12);
+  switch (load<u32>(action)) {
+    case ACT_READ: return access(who, first, 0);
+    case ACT_WRITE: return access(who, first, 1);
+    case ACT_RANGE: {
+      who.phase = CALL;
+      const run = beginRange(who, first, vpnOf(second), vpnOf(second) + (third >> 1));
+      run.writable = third & 1;
+      return;
+    }
+    case ACT_MOVE: {
+      who.phase = CALL;
+      mapPages(third, second, KIND_GONE);
+      beginRange(who, AT_MOVE, vpnOf(first), vpnOf(first) + second).newFirst = vpnOf(third);
+      return;
+    }
+    case ACT_RECLAIM: {
+      if (!reclaimPages(who, first, second)) next(who);
+      return;
+    }
+    case ACT_RING: return ring(who, first);
+    case ACT_AWAIT: return await_(who, first);
+    case ACT_ACTIVATE: {
+      activate(who.clock);
+      return next(who);
+    }
+    case ACT_DEACTIVATE: {
+      deactivate(who.clock);
+      return next(who);
+    }
+    default: {
+      assert(load<u32>(action) == ACT_MAP);
+      mapPages(first, second, third);
+      return next(who);
+    }
+  }
+}
+
+function mapPages(first: u32, pages: u32, kind: u32): void {
+  for (let page = first; page < first + pages; page++) {
+    setKind(page, kind);
+    setReadOnly(page, 0);
+  }
+}
+
+function access(who: Agent, page: u32, write: u32): void {
+  if (who.id >= setting(SET_CPUS)) {
+    const place = flightAgent();
+    assert(place >= 0);
+    launch(<u32>place, page, write, who);
+    who.phase = FLYING;
+    block(who, CAUSE_DEVICE);
+    return;
+  }
+  const cpu = cpuCaches(who.id);
+  const want = (page << ENTRY_SHIFT) | ENTRY_V | (write << 1);
+  const mask: u32 = write != 0 ? ~0 : ~ENTRY_W;
+  cpu.poked = 0;
+  if (lookup(cpu.l1d, cpu.l1d.set(page), want, mask) != 0 || refill(who, cpu, cpu.l1d, page, want, mask)) {
+    note(LOG_ACCESS, who.id, BY_TLB, write, page + 1, who.clock);
+    return next(who);
+  }
+  const served = serve(who, cpu, cpu.l1d, page, write);
+  if (served == HAS_FAULTED) who.phase = FAULT;
+  else if (served == IS_SERVED) next(who);
+}
+
+// ---- flags: a store-release and loads that wait for it ----
+
+function ring(who: Agent, flag: u32): void {
+  store<u8>(rung + flag, 1);
+  release(who.id, heard + (<usize>flag * agentCount << 2));
+  for (let id: u32 = 0; id < agentCount; id++) {
+    if (load<u32>(waits + (<usize>id << 2)) != flag + 1) continue;
+    store<u32>(waits + (<usize>id << 2), 0);
+    wake(agent(id), who.clock);
+  }
+  next(who);
+}
+function await_(who: Agent, flag: u32): void {
+  if (load<u8>(rung + flag) == 0) {
+    store<u32>(waits + (<usize>who.id << 2), flag + 1);
+    block(who, CAUSE_IDLE);
+    return;
+  }
+  acquire(who.id, heard + (<usize>flag * agentCount << 2));
+  next(who);
+}

@@ -1,0 +1,115 @@
+// The machine of a race: a few agents, small caches, nothing has a cost. It has no clock: whoever can take a step may.
+import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor } from './actor';
+import { agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
+import { initCounters } from './counters';
+import { initEventLog } from './eventlog';
+import { initFaults } from './fault';
+import { initFlights, stepFlight } from './flight';
+import { initFrames } from './frame';
+import { initIommu, stepIommu } from './iommu';
+import { openArena, setting } from './layout';
+import { logOff } from './log';
+import { CAUSE_IDLE, SET_CPUS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_TABLES } from './ops';
+import { initLists, initPaths } from './path';
+import { initPasid } from './pasid';
+import { initPending, stepLink } from './pending';
+import { initRecent } from './recent';
+import { initReclaim } from './reclaim';
+import { initRegisters } from './registers';
+import { initRing } from './ring';
+import { initSafety } from './safety';
+import { beginState, endState } from './snapshot';
+import { initSpace } from './space';
+import { initSubmit } from './submit';
+import { initTable } from './table';
+
+// Agents: CPUs, then the reclaim agent, the device, the IOMMU's command processor, its link to the device, accesses in flight.
+let reclaimer: u32 = 0;
+let device: u32 = 0;
+let hardware: u32 = 0;
+let link: u32 = 0;
+let flights: u32 = 0;
+
+/** Lays out the machine of a race from the settings; the host has written them. */
+export function raceInit(): void {
+  openArena();
+  logOff();
+  reclaimer = setting(SET_CPUS);
+  device = reclaimer + 1;
+  hardware = reclaimer + 2;
+  link = reclaimer + 3;
+  flights = reclaimer + 4;
+  const count = flights + setting(SET_OUTSTANDING);
+  initCauses(count);
+  initScripts(count);
+  initCounters();
+  initRecent();
+  initLists();
+  beginState();
+  initAgents(count);
+  initFrames(setting(SET_FRAMES));
+  initTable(setting(SET_PAGES), setting(SET_TABLES));
+  initSafety(setting(SET_PAGES));
+  initSpace();
+  initRegisters();
+  initEventLog();
+  initRing();
+  initIommu();
+  initPending(hardware, link);
+  initPasid();
+  initSubmit(hardware);
+  initPaths();
+  initFaults(reclaimer);
+  initReclaim();
+  initFlights(flights);
+  initActors();
+  endState();
+  block(agent(hardware), CAUSE_IDLE);
+}
+
+/** Agents, for the host: CPUs, reclaim, device, IOMMU, link, flights in this order. */
+export function raceAgents(): u32 {
+  return agentCount;
+}
+/** Whether an agent's steps count towards the length of a schedule: all but those of the IOMMU and its link. */
+@inline
+export function isNamed(id: u32): bool {
+  return id != hardware && id != link;
+}
+
+/** Every agent begins the script that the host has written for it. */
+export function raceScripts(): void {
+  startScripts();
+  for (let id: u32 = 0; id <= device; id++) settle(agent(id));
+}
+
+/** Agents that can take a step: bit = agent. */
+export function raceEnabled(): u32 {
+  let mask: u32 = 0;
+  for (let id: u32 = 0; id < agentCount; id++) if (agent(id).state == RUNNABLE) mask |= 1 << id;
+  return mask;
+}
+
+/** Lets an agent take one step. */
+export function raceStep(id: u32): void {
+  const who = agent(id);
+  assert(who.state == RUNNABLE);
+  if (id <= device) stepActor(who);
+  else if (id == hardware) stepIommu(who);
+  else if (id == link) stepLink(who);
+  else if (stepFlight(who)) rouseDevice(agent(device), who.clock);
+}
+
+/** Runs all scripts to their ends, the first agent that can going first. Returns whether all came to their ends. */
+export function raceRun(): bool {
+  while (true) {
+    const id = nextAgent();
+    if (id < 0) return raceOver();
+    raceStep(<u32>id);
+  }
+}
+/** Whether all scripts are at their ends. */
+export function raceOver(): bool {
+  for (let id: u32 = 0; id <= device; id++) if (agent(id).state != DONE) return false;
+  return true;
+}

@@ -1,0 +1,294 @@
+import type { Costs } from '../model/cost.ts';
+import type { LogEvent } from '../model/log.ts';
+import type { Machine } from '../model/machine.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Race, RaceAction, RaceProperty } from '../model/race.ts';
+import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
+import { encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
+import { type Instance, instantiate } from './load.ts';
+import { EngineLog, type LogExports } from './log.ts';
+
+interface RaceExports extends LogExports {
+  raceInit(): void;
+  configAt(): number;
+  listsAt(): number;
+  recipesAt(): number;
+  scriptsAt(): number;
+  watchedAt(): number;
+  countersAt(): number;
+  scheduleAt(): number;
+  definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
+  defineTable(keyLow: number, keyHigh: number, upper: number, top: number): void;
+  raceAgents(): number;
+  raceScripts(): void;
+  raceEnabled(): number;
+  raceStep(agent: number): void;
+  raceRun(): number;
+  searchInit(slotsLg2: number, longest: number): void;
+  searchStart(): void;
+  search(turns: number): number;
+  scheduleSteps(): number;
+  statesSeen(): number;
+  stepsTaken(): number;
+  stateAt(): number;
+  stateBytes(): number;
+}
+
+/** What decides a search, besides the race. */
+export interface RaceSetup {
+  readonly policy: Policy;
+  readonly machine: Machine;
+  readonly costs: Costs;
+  /** Entries of each TLB: small ones evict, larger ones keep. */
+  readonly entries: number;
+}
+
+/** What a search has found. */
+export interface Found {
+  readonly verdict: 'holds' | 'broken' | 'bounded' | 'stuck';
+  readonly states: number;
+  readonly steps: number;
+  /** Agents in the order of their steps: where a property broke, or where nobody could go on. */
+  readonly schedule: readonly number[];
+}
+
+/** log2 of the states that are kept, a quarter of them free, and steps of the longest schedule. */
+const SLOTS_LG2 = 21;
+const LONGEST = 1000;
+/** Beyond these a search says `bounded`. */
+export const SEARCH_BOUNDS = { states: (2 ** SLOTS_LG2 / 4) * 3, steps: LONGEST } as const;
+/** Events of one step of a schedule, at most. */
+const LOG_ROOM = 256;
+/** Steps between two looks at whether to stop. */
+const TURNS = 1 << 20;
+
+const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
+  S1: ['N_S1_READ', 'N_S1_WRITE'],
+  S2: ['N_S2'],
+  S3: ['N_S3'],
+};
+const KINDS = { anonymous: 'KIND_ANON', file: 'KIND_FILE', shared: 'KIND_SHARED' } as const;
+const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
+  munmap: 'AT_UNMAP',
+  dontneed: 'AT_DISCARD',
+  madv_free: 'AT_LAZYFREE',
+  mprotect: 'AT_PROTECT',
+};
+
+/** A race on a machine under a policy: the engine, one step at a time. */
+export class RaceEngine {
+  private readonly instance: Instance<RaceExports>;
+  private readonly numbers: Numbers;
+  private readonly cpus: number;
+  private readonly events: EngineLog;
+
+  constructor(
+    module: WebAssembly.Module,
+    readonly race: Race,
+    setup: RaceSetup,
+  ) {
+    this.instance = instantiate<RaceExports>(module);
+    const { exports } = this.instance;
+    this.numbers = numbersOf(exports);
+    this.events = new EngineLog(this.instance, this.numbers);
+    this.cpus = race.agents.filter(({ kind }) => kind === 'cpu').length;
+    const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
+    config.fill(0);
+    config.set(this.settings(setup));
+    exports.raceInit();
+    this.writeLists(setup);
+    this.definePages();
+    this.runStart();
+    this.writeScripts(race.agents.map(({ actions }) => actions));
+    exports.raceScripts();
+  }
+
+  private get memory(): ArrayBuffer {
+    return this.instance.memory.buffer;
+  }
+
+  /** Bytes of one state. */
+  get stateBytes(): number {
+    return this.instance.exports.stateBytes();
+  }
+
+  /** Number of the engine's agent for a column of the race. */
+  agentOf(column: number): number {
+    const { kind, name } = this.race.agents[column]!;
+    return kind === 'cpu' ? Number(name.slice(3)) : this.cpus + (kind === 'kswapd' ? 0 : 1);
+  }
+
+  /** Name of one of the engine's agents. An access in flight is the device's. */
+  nameOf(agent: number): string {
+    if (agent < this.cpus) return `cpu${agent}`;
+    return ['kswapd', 'dev0', 'iommu', 'link'][agent - this.cpus] ?? 'dev0';
+  }
+
+  /** Names of those that can take a step. */
+  enabled(): string[] {
+    const mask = this.instance.exports.raceEnabled();
+    const ids = Array.from({ length: this.instance.exports.raceAgents() }, (_, id) => id);
+    return [...new Set(ids.filter((id) => ((mask >>> id) & 1) === 1).map((id) => this.nameOf(id)))];
+  }
+
+  /** Turns the event log on. */
+  log(): void {
+    this.events.open(LOG_ROOM);
+  }
+
+  /** Lets an agent take one step; what happened, or null if it cannot. */
+  step(name: string): LogEvent[] | null {
+    const { exports } = this.instance;
+    const mask = exports.raceEnabled();
+    for (let id = 0; id < exports.raceAgents(); id++) {
+      if (((mask >>> id) & 1) === 0 || this.nameOf(id) !== name) continue;
+      exports.raceStep(id);
+      return this.events.take().events;
+    }
+    return null;
+  }
+
+  /** The state as text: equal in equal states. */
+  fingerprint(): string {
+    const { memory, exports } = this.instance;
+    return Array.from(new Uint32Array(memory.buffer, exports.stateAt(), exports.stateBytes() / 4)).join();
+  }
+
+  /**
+   * Goes through all schedules; keeps 2^slotsLg2 states, a quarter of them free. `stop` is asked now and then whether to
+   * give up: null if so.
+   */
+  search(stop: () => boolean, slotsLg2 = SLOTS_LG2): Found | null {
+    const { exports } = this.instance;
+    exports.searchInit(slotsLg2, LONGEST);
+    const watched = new Uint32Array(this.memory, exports.watchedAt(), this.numbers('MAX_WATCHED'));
+    watched.set(this.race.never.flatMap((property) => COUNTERS[property].map((name) => this.numbers(name) + 1)));
+    exports.searchStart();
+    const on = this.numbers('SEARCH_GOES_ON');
+    let state = on;
+    while (state === on) {
+      state = exports.search(TURNS);
+      if (state === on && stop()) return null;
+    }
+    const verdicts = {
+      SEARCH_HOLDS: 'holds',
+      SEARCH_BROKEN: 'broken',
+      SEARCH_BOUNDED: 'bounded',
+      SEARCH_STUCK: 'stuck',
+    } as const;
+    const verdict = Object.entries(verdicts).find(([name]) => this.numbers(name) === state)![1];
+    const length = exports.scheduleSteps();
+    const schedule = Array.from(new Uint32Array(this.memory, exports.scheduleAt(), length));
+    return { verdict, states: exports.statesSeen(), steps: exports.stepsTaken(), schedule };
+  }
+
+  private settings({ policy, machine, costs, entries }: RaceSetup): number[] {
+    const { race, cpus, numbers } = this;
+    const cache: CacheShape = { sets: 1, ways: entries, replacement: 'lru' };
+    const single: CacheShape = { ...cache, ways: 1 };
+    const walkCache = { pml4e: NO_CACHE, pdpte: NO_CACHE, pde: single };
+    const small: Machine = {
+      ...machine,
+      cpu: { ...machine.cpu, l1i: single, l1d: cache, l2: NO_CACHE, walkCache },
+      iommu: { ...machine.iommu, iotlb: cache, walkCache, walkers: 1, ring: 8 },
+      device: { ...machine.device, deviceTlb: cache, outstanding: 1 },
+    };
+    const device = { every: 1, write: 0, active: 0, idle: 0, ats: true };
+    const frames = race.pages.length * 2 + cpus + 2;
+    const setup = { policy, machine: small, costs, seed: 1, frames: null, device, ideal: false, lookahead: 0 };
+    const tables = new Set(race.pages.map(({ vpn }) => Math.floor(vpn / 512))).size;
+    const row = encodeSettings(setup, { pages: race.pages.length, tables, fetches: 0, posts: 1 }, numbers);
+    row[numbers('SET_CPUS')] = cpus;
+    row[numbers('SET_FRAMES')] = frames;
+    row[numbers('SET_LOW')] = 0;
+    row[numbers('SET_STEPWISE')] = 1;
+    row[numbers('SET_FLAGS')] = race.flags.length;
+    return row;
+  }
+
+  private writeLists({ policy, machine }: RaceSetup): void {
+    const { exports } = this.instance;
+    const { numbers } = this;
+    const words = numbers('LIST_WORDS');
+    const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
+    for (const { occasion, parts } of encodePolicy(policy.mm!, numbers))
+      parts.forEach((steps, part) => {
+        lists.set(steps, (occasion * 3 + part) * words);
+      });
+    const recipeWords = numbers('RECIPE_WORDS');
+    const recipes = new Uint32Array(this.memory, exports.recipesAt(), 3 * recipeWords);
+    encodeRecipes(machine, machine.device.ats, numbers).forEach((commands, i) => {
+      recipes.set(commands, i * recipeWords);
+    });
+  }
+
+  private definePages(): void {
+    const { exports } = this.instance;
+    const tables: number[] = [];
+    for (const { vpn, kind } of this.race.pages) {
+      const key = Math.floor(vpn / 512);
+      if (!tables.includes(key)) {
+        tables.push(key);
+        exports.defineTable(key, 0, 0, 0);
+      }
+      exports.definePage(vpn, 0, tables.indexOf(key), this.numbers(KINDS[kind]));
+    }
+  }
+
+  /** What has happened before: each action to its end. */
+  private runStart(): void {
+    const { race, instance } = this;
+    const device = race.agents.findIndex(({ kind }) => kind === 'dev');
+    const run = (column: number, action: RaceAction): void => {
+      this.writeScripts(race.agents.map((_, i) => (i === column ? [action] : [])));
+      instance.exports.raceScripts();
+      if (instance.exports.raceRun() === 0)
+        throw new Error(`race ${race.name}: "${action.text}" of its start does not end`);
+    };
+    const toggle = (word: 'activate' | 'deactivate'): void => {
+      if (device >= 0) run(device, { word, text: word, pages: [] });
+    };
+    toggle('activate');
+    for (const { agent, action } of race.start) run(agent, action);
+    if (!race.active) toggle('deactivate');
+  }
+
+  private writeScripts(scripts: readonly (readonly RaceAction[])[]): void {
+    const { exports } = this.instance;
+    const words = this.numbers('ACT_WORDS');
+    const stride = this.numbers('SCRIPT_ACTIONS') * words;
+    const rows = new Uint32Array(this.memory, exports.scriptsAt(), exports.raceAgents() * stride);
+    rows.fill(0);
+    scripts.forEach((actions, column) => {
+      const at = this.agentOf(column) * stride;
+      actions.forEach((action, i) => {
+        rows.set(this.encode(action), at + i * words);
+      });
+    });
+  }
+
+  private encode({ word, pages, to, writable, flag }: RaceAction): number[] {
+    const n = this.numbers;
+    const [first = 0] = pages;
+    switch (word) {
+      case 'read':
+        return [n('ACT_READ'), first];
+      case 'write':
+        return [n('ACT_WRITE'), first];
+      case 'mremap':
+        return [n('ACT_MOVE'), first, pages.length, to!];
+      case 'reclaim':
+        return [n('ACT_RECLAIM'), first, pages.length];
+      case 'ring':
+        return [n('ACT_RING'), flag!];
+      case 'await':
+        return [n('ACT_AWAIT'), flag!];
+      case 'activate':
+        return [n('ACT_ACTIVATE')];
+      case 'deactivate':
+        return [n('ACT_DEACTIVATE')];
+      default:
+        return [n('ACT_RANGE'), n(OCCASIONS[word]!), first, (pages.length << 1) | (writable ? 1 : 0)];
+    }
+  }
+}

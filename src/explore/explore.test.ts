@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ROOT } from '../../testing/cli.ts';
+import { COSTS, variant } from '../../testing/machine.ts';
+import { BUILDS, engineModule } from '../../testing/wasm.ts';
+import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { loadRaces, shippedRaces } from '../catalog/races.ts';
+import { RaceEngine } from '../engine/race.ts';
+import type { Policy } from '../model/policy.ts';
+import { parseRace } from '../model/race.ts';
+import { drawSchedule } from '../report/schedule.ts';
+import { type Cell, exploreCell, replay } from './explore.ts';
+
+const release = engineModule('release');
+const never = () => false;
+const cell = (race: string, policy: string | Policy, machine = 'amd-v2'): Cell => ({
+  race: loadRaces([race])[0]!,
+  policy: typeof policy === 'string' ? loadPolicy(policy) : policy,
+  machine: loadMachine(machine),
+  costs: COSTS,
+});
+const explore = (race: string, policy: string | Policy, machine?: string) =>
+  exploreCell(cell(race, policy, machine), release, never)!;
+
+describe('verdicts known from elsewhere', () => {
+  const rows = readFileSync(join(ROOT, 'traces/outside/races.tsv'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.split('\t') as [string, string, string, string, string]);
+
+  test.each(rows)('%s under %s on %s: %s', (race, policy, machine, expected) => {
+    const { verdict, property } = explore(race, policy, machine);
+    expect(verdict === 'broken' ? property : verdict).toBe(expected === '-' ? 'holds' : expected);
+  });
+
+  test('every shipped race has one', () => {
+    const named = new Set(rows.map(([race]) => race));
+    expect(shippedRaces().filter((race) => !named.has(race))).toEqual([
+      'lazyfree-batch',
+      'mprotect-write',
+      'mremap-write',
+    ]);
+  });
+});
+
+test('both builds go through the same states to the same schedule', () => {
+  const [one, other] = BUILDS.map(
+    (build) => exploreCell(cell('cow-stale-read', 'range-end'), engineModule(build), never)!,
+  );
+  expect(one).toEqual(other);
+  expect(one!.states).toBeGreaterThan(100);
+});
+
+describe('a schedule that breaks a property', () => {
+  const found = explore('madv-free-discard', 'range-end');
+
+  test('breaks it again, in its last step and not before', () => {
+    const again = replay(cell('madv-free-discard', 'range-end'), found.schedule, release);
+    expect(again.property).toBe('S2');
+    const broke = again.steps.map(({ events }) => events.some(({ kind }) => kind === 'broken'));
+    expect(broke).toEqual([...Array<boolean>(found.steps.length - 1).fill(false), true]);
+  });
+
+  test('is told step by step', () => {
+    expect(found.steps.length).toBeGreaterThan(10);
+    expect(found.steps.filter(({ action }) => action === '')).toEqual([]);
+    expect(found.steps.at(-1)).toEqual({ agent: 'dev0', action: 'read v: lands by old entry' });
+  });
+
+  test('is the shortest: breadth first finds none that is shorter', () => {
+    expect(shortest('madv-free-discard', 'range-end', 2)).toBe(
+      found.steps.filter(({ agent }) => agent !== 'iommu').length,
+    );
+  });
+
+  test.each([
+    ['2:dev0', 'step 1: dev0'],
+    ['2:kswapd*4,cpu9', 'step 5: cpu9 cannot take a step there, only'],
+    ['kswapd', 'expected ENTRIES:AGENT'],
+    ['2:kswapd*', 'expected an agent'],
+    ['99:kswapd', 'expected ENTRIES:AGENT'],
+  ])('%s is no schedule of the race', (text, message) => {
+    const race = cell('madv-free-discard', 'range-end');
+    const run = () => replay(race, text, release);
+    if (text === '2:dev0') expect(run().steps.length).toBe(1);
+    else expect(run).toThrow(message);
+  });
+});
+
+/** Steps of named agents of the shortest schedule that breaks a property, by breadth-first search over replays. */
+function shortest(race: string, policy: string, entries: number): number {
+  const setup = cell(race, policy);
+  const seen = new Set<string>();
+  let level: string[][] = [[]];
+  for (let length = 0; length < 40; length++) {
+    const next: string[][] = [];
+    for (const agents of level) {
+      const engine = new RaceEngine(release, setup.race, { ...setup, entries });
+      engine.log();
+      let broke = false;
+      for (const agent of agents) broke = engine.step(agent)!.some(({ kind }) => kind === 'broken') || broke;
+      if (broke) return agents.filter((agent) => agent !== 'iommu').length;
+      const key = engine.fingerprint();
+      if (seen.has(key)) continue;
+      seen.add(key);
+      for (const agent of engine.enabled()) next.push([...agents, agent]);
+    }
+    level = next;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+test('more states than are kept: bounded, and not holds', () => {
+  const setup = cell('swap-reuse', 'linux-4.15');
+  const engine = new RaceEngine(release, setup.race, { ...setup, entries: 2 });
+  expect(engine.search(never, 8)).toMatchObject({ verdict: 'bounded' });
+});
+
+test('agents that wait for ever are an error with the schedule that leads there', () => {
+  const text = `race r
+source test
+about nobody rings
+page v anonymous
+agents cpu0 | dev0
+  write v | await x
+never S1`;
+  const setup = { ...cell('swap-reuse', 'linux-4.15'), race: parseRace(text, 'r.race') };
+  expect(() => exploreCell(setup, release, never)).toThrow(/some agents wait for ever after --replay 2:cpu0/);
+});
+
+test('a policy that frees first is found out: the frame is reused under the device', () => {
+  const freeFirst = variant('under-lock', 'free first', { munmap: 'RS { LK PC RR UL } FREE CF SI RE' });
+  expect(explore('munmap-reuse', freeFirst)).toMatchObject({ verdict: 'broken', property: 'S1' });
+});
+
+test('a drawing shows when old copies can be used, when they must not, and when they are', () => {
+  const setup = cell('madv-free-discard', 'range-end');
+  const drawing = drawSchedule(replay(setup, explore('madv-free-discard', 'range-end').schedule, release));
+  const marks = drawing
+    .split('\n')
+    .slice(1, -2)
+    .map((line) => /[|!X]$/.exec(line)?.[0] ?? ' ')
+    .join('');
+  expect(marks).toMatch(/^ +\|+!+X$/);
+});

@@ -1,0 +1,94 @@
+import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
+import type { Costs } from '../model/cost.ts';
+import { UsageError } from '../model/errors.ts';
+import { actionText, type Exploration, type Replay, type ScheduleStep } from '../model/exploration.ts';
+import type { Machine } from '../model/machine.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Race } from '../model/race.ts';
+import { parseSchedule, scheduleText } from './schedule.ts';
+
+/** One cell of the matrix: a race, a policy, a machine. */
+export interface Cell {
+  readonly race: Race;
+  readonly policy: Policy;
+  readonly machine: Machine;
+  readonly costs: Costs;
+}
+
+/** Entries of each TLB in the two searches: small ones evict, larger ones keep what is stale. */
+const ENTRIES = [2, 8] as const;
+
+/** Goes through all schedules of a race, with small and with larger caches. Null if `stop` said so. */
+export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => boolean): Exploration | null {
+  const { race, policy, machine } = cell;
+  const rest = {
+    race: race.name,
+    policy: policy.name,
+    machine: machine.name,
+    bounds: { entries: ENTRIES, ...SEARCH_BOUNDS },
+  };
+  let states = 0;
+  let bounded = false;
+  let shortest: Replay | null = null;
+  for (const entries of ENTRIES) {
+    const engine = new RaceEngine(module, race, { ...cell, entries });
+    const found = engine.search(stop);
+    if (found === null) return null;
+    states += found.states;
+    const schedule = scheduleText({ entries, agents: found.schedule.map((agent) => engine.nameOf(agent)) });
+    if (found.verdict === 'stuck')
+      throw new UsageError(
+        `race ${race.name}: under ${policy.name} on ${machine.name} some agents wait for ever after --replay ${schedule}`,
+      );
+    bounded ||= found.verdict === 'bounded';
+    if (found.verdict !== 'broken') continue;
+    const replayed = replay(cell, schedule, module);
+    if (shortest === null || replayed.steps.length < shortest.steps.length) shortest = replayed;
+  }
+  if (shortest === null) {
+    const verdict = bounded ? 'bounded' : 'holds';
+    return { ...rest, verdict, property: null, states, schedule: '', steps: [] };
+  }
+  const { steps, schedule, property, pages, actions } = shortest;
+  const told = steps.map((step) => ({ agent: step.agent, action: actionText(step, pages, actions[step.agent] ?? []) }));
+  return { ...rest, verdict: 'broken', property, states, schedule, steps: told };
+}
+
+/** Runs one schedule and tells what happened in each step. */
+export function replay(cell: Cell, text: string, module: WebAssembly.Module): Replay {
+  const { race, policy, machine } = cell;
+  const { entries, agents } = parseSchedule(text);
+  const engine = new RaceEngine(module, race, { ...cell, entries });
+  engine.log();
+  const steps: ScheduleStep[] = [];
+  let property: string | null = null;
+  for (const [i, agent] of agents.entries()) {
+    const events = engine.step(agent);
+    if (events === null) {
+      const able = engine.enabled();
+      const who = able.length === 0 ? 'nobody can' : `only ${able.join(', ')} can`;
+      throw new UsageError(`--replay: step ${i + 1}: ${agent} cannot take a step there, ${who}`);
+    }
+    steps.push({ agent, events });
+    property = events.find(({ kind }) => kind === 'broken')?.what ?? property;
+  }
+  return {
+    race: race.name,
+    about: race.about,
+    policy: policy.name,
+    machine: machine.name,
+    schedule: text,
+    agents: [...race.agents.map(({ name }) => name), 'iommu', 'link'],
+    actions: Object.fromEntries(race.agents.map((agent) => [agent.name, agent.actions.map(({ text }) => text)])),
+    pages: race.pages.map(({ name }) => name),
+    steps,
+    property,
+  };
+}
+
+/** Runs one schedule of what must be one race, policy and machine. */
+export function replayCells(cells: readonly Cell[], text: string, module: WebAssembly.Module): Replay {
+  if (cells.length !== 1)
+    throw new UsageError(`--replay is of one race, policy and machine; these are ${cells.length}`);
+  return replay(cells[0]!, text, module);
+}

@@ -1,0 +1,57 @@
+import { Piscina } from 'piscina';
+import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
+import { allCores, type PoolOptions } from '../jobs/pool.ts';
+import { Interrupted, UsageError } from '../model/errors.ts';
+import type { Exploration } from '../model/exploration.ts';
+import type { Race } from '../model/race.ts';
+import type { Cell } from './explore.ts';
+import type { CellReply, CellTask } from './worker.ts';
+
+/** What is explored if nothing else is asked for. */
+export const EXPLORE_DEFAULTS = {
+  policies: ['under-lock', 'range-end', 'linux-4.14', 'linux-4.15', 'linux-6.6'],
+  machines: ['amd-v2', 'intel-svm'],
+} as const;
+
+/** Races x machines x policies, in this order. */
+export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
+  const { pairs, costs } = loadPairs(request, EXPLORE_DEFAULTS, 'mm');
+  return races.flatMap((race) => pairs.map(({ policy, machine }) => ({ race, policy, machine, costs })));
+}
+
+/** Explores cells on worker threads; results come back in the order of the cells whatever the number of workers. */
+export async function exploreAll(cells: readonly Cell[], options: PoolOptions = {}): Promise<Exploration[]> {
+  const workers = Math.max(1, Math.min(options.workers ?? allCores(), cells.length));
+  const shared = new SharedArrayBuffer(4);
+  const pool = new Piscina({
+    filename: new URL('./worker.js', import.meta.url).href,
+    minThreads: workers,
+    maxThreads: workers,
+  });
+  const stop = (): void => {
+    Atomics.store(new Int32Array(shared), 0, 1);
+  };
+  options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
+  let done = 0;
+  try {
+    return await Promise.all(
+      cells.map(async (cell) => {
+        const task: CellTask = { cell, shared };
+        const reply = (await pool.run(task)) as CellReply;
+        options.onProgress?.(++done / cells.length);
+        return unwrap(reply);
+      }),
+    );
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    await pool.destroy();
+  }
+}
+
+function unwrap(reply: CellReply): Exploration {
+  if (reply.ok) return reply.exploration;
+  if (reply.kind === 'usage') throw new UsageError(reply.message);
+  if (reply.kind === 'interrupted') throw new Interrupted(reply.message);
+  throw new Error(reply.message);
+}

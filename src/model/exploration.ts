@@ -1,0 +1,107 @@
+/** What an exploration of a race says. Keys are those of the JSON result. */
+import type { LogEvent } from './log.ts';
+
+/** `holds`: no schedule breaks a property. `bounded`: there were more states than are kept, so that nothing is said. */
+export type RaceVerdict = 'holds' | 'broken' | 'bounded';
+
+/** A race under a policy on a machine. */
+export interface Exploration {
+  readonly race: string;
+  readonly policy: string;
+  readonly machine: string;
+  readonly verdict: RaceVerdict;
+  /** The property that broke. */
+  readonly property: string | null;
+  /** Within which the verdict stands: entries of each TLB in the searches made, and states and steps at most. */
+  readonly bounds: { readonly entries: readonly number[]; readonly states: number; readonly steps: number };
+  /** States seen in all searches. */
+  readonly states: number;
+  /** Of a shortest schedule that breaks it, for --replay; empty where it holds. */
+  readonly schedule: string;
+  readonly steps: readonly { readonly agent: string; readonly action: string }[];
+}
+
+/** One step of a schedule and what happened in it. */
+export interface ScheduleStep {
+  /** Column of the drawing: an agent of the race, `iommu`, or `link`, which carries ATS requests. */
+  readonly agent: string;
+  readonly events: readonly LogEvent[];
+}
+
+/** A schedule, replayed. */
+export interface Replay {
+  readonly race: string;
+  readonly about: string;
+  readonly policy: string;
+  readonly machine: string;
+  readonly schedule: string;
+  /** Columns in the order of the race, `iommu` and `link` last. */
+  readonly agents: readonly string[];
+  /** Texts of the actions of each agent of the race. */
+  readonly actions: Readonly<Record<string, readonly string[]>>;
+  /** Names of pages by page id. */
+  readonly pages: readonly string[];
+  readonly steps: readonly ScheduleStep[];
+  /** The property that broke in the last step, or null. */
+  readonly property: string | null;
+}
+
+/** What a step of a list does, in a few words. */
+export const STEP_PHRASES: Readonly<Record<string, string>> = {
+  END: 'returns',
+  LK: 'takes the PTL',
+  UL: 'drops the PTL',
+  PC: 'clears the PTE',
+  'PS(swp)': 'sets a swap entry',
+  'PS(none)': 'leaves no PTE',
+  'PS(new)': 'sets the new PTE',
+  'PS(ro)': 'write-protects',
+  'PS(clean)': 'sets it old, clean',
+  'PS(old)': 'puts the PTE back',
+  'PS(moved)': 'moves the PTE',
+  CF: 'flushes CPU TLBs',
+  CFq: 'puts the flush off',
+  SI: 'invalidates',
+  'SI*': 'invalidates all',
+  'RE!': 'range_end invalidates',
+  RS: 'range_start',
+  RE: 'range_end',
+  CP: 'change_pte',
+  RR: 'removes the rmap',
+  PP: 'puts the map ref',
+  PPc: 'puts its own ref',
+  FREE: 'frees',
+};
+
+/** What one step was, in a few words. `actions`: texts of the agent's script. */
+export function actionText(step: ScheduleStep, pages: readonly string[], actions: readonly string[]): string {
+  const name = (page: number | null): string => (page === null ? '' : (pages[page] ?? ''));
+  const said = step.events.map((event) => eventText(event, name(event.page))).filter((text) => text !== '');
+  if (said.length > 0) return [...new Set(said)].join(', ');
+  // Nothing has happened yet but that the agent came to its action.
+  const action = step.events.find(({ kind }) => kind === 'action');
+  return action === undefined ? '' : (actions[Number(action.what)] ?? '');
+}
+
+function eventText({ kind, what, detail }: LogEvent, page: string): string {
+  switch (kind) {
+    case 'step': {
+      const phrase = STEP_PHRASES[what];
+      return phrase === undefined || what === 'RS' || what === 'RE' ? '' : phrase;
+    }
+    case 'access':
+      return `${detail} ${page}: ${what === 'tlb' ? 'TLB hit' : what === 'stale' ? 'stale TLB entry' : 'walk'}`;
+    case 'fault':
+      return `${detail} ${page}: fault, ${what}`;
+    case 'device':
+      return `${detail} ${page}: ${what}`;
+    case 'command':
+      return detail === 'fetched' ? `takes ${what}` : `${what} ${detail}`;
+    case 'free':
+      return `frame ${what} is free`;
+    case 'lock':
+      return detail === 'waits for' ? `waits for the ${what}` : '';
+    default:
+      return '';
+  }
+}

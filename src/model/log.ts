@@ -1,0 +1,30 @@
+/** One event of a run: what timelines and drawings of schedules are made of. */
+
+/** Kinds of events, and what `what` and `detail` say of each. */
+export const LOG_KINDS = {
+  step: 'a step of a list: its word, its path',
+  access: "a CPU's access: by the TLB, by a stale entry, by a walk; read or write",
+  fault: 'a fault begins: what it will install; read or write',
+  device: "where a device's access is; read or write",
+  command: 'an invalidation command: which one; fetched, arrives (at the device), done',
+  window: 'the stale copies of a page: the first opens the window, the last closes it',
+  due: 'an obligation falls due while its window is open',
+  broken: 'a property breaks: which one',
+  free: 'a frame is given back: its number',
+  lock: 'a lock: which one; takes, waits for, gives up',
+  action: 'an agent of a race comes to an action: its index',
+} as const;
+export type LogKind = keyof typeof LOG_KINDS;
+
+/** An event. `at` in picoseconds of virtual time; `page` is a page id, or null where none is meant. */
+export interface LogEvent {
+  readonly kind: LogKind;
+  readonly agent: number;
+  readonly at: number;
+  readonly page: number | null;
+  readonly what: string;
+  readonly detail: string;
+}
+
+/** Properties by the engine's number. */
+export const PROPERTY_NAMES: readonly string[] = ['', 'S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7'];
