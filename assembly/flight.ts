@@ -130,7 +130,7 @@ export function stepFlight(who: Agent): bool {
       tell(who, allowed(page, write) ? WALK_DONE : WALK_FAULT, write, page);
       if (!allowed(page, write)) {
         // Nobody hears page requests of a domain.
-        if (setting(SET_DMA) != 0) return deny(who, held);
+        if (setting(SET_DMA) != 0) return deny(who, held, page, write);
         who.phase = REQUEST;
         return false;
       }
