@@ -13,18 +13,22 @@ const blocks = (language: string): string[] =>
 /** The session is some forty commands: on a busy machine they take a while. */
 const SESSION_MS = 300_000;
 
-test('every command of the session prints what the README shows', () =>
-  withFolder((folder) => {
-    symlinkSync(join(ROOT, 'traces'), join(folder, 'traces'));
-    writeFileSync(join(folder, 'after-unlock.yaml'), blocks('yaml')[0]!);
-    const commands = blocks('console').flatMap((block) => block.split(/^\$ /m).slice(1));
-    expect(commands.length).toBeGreaterThan(5);
-    for (const command of commands) {
-      const [line, ...shown] = command.split('\n');
-      const { stdout, stderr } = shell(line!, folder);
-      expect({ line, stdout, stderr }).toEqual({ line, stdout: shown.join('\n'), stderr: '' });
-    }
-  }));
+test(
+  'every command of the session prints what the README shows',
+  () =>
+    withFolder((folder) => {
+      symlinkSync(join(ROOT, 'traces'), join(folder, 'traces'));
+      writeFileSync(join(folder, 'after-unlock.yaml'), blocks('yaml')[0]!);
+      const commands = blocks('console').flatMap((block) => block.split(/^\$ /m).slice(1));
+      expect(commands.length).toBeGreaterThan(5);
+      for (const command of commands) {
+        const [line, ...shown] = command.split('\n');
+        const { stdout, stderr } = shell(line!, folder);
+        expect({ line, stdout, stderr }).toEqual({ line, stdout: shown.join('\n'), stderr: '' });
+      }
+    }),
+  SESSION_MS,
+);
 
 test(
   'npm start prints what the README shows',
