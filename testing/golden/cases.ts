@@ -8,8 +8,8 @@ export const GOLDEN = 'traces/golden';
 /** How an output is kept: `txt` is the table, the others are formats of the command line. */
 export type Form = 'txt' | 'json' | 'csv' | 'md';
 
-/** What computes the numbers of a command a second time: twins of the TLB loop, of the machine, of the order replay. */
-export type Twin = 'tlb' | 'machine' | 'order';
+/** What computes the numbers of a command a second time: twins of the TLB loop, of the machine, of both replays. */
+export type Twin = 'tlb' | 'machine' | 'dma' | 'order';
 
 /** One command whose output is kept. */
 export interface GoldenCase {

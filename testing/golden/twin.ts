@@ -5,6 +5,7 @@ import yargs from 'yargs';
 import { type MachineArgs, machineOptions } from '../../src/cli/machine-options.ts';
 import { type TlbArgs, tlbConfig, tlbOptions } from '../../src/cli/tlb-options.ts';
 import { DEFAULTS } from '../../src/jobs/compare.ts';
+import { DMA_DEFAULTS } from '../../src/jobs/compare-dma.ts';
 import { loadPairs } from '../../src/jobs/pairs.ts';
 import { DEFAULT_LOOKAHEAD, parseDevice, parseMemory, parseNames, type RunSetup } from '../../src/model/run.ts';
 import type { TlbResult } from '../../src/model/tlb.ts';
@@ -15,6 +16,7 @@ import { recordsOf } from '../../src/trace/records.ts';
 import { ORDER_MACHINES } from '../../src/verify/machines.ts';
 import { engineRows, referenceRows } from '../order.ts';
 import { openBytes } from '../program.ts';
+import { runDmaEngine, runDmaReference } from '../recording.ts';
 import type { GoldenCase } from './cases.ts';
 import { type Change, changesOf } from './change.ts';
 import type { Rerun } from './rerun.ts';
@@ -28,6 +30,7 @@ export async function disagreement(root: string, { words, twin }: GoldenCase, re
   if (twin === 'machine') return ofMachines(path, engine, options);
   const trace = openBytes(readFileSync(path));
   if (twin === 'tlb') return ofTlb(trace, options, result as TlbResult);
+  if (twin === 'dma') return ofRecording(trace, engine, options);
   const machine = ORDER_MACHINES.find(({ name }) => name === options[options.indexOf('--machine') + 1])!;
   const module = new WebAssembly.Module(readFileSync(engine));
   return changesOf(referenceRows(trace, machine, 'recorded'), engineRows(module, trace, machine, 'recorded'));
@@ -66,14 +69,7 @@ function* accessesOf(
 
 /** Every run that `compare` makes for these options, ideal ones included; spread over all cores. */
 async function ofMachines(trace: string, engine: string, options: readonly string[]): Promise<Change[]> {
-  const args = machineOptions(yargs(options)).parseSync() as unknown as MachineArgs;
-  const request = {
-    policies: parseNames(args.policies, '--policies'),
-    machines: parseNames(args.machines, '--machines'),
-    costs: args.costs,
-    settings: args.set ?? [],
-  };
-  const { costs, machines, pairs } = loadPairs(request, DEFAULTS, 'mm');
+  const { args, costs, pairs } = pairsOf(options, DEFAULTS, 'mm');
   const { counts } = openBytes(readFileSync(trace)).meta;
   const base = {
     costs,
@@ -82,20 +78,45 @@ async function ofMachines(trace: string, engine: string, options: readonly strin
     device: parseDevice(args.device ?? DEFAULTS.device),
     lookahead: DEFAULT_LOOKAHEAD,
   };
-  const ideals = machines.map((machine) => ({ ...pairs.find((pair) => pair.machine === machine)!, ideal: true }));
-  const setups: RunSetup[] = [...ideals, ...pairs.map((pair) => ({ ...pair, ideal: false }))].map((pair) => ({
-    ...base,
-    ...pair,
-  }));
+  const setups: RunSetup[] = pairs.map((pair) => ({ ...base, ...pair }));
   const pool = new Piscina<Rerun, Change[]>({ filename: new URL('./rerun.js', import.meta.url).href });
   try {
     const found = await Promise.all(setups.map((setup) => pool.run({ trace, engine, setup })));
-    return found.flatMap((changes, i) => {
-      const { policy, machine, ideal } = setups[i]!;
-      const where = `${policy.name} on ${machine.name}${ideal ? ', ideal' : ''}`;
-      return changes.map((change) => ({ ...change, path: `${where}: ${change.path}` }));
-    });
+    return found.flatMap((changes, i) => placed(changes, setups[i]!));
   } finally {
     await pool.destroy();
   }
+}
+
+/** The same of a recording. */
+function ofRecording(trace: Trace, engine: string, options: readonly string[]): Change[] {
+  const { args, costs, pairs } = pairsOf(options, DMA_DEFAULTS, 'dma');
+  const module = new WebAssembly.Module(readFileSync(engine));
+  return pairs.flatMap((pair) => {
+    const setup = { ...pair, costs, seed: Number(args.seed), reuse: 'immediate', timeScale: 1 } as const;
+    return placed(changesOf(runDmaReference(setup, trace)?.raw, runDmaEngine(module, setup, trace)), pair);
+  });
+}
+
+/** Pairs of policy and machine that the options name, and the ideal run of each machine. */
+function pairsOf(options: readonly string[], defaults: Parameters<typeof loadPairs>[1], family: 'mm' | 'dma') {
+  const args = machineOptions(yargs(options)).parseSync() as unknown as MachineArgs;
+  const request = {
+    policies: parseNames(args.policies, '--policies'),
+    machines: parseNames(args.machines, '--machines'),
+    costs: args.costs,
+    settings: args.set ?? [],
+  };
+  const { costs, machines, pairs } = loadPairs(request, defaults, family);
+  const ideals = machines.map((machine) => ({ ...pairs.find((pair) => pair.machine === machine)!, ideal: true }));
+  return { args, costs, pairs: [...ideals, ...pairs.map((pair) => ({ ...pair, ideal: false }))] };
+}
+
+/** Says of which run the changes are. */
+function placed(
+  changes: readonly Change[],
+  { policy, machine, ideal }: Pick<RunSetup, 'policy' | 'machine' | 'ideal'>,
+) {
+  const where = `${policy.name} on ${machine.name}${ideal ? ', ideal' : ''}`;
+  return changes.map((change): Change => ({ ...change, path: `${where}: ${change.path}` }));
 }
