@@ -3,22 +3,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { afterAll, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { COST_KEYS } from '../model/cost.ts';
-import { machineOf, machineSpec, submission } from '../model/machine.ts';
+import { machineSpec, submission } from '../model/machine.ts';
 import { PATH_NAMES, type PathName } from '../model/path.ts';
 import { flatSteps, stepText } from '../model/policy.ts';
+import { NO_CACHE } from '../model/tlb.ts';
 import {
   CATALOG_KINDS,
   catalogYaml,
   describe,
   listCatalog,
   listCosts,
+  listCpus,
   listMachines,
   listPolicies,
   loadCosts,
+  loadCpu,
   loadMachine,
   loadPolicy,
+  withSetting,
 } from './catalog.ts';
 import { CATALOG } from './file.ts';
 
@@ -39,14 +43,26 @@ function steps(policy: string, path: PathName): string[] {
 }
 
 test('every shipped file loads, is named as its file, and has a source', () => {
-  const rows = [...listPolicies(), ...listMachines()];
+  const rows = [...listPolicies(), ...listMachines(), ...listCpus()];
   expect(rows.map(({ name }) => name)).toEqual([
     ...['batched', 'lazy', 'linux-4.10', 'linux-4.12', 'linux-4.14', 'linux-4.15', 'linux-5.0', 'linux-6.6'],
     ...['passthrough', 'primary-after-unlock', 'range-end', 'range-end-no-gather', 'strict', 'under-lock'],
-    ...['amd-v2', 'amd-vi', 'intel-svm', 'intel-svm-nodis', 'intel-vtd', 'qemu-amdvi', 'qemu-vtd'],
+    ...[
+      'amd-v2',
+      'amd-vi',
+      'intel-svm',
+      'intel-svm-nodis',
+      'intel-vtd',
+      'qemu-amdvi',
+      'qemu-vtd',
+      'xeon-2015',
+      'xeon-2023',
+    ],
+    ...['ice-lake', 'sapphire-rapids', 'skylake', 'zen', 'zen2', 'zen3', 'zen4'],
   ]);
   for (const { name } of listPolicies()) expect(loadPolicy(name).name).toBe(name);
   for (const { name } of listMachines()) expect(loadMachine(name).name).toBe(name);
+  for (const { name } of listCpus()) expect(loadCpu(name).name).toBe(name);
   for (const row of [...rows, ...listCosts()]) expect(row.source.length, row.name).toBeGreaterThan(12);
   expect(Object.keys(loadCosts())).toEqual([...COST_KEYS]);
 });
@@ -163,8 +179,7 @@ for (const [name, expected] of SUBMISSIONS) {
     ).toBe(expected);
     const { page, range, all } = machine.driver;
     expect([page, range, all].every((words) => words.at(-1) === 'wait')).toBe(true);
-    expect(machineSpec(machine)).toEqual(parse(catalogYaml('machines', name)));
-    expect(machineOf(machineSpec(machine), 'x')).toEqual(machine);
+    expect(loadMachine(file(`${name}-in-full.yaml`, stringify(machineSpec(machine))))).toEqual(machine);
   });
 }
 
@@ -173,6 +188,42 @@ test('intel-svm-nodis is intel-svm without the deferral', () => {
   const { name: d, title: e, source: f, ...without } = loadMachine('intel-svm-nodis');
   expect([a === d, b === e, c === f]).toEqual([false, false, false]);
   expect(without).toEqual({ ...with_, driver: { ...with_.driver, deferral: false } });
+});
+
+const OWN = { name: 'mine', title: 't', source: 's' };
+
+test('a machine file that extends another says only what differs, and names its CPU', () => {
+  const { name: _, title: _title, source: _source, ...base } = loadMachine('intel-vtd');
+  const mine = { ...OWN, extends: 'intel-vtd', iommu: { iotlb: '1x64 plru', walk_cache: { pde: 'none' } } };
+  const first = file('first.yaml', stringify(mine));
+  const { iotlb, walkCache } = base.iommu;
+  expect(loadMachine(first)).toEqual({
+    ...OWN,
+    ...base,
+    iommu: {
+      ...base.iommu,
+      iotlb: { ...iotlb, ways: 64, replacement: 'plru' },
+      walkCache: { ...walkCache, pde: NO_CACHE },
+    },
+  });
+  const { cpu } = loadCpu('zen4');
+  file('second.yaml', stringify({ ...OWN, extends: './first.yaml', cpu: './cpu.yaml' }));
+  file('cpu.yaml', catalogYaml('cpus', 'zen4'));
+  expect(loadMachine(join(here, 'second.yaml'))).toEqual({ ...loadMachine(first), cpu });
+  expect(withSetting(loadMachine(first), 'machine.cpu=zen4')).toEqual({ ...loadMachine(first), cpu });
+});
+
+test('a large IOMMU and a small one: what differs from intel-vtd is what their files say', () => {
+  const { iommu: base } = loadMachine('intel-vtd');
+  expect(loadMachine('xeon-2015').iommu).toEqual({
+    ...base,
+    iotlb: { sets: 1, ways: 118, replacement: 'lru' },
+    walkers: 5,
+  });
+  const { iotlb, walkers } = loadMachine('xeon-2023').iommu;
+  expect([iotlb.sets * iotlb.ways, walkers]).toEqual([4096, 256]);
+  // 2048 entries of 12 ways: no power of two, and not even whole sets.
+  expect(loadCpu('zen2').cpu.l2).toEqual({ sets: 171, ways: 12, replacement: 'lru' });
 });
 
 test('prices: a synchronous invalidation is 1.0 us on both command sets, a domain 1.2 us, everything 3 us', () => {

@@ -2,12 +2,9 @@
  * The catalog: policies, machines and prices as files that users copy and edit. Finds, reads and checks them, and says
  * what there is as plain rows. Prints nothing.
  */
-import { readdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { COST_KEYS, type Confidence, type Cost, type CostKey, type Costs, costsOf, isCostKey } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Machine, type MachineSpec, machineOf } from '../model/machine.ts';
 import { nearText, quote } from '../model/near.ts';
 import { PATH_KINDS, PATH_NAMES, PATHS, type PathName } from '../model/path.ts';
 import {
@@ -25,11 +22,14 @@ import {
   stepText,
 } from '../model/policy.ts';
 import { CATALOG, fieldNote, parseFile, readText } from './file.ts';
-import { machineKeys } from './settings.ts';
+import { cpuSpec, loadCpu, loadMachine } from './machines.ts';
+import { keysOf, machineKeys } from './settings.ts';
+import { checkChain, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
 
+export { loadCpu, loadMachine } from './machines.ts';
 export { settingKind, withSetting } from './settings.ts';
 
-export const CATALOG_KINDS = ['policies', 'machines', 'costs', 'paths'] as const;
+export const CATALOG_KINDS = ['policies', 'machines', 'cpus', 'costs', 'paths'] as const;
 export type CatalogKind = (typeof CATALOG_KINDS)[number];
 
 /** One thing of the catalog. */
@@ -65,40 +65,7 @@ export interface Detail {
 }
 const KEYS = ['key', 'value', 'what'] as const;
 
-/** Files of one kind: where they lie, and what one is called in messages. */
-const SHELVES = {
-  policies: { folder: 'policies/', one: 'policy' },
-  machines: { folder: 'machines/', one: 'machine' },
-} as const;
-type Shelf = keyof typeof SHELVES;
-
 const COSTS_FILE = 'costs.yaml';
-
-/** Names on a shelf, in the order of the alphabet. */
-function names(shelf: Shelf): string[] {
-  const files = readdirSync(new URL(SHELVES[shelf].folder, CATALOG)).filter((file) => file.endsWith('.yaml'));
-  return files.map((file) => file.slice(0, -'.yaml'.length)).sort();
-}
-
-const isPath = (nameOrPath: string): boolean => /[/\\]|\.(ya?ml|json)$/i.test(nameOrPath);
-
-/** What the file of a name or a path is called in messages. */
-function placeOf(shelf: Shelf, nameOrPath: string): string {
-  return isPath(nameOrPath) ? nameOrPath : `${SHELVES[shelf].folder}${nameOrPath}.yaml`;
-}
-
-/** Text of a name or of a path. */
-function find(shelf: Shelf, nameOrPath: string): string {
-  const place = placeOf(shelf, nameOrPath);
-  if (isPath(nameOrPath)) return readText(nameOrPath, place);
-  const { one } = SHELVES[shelf];
-  const known = names(shelf);
-  if (!known.includes(nameOrPath)) {
-    const many = `${known.join(', ')}, or a file that ends in .yaml`;
-    throw new UsageError(`no ${one} ${quote(nameOrPath)}${nearText(nameOrPath, known)}; expected one of ${many}`);
-  }
-  return readText(new URL(place, CATALOG), place);
-}
 
 /** A policy by name or from a YAML file. */
 export function loadPolicy(nameOrPath: string): Policy {
@@ -108,27 +75,12 @@ export function loadPolicy(nameOrPath: string): Policy {
 
 /** The file form of a policy, and its halves with what it extends filled in. */
 function readPolicy(nameOrPath: string, chain: readonly string[]): { spec: PolicySpec; halves: Halves } {
-  if (chain.includes(nameOrPath))
-    throw new UsageError(`${chain[0]}: extends itself: ${[...chain, nameOrPath].join(' -> ')}`);
-  if (chain.length > MAX_CHAIN) throw new UsageError(`${chain[0]}: extends through more than ${MAX_CHAIN} files`);
+  checkChain(nameOrPath, chain);
   const place = placeOf('policies', nameOrPath);
-  const spec = parseFile<PolicySpec>(find('policies', nameOrPath), 'policy', place);
-  const base = spec.extends === undefined ? {} : baseOf(nameOrPath, spec.extends, chain);
+  const spec = parseFile<PolicySpec>(textOf('policies', nameOrPath), 'policy', place);
+  const base =
+    spec.extends === undefined ? {} : readPolicy(namedFrom(nameOrPath, spec.extends), [...chain, nameOrPath]).halves;
   return { spec, halves: halvesOf(spec, base, place) };
-}
-
-/** A file is named from the file that extends it. */
-function baseOf(from: string, base: string, chain: readonly string[]): Halves {
-  const beside = isPath(from) && isPath(base);
-  return readPolicy(beside ? resolve(dirname(from), base) : base, [...chain, from]).halves;
-}
-
-const MAX_CHAIN = 8;
-
-/** A machine by name or from a YAML file. */
-export function loadMachine(nameOrPath: string): Machine {
-  const place = placeOf('machines', nameOrPath);
-  return machineOf(parseFile<MachineSpec>(find('machines', nameOrPath), 'machine', place), place);
 }
 
 /** The prices of the catalog or, with a path, those of a YAML file over them. */
@@ -141,7 +93,7 @@ export function loadCosts(path?: string): Costs {
 
 /** The policies there are. */
 export function listPolicies(): CatalogRow[] {
-  return names('policies').map((name) => {
+  return namesOn('policies').map((name) => {
     const policy = loadPolicy(name);
     return { name, family: familiesOf(policy).join('+'), title: policy.title, source: policy.source };
   });
@@ -149,9 +101,17 @@ export function listPolicies(): CatalogRow[] {
 
 /** The machines there are. */
 export function listMachines(): CatalogRow[] {
-  return names('machines').map((name) => {
+  return namesOn('machines').map((name) => {
     const { family, title, source } = loadMachine(name);
     return { name, family, title, source };
+  });
+}
+
+/** The CPUs that a machine can have. */
+export function listCpus(): CatalogRow[] {
+  return namesOn('cpus').map((name) => {
+    const { title, source } = loadCpu(name);
+    return { name, family: 'cpu', title, source };
   });
 }
 
@@ -174,7 +134,7 @@ export function listPaths(): PathRow[] {
 
 /** Rows of one kind. */
 export function listCatalog(kind: CatalogKind): CatalogRow[] {
-  return { policies: listPolicies, machines: listMachines, costs: listCosts, paths: listPaths }[kind]();
+  return { policies: listPolicies, machines: listMachines, cpus: listCpus, costs: listCosts, paths: listPaths }[kind]();
 }
 
 /** One thing in full: the steps of a policy, the keys of a machine, a price, a path with the words of step lists. */
@@ -185,6 +145,10 @@ export function describe(kind: CatalogKind, name: string): Detail {
     case 'machines': {
       const keys = [...machineKeys(loadMachine(name))];
       return { columns: KEYS, rows: keys.map(([key, value]) => [`machine.${key}`, value, fieldNote('machine', key)]) };
+    }
+    case 'cpus': {
+      const keys = [...keysOf(cpuSpec(name))];
+      return { columns: KEYS, rows: keys.map(([key, value]) => [key, value, fieldNote('cpu', key)]) };
     }
     case 'costs': {
       const { default: value, low, high, confidence, note, source } = loadCosts()[knownCost(name)];
@@ -242,8 +206,8 @@ export function catalogYaml(kind: CatalogKind, name?: string): string {
   if (kind === 'paths')
     return stringify(name === undefined ? PATHS : { [name]: PATHS[knownPath(name)] }, { lineWidth: 100 });
   if (name === undefined)
-    throw new UsageError(`list ${kind} --yaml: expected a name, one of ${names(kind).join(', ')}`);
-  return find(kind, name);
+    throw new UsageError(`list ${kind} --yaml: expected a name, one of ${namesOn(kind).join(', ')}`);
+  return textOf(kind, name);
 }
 
 function knownCost(name: string): CostKey {

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { UsageError } from '../model/errors.ts';
-import { catalogYaml, describe, loadCosts, loadMachine, loadPolicy, settingKind, withSetting } from './catalog.ts';
+import {
+  catalogYaml,
+  describe,
+  loadCosts,
+  loadCpu,
+  loadMachine,
+  loadPolicy,
+  settingKind,
+  withSetting,
+} from './catalog.ts';
 
 const here = mkdtempSync(join(tmpdir(), 'catalog-'));
 afterAll(() => rmSync(here, { recursive: true }));
@@ -30,11 +39,12 @@ function file(text: string | Uint8Array): string {
 
 const HEAD = 'name: x\ntitle: t\nsource: s\n';
 const machine = (from: string | RegExp, to: string): string => catalogYaml('machines', 'amd-vi').replace(from, to);
+const cpu = (from: string | RegExp, to: string): string => catalogYaml('cpus', 'zen4').replace(from, to);
 const cost = (entry: string): string =>
   `qi.wait: { default: 1, low: 0, high: 2, confidence: assumed, note: n, source: s, ${entry} }`;
 
 // name                 what                  text of the file                       the start of the error
-const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, string][] = [
+const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Array, string][] = [
   ['empty', 'policy', '', 'x.yaml: read null, expected a group of fields: The order of steps'],
   ['a list', 'policy', '- a\n', 'x.yaml: read ["a"], expected a group of fields'],
   ['no name', 'policy', 'title: t\nsource: s\n', 'x.yaml: name is missing, expected letters, digits'],
@@ -170,6 +180,43 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
     machine('iotlb: 1x118 lru', "iotlb: '0x118'"),
     'x.yaml: iommu.iotlb is "0x118", expected SETSxWAYS',
   ],
+  ['extends nothing', 'machine', `${HEAD}extends: intel-vdt\n`, 'no machine "intel-vdt"; near: intel-vtd'],
+  ['extends itself', 'machine', `${HEAD}extends: ./x.yaml\n`, 'x.yaml: extends itself: '],
+  ['extends a number', 'machine', `${HEAD}extends: 5\n`, 'x.yaml: family is missing, expected mm:'],
+  [
+    'extends, no title',
+    'machine',
+    'name: x\nsource: s\nextends: amd-vi\n',
+    'x.yaml: title is missing, expected one line',
+  ],
+  [
+    'extends, a value for a group',
+    'machine',
+    `${HEAD}extends: amd-vi\niommu: 5\n`,
+    'x.yaml: iommu: read 5, expected a group of fields: the IOMMU',
+  ],
+  [
+    'extends, unknown field in a group',
+    'machine',
+    `${HEAD}extends: amd-vi\niommu: { iotbl: 1x4 }\n`,
+    'x.yaml: iommu.iotbl: no such field; near: iotlb',
+  ],
+  ['unknown CPU', 'machine', machine('cpu: zen', 'cpu: zem'), 'no CPU "zem"; near: zen'],
+  [
+    'CPU a number',
+    'machine',
+    machine('cpu: zen', 'cpu: 4'),
+    'x.yaml: cpu: read 4, expected a group of fields: TLBs of',
+  ],
+  ['CPU: no L2', 'cpu', cpu(/^l2:.*\n/m, ''), 'x.yaml: l2 is missing, expected second level'],
+  [
+    'CPU: no source',
+    'cpu',
+    cpu(/^source:(.|\n)*?\n\n/m, ''),
+    'x.yaml: source is missing, expected where it comes from',
+  ],
+  ['CPU: geometry', 'cpu', cpu('1x72 lru', '0x72 lru'), 'x.yaml: l1d is "0x72", expected SETSxWAYS'],
+  ['CPU: unknown field', 'cpu', cpu('l1d:', 'l1:'), 'x.yaml: l1d is missing, expected first level of data accesses'],
   [
     'unknown replacement',
     'machine',
@@ -286,7 +333,7 @@ const FILES: [string, 'policy' | 'machine' | 'costs', string | Uint8Array, strin
 
 for (const [name, kind, text, expected] of FILES) {
   test(`${kind} file: ${name}`, () => {
-    const load = { policy: loadPolicy, machine: loadMachine, costs: loadCosts }[kind];
+    const load = { policy: loadPolicy, machine: loadMachine, cpu: loadCpu, costs: loadCosts }[kind];
     expect(complaint(() => load(file(text))).slice(0, expected.length)).toBe(expected);
   });
 }
@@ -326,6 +373,8 @@ const CALLS: [string, () => unknown, string][] = [
     () => withSetting(amd, 'machine.outstanding=4'),
     '--set machine.outstanding: no such key of machine amd-v2; near: device.outstanding',
   ],
+  ['set CPU', () => withSetting(amd, 'machine.cpu=zem4'), 'no CPU "zem4"; near: zen4'],
+  ['tlb CPU', () => loadCpu('zem4'), 'no CPU "zem4"; near: zen4'],
   [
     'set group',
     () => withSetting(amd, 'machine.device=4'),

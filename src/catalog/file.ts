@@ -15,7 +15,7 @@ export const MAX_FILE_BYTES = 1 << 16;
 export const CATALOG = new URL('../../src/catalog/', import.meta.url);
 
 /** Name of a published schema. */
-export type SchemaName = 'policy' | 'machine' | 'costs';
+export type SchemaName = 'policy' | 'machine' | 'cpu' | 'costs';
 
 /** What a file must be, for messages, and how large it may be. */
 export interface FileKind {
@@ -59,7 +59,8 @@ export function parseFile<T>(text: string, schema: SchemaName, place: string): T
   return value as T;
 }
 
-function parseYaml(text: string, place: string): unknown {
+/** The content of YAML text, whatever its shape. */
+export function parseYaml(text: string, place: string): unknown {
   const document = parseDocument(text, { schema: 'core', prettyErrors: false, logLevel: 'error', stringKeys: true });
   const problem = document.errors[0] ?? document.warnings[0];
   if (problem !== undefined) {
@@ -84,6 +85,7 @@ function complaint(message: string): string {
 /** A JSON schema, as far as it is read here. */
 interface Schema {
   readonly description?: string;
+  readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, Schema>>;
 }
 
@@ -92,11 +94,25 @@ const schemas = new Map<SchemaName, { schema: Schema; valid: ValidateFunction }>
 function schemaOf(name: SchemaName): { schema: Schema; valid: ValidateFunction } {
   const known = schemas.get(name);
   if (known !== undefined) return known;
-  const file = `schema/${name}.schema.json`;
-  const schema = JSON.parse(readText(new URL(file, CATALOG), file)) as Schema;
-  const made = { schema, valid: new Ajv({ verbose: true }).compile(schema) };
+  const schema = name === 'cpu' ? cpuSchema(schemaOf('machine').schema) : readSchema(name);
+  const made = { schema, valid: new Ajv({ verbose: true, allowUnionTypes: true }).compile(schema) };
   schemas.set(name, made);
   return made;
+}
+
+function readSchema(name: SchemaName): Schema {
+  const file = `schema/${name}.schema.json`;
+  return JSON.parse(readText(new URL(file, CATALOG), file)) as Schema;
+}
+
+/** A CPU's file is the group of a machine's file, and says what it is as that does. */
+function cpuSchema({ properties = {} }: Schema): Schema {
+  const { name, title, source, cpu } = properties as Record<'name' | 'title' | 'source' | 'cpu', Schema>;
+  return {
+    ...cpu,
+    required: ['name', 'title', 'source', ...(cpu.required ?? [])],
+    properties: { name, title, source, ...cpu.properties },
+  };
 }
 
 /** What a schema says of a field, such as `device.itags`; nothing if it has no such field. */
@@ -144,7 +160,8 @@ function sentence(error: ErrorObject): string {
   }
 }
 
-function article(type: string): string {
+function article(types: string): string {
+  const [type] = types.split(',');
   if (type === 'object') return 'a group of fields';
   if (type === 'boolean') return 'true or false';
   return type === 'integer' ? 'an integer' : `a ${type}`;

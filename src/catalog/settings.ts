@@ -5,6 +5,7 @@ import { UsageError } from '../model/errors.ts';
 import { type Machine, type MachineSpec, machineOf, machineSpec } from '../model/machine.ts';
 import { nearText, quote } from '../model/near.ts';
 import { checkShape } from './file.ts';
+import { cpuSpec } from './machines.ts';
 
 /** What a setting changes. */
 export type SettingKind = 'machine' | 'cost';
@@ -14,16 +15,17 @@ const FIXED = new Set(['name', 'family', 'title', 'source']);
 
 /** Keys of a machine that a setting takes, such as `device.outstanding`, with their values as text. */
 export function machineKeys(machine: Machine): Map<string, string> {
-  const keys = new Map<string, string>();
-  const walk = (group: MachineSpec, before: string): void => {
-    for (const [key, value] of Object.entries(group)) {
-      if (before === '' && FIXED.has(key)) continue;
-      if (typeof value === 'object') walk(value, `${before}${key}.`);
-      else keys.set(`${before}${key}`, String(value));
-    }
-  };
-  walk(machineSpec(machine), '');
-  return keys;
+  const fields = Object.entries(machineSpec(machine)).filter(([key]) => !FIXED.has(key));
+  return keysOf(Object.fromEntries(fields));
+}
+
+/** Keys of a group and of those in it, with their values as text. */
+export function keysOf(group: MachineSpec, before = ''): Map<string, string> {
+  return new Map(
+    Object.entries(group).flatMap(([key, value]): [string, string][] =>
+      typeof value === 'object' ? [...keysOf(value, `${before}${key}.`)] : [[`${before}${key}`, String(value)]],
+    ),
+  );
 }
 
 /** Which of the two a setting is for. */
@@ -54,6 +56,7 @@ export function withSetting(target: Machine | Costs, setting: string): Machine |
 }
 
 function setMachine(machine: Machine, key: string, value: string, place: string): Machine {
+  if (key === 'cpu') return machineOf({ ...machineSpec(machine), cpu: cpuSpec(value) }, place);
   const keys = machineKeys(machine);
   const before = keys.get(key);
   if (before === undefined) {

@@ -24,7 +24,7 @@ export const list: CommandModule<object, Args> = {
   builder: (y) =>
     y
       .positional('what', { choices: KINDS, demandOption: true, describe: 'Kind of thing' })
-      .positional('name', { type: 'string', describe: 'A policy, machine, cost or path' })
+      .positional('name', { type: 'string', describe: 'A policy, machine, CPU, cost or path' })
       .option('yaml', { type: 'boolean', default: false, describe: 'The file itself, to copy and edit' })
       .options(COUNTS_OPTIONS)
       .options(OUTPUT_OPTIONS)

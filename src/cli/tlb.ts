@@ -20,6 +20,7 @@ export const tlb: CommandModule<object, Args> = {
     tlbOptions(traceArgument(y))
       .options(OUTPUT_OPTIONS)
       .example('$0 tlb sqlite', 'a 64-entry L1 and a 1536-entry L2')
+      .example('$0 tlb sqlite --cpu zen4', 'the TLBs of a CPU; `list cpus` has them')
       .example('$0 tlb sqlite --l1 1x32 --l2 none --data-only', 'fully associative, data accesses alone') as never,
   handler: async (args) => {
     const config = tlbConfig(args);
@@ -29,7 +30,7 @@ export const tlb: CommandModule<object, Args> = {
       const job = { kind: 'tlb', config } as const;
       const [result] = await runJobs(trace, [job], options).finally(() => progress.end());
       const label = { file: trace.name, sha256: trace.sha256 };
-      await print({ json: tlbJson(label, trace.meta, result!), grid: tlbGrid(result!) }, args);
+      await print({ json: tlbJson(label, trace.meta, config, result!), grid: tlbGrid(result!) }, args);
     });
   },
 };

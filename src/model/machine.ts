@@ -179,6 +179,11 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   return machine;
 }
 
+/** The CPU TLBs of a file or of a machine's group, checked. */
+export function cpuOf(spec: MachineSpec, place: string): Cpu {
+  return parseGroup(spec, place, '') as unknown as Cpu;
+}
+
 /** The file form of a machine: the inverse of `machineOf`. */
 export function machineSpec(machine: Machine): MachineSpec {
   return specGroup(machine);
@@ -189,7 +194,7 @@ function parseGroup(spec: MachineSpec, place: string, group: string): Record<str
     const key = camel(name);
     const at = `${place}: ${group}${name}`;
     if (typeof value === 'object') return [key, parseGroup(value, place, `${group}${name}.`)];
-    if (group !== '' && typeof value === 'string' && CACHES.has(key)) return [key, cache(value, key, at)];
+    if (typeof value === 'string' && CACHES.has(key)) return [key, cache(value, key, at)];
     if (group === 'driver.' && typeof value === 'string' && SUBMISSIONS.has(key)) return [key, commands(value, at)];
     return [key, value];
   });

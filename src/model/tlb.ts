@@ -40,6 +40,34 @@ export interface TlbConfig {
   readonly invalidate: (typeof INVALIDATES)[number];
 }
 
+type Levels = Pick<TlbConfig, 'l1d' | 'l1i' | 'l2'>;
+
+/** Levels as options say them, each in place of what a CPU has. */
+export interface LevelTexts {
+  readonly l1?: string | undefined;
+  readonly l1i?: string | undefined;
+  readonly l2?: string | undefined;
+  /** Of all levels. */
+  readonly replacement?: Replacement | undefined;
+}
+
+/** Where neither options nor a CPU say anything. */
+export const DEFAULT_LEVELS = { l1: '16x4', l2: '128x12', replacement: 'lru' } as const;
+
+/** The three levels: what the options say, else what the CPU has, else the default; fetches as data. */
+export function levelsOf({ l1, l1i, l2, replacement }: LevelTexts, cpu: Levels | undefined): Levels {
+  const level = (text: string | undefined, option: string, otherwise: CacheShape): CacheShape => {
+    const said = text === undefined ? otherwise : { ...otherwise, ...parseGeometry(text, option) };
+    return { ...said, replacement: replacement ?? said.replacement };
+  };
+  const l1d = level(l1, '--l1', cpu?.l1d ?? parseCache(DEFAULT_LEVELS.l1, '--l1'));
+  return {
+    l1d,
+    l1i: level(l1i, '--l1i', cpu?.l1i ?? l1d),
+    l2: l2 === 'none' ? NO_CACHE : level(l2, '--l2', cpu?.l2 ?? parseCache(DEFAULT_LEVELS.l2, '--l2')),
+  };
+}
+
 /** What one level saw. */
 export interface LevelCounts {
   readonly accesses: number;

@@ -1,11 +1,12 @@
-import type { TlbResult } from '../model/tlb.ts';
+import { cacheText, type TlbConfig, type TlbResult } from '../model/tlb.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { count, type Grid, percent } from './grid.ts';
 import { type TraceLabel, traceResult } from './trace.ts';
 
 /** JSON of `tlb`. */
-export function tlbJson(label: TraceLabel, meta: TraceMeta, result: TlbResult) {
-  return { format: 1, trace: traceResult(label, meta), ...result };
+export function tlbJson(label: TraceLabel, meta: TraceMeta, { l1d, l1i, l2, seed }: TlbConfig, result: TlbResult) {
+  const tlbs = { l1d: cacheText(l1d), l1i: cacheText(l1i), l2: cacheText(l2), seed };
+  return { format: 1, trace: traceResult(label, meta), tlbs, ...result };
 }
 
 /** Rows of `tlb`: one per level. */
