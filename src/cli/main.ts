@@ -5,6 +5,7 @@ import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
 import { compare } from './compare.ts';
 import { decode } from './decode.ts';
+import { difference } from './difference.ts';
 import { EXIT, report } from './errors.ts';
 import { explore } from './explore.ts';
 import { exportCommand } from './export.ts';
@@ -36,7 +37,20 @@ async function main(args: string[]): Promise<void> {
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
-    .command([compare, run, explore, tlb, importCommand, record, exportCommand, inspect, list, decode, verify] as never)
+    .command([
+      compare,
+      run,
+      difference,
+      explore,
+      tlb,
+      importCommand,
+      record,
+      exportCommand,
+      inspect,
+      list,
+      decode,
+      verify,
+    ] as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()

@@ -1,5 +1,6 @@
-import { type Comparison, compareTrace } from '../jobs/compare.ts';
+import { type CompareRequest, type Comparison, compareTrace } from '../jobs/compare.ts';
 import type { LocatedTrace } from '../jobs/locate.ts';
+import type { PoolOptions } from '../jobs/pool.ts';
 import { parseTimeScale } from '../model/dma.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
 import { PS_PER_NS } from '../model/units.ts';
@@ -7,10 +8,10 @@ import { interrupted } from './interrupt.ts';
 import type { MachineArgs } from './machine-options.ts';
 import { startProgress } from './progress.ts';
 
-/** Runs what the options say, with progress. */
-export async function runComparison(trace: LocatedTrace, args: MachineArgs): Promise<Comparison> {
+/** What the options ask for. */
+export function requestOf(args: MachineArgs): CompareRequest {
   const ahead = parseWhole(args.lookahead, '--lookahead', 0, 1e9);
-  const request = {
+  return {
     ...args,
     policies: parseNames(args.policies, '--policies'),
     machines: parseNames(args.machines, '--machines'),
@@ -19,8 +20,22 @@ export async function runComparison(trace: LocatedTrace, args: MachineArgs): Pro
     settings: args.set ?? [],
     lookahead: ahead === undefined ? undefined : ahead * PS_PER_NS,
   };
+}
+
+/** Does `work` on a trace with as many workers as the options say, and with progress. */
+export async function withProgress<T>(
+  trace: LocatedTrace,
+  args: Pick<MachineArgs, 'workers' | 'quiet'>,
+  work: (options: PoolOptions) => Promise<T>,
+): Promise<T> {
   const workers = parseWhole(args.workers, '--workers', 1, 256);
   const progress = startProgress(`replaying ${trace.name}`, args.quiet);
   const options = { workers, signal: interrupted, onProgress: (done: number) => progress.update(done) };
-  return compareTrace(trace, request, options).finally(() => progress.end());
+  return work(options).finally(() => progress.end());
+}
+
+/** Runs what the options say, with progress. */
+export async function runComparison(trace: LocatedTrace, args: MachineArgs): Promise<Comparison> {
+  const request = requestOf(args);
+  return withProgress(trace, args, (options) => compareTrace(trace, request, options));
 }

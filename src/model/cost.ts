@@ -68,6 +68,11 @@ export const COST_KEYS = [
 ] as const;
 export type CostKey = (typeof COST_KEYS)[number];
 
+/** Prices of an invalidation of the secondary MMU: of its commands, their wait, and of what puts one off. */
+export const INVALIDATION_COSTS: readonly CostKey[] = COST_KEYS.filter((key) =>
+  /^(qi|amd|iotlb|device_tlb|deferral)\./.test(key),
+);
+
 /**
  * Where a figure stands. measured: published as such. derived: arithmetic on published figures. assumed: never measured
  * in public as far as known, or remembered rather than read. given: by the user, on the command line.
