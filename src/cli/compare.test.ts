@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
+import { loadCosts } from '../catalog/catalog.ts';
 import type { RunResult } from '../model/result.ts';
+import type { Uncertainty } from '../model/uncertainty.ts';
 
 const PAIR = ['--policies', 'under-lock,range-end', '--machines', 'amd-v2'];
 
@@ -90,6 +92,51 @@ describe('compare of the shipped recording', () => {
     expect(again!.cost.work_ns).toBe(run('range-end', 'amd-v2').cost.work_ns);
     expect(again!.safety).toEqual(run('range-end', 'amd-v2').safety);
   }, 60_000);
+});
+
+describe('--uncertainty', () => {
+  interface Drawn extends Result {
+    readonly uncertainty: Uncertainty;
+  }
+
+  test(
+    'the same draws on any number of workers; the comparison itself stays as it was',
+    () =>
+      withFolder((folder) => {
+        writeFileSync(join(folder, 'small.trace'), writeProgram(RECLAIMED));
+        const plain = json(['compare', 'small.trace', ...PAIR], folder);
+        const draw = (workers: string): Drawn =>
+          json(['compare', 'small.trace', ...PAIR, '--uncertainty', '4', '--workers', workers], folder) as Drawn;
+        const { uncertainty, ...rest } = draw('1');
+        expect(rest).toEqual(plain);
+        expect(draw('2').uncertainty).toEqual(uncertainty);
+        expect(uncertainty.rankings).toHaveLength(1);
+        for (const row of uncertainty.intervals.filter(({ key }) => key === 'added_per_page_ns')) {
+          const base = plain.runs.find(({ policy }) => policy === row.policy)!;
+          expect(row.default).toBe(base.cost.added_per_page_ns);
+          expect(row.p5).toBeLessThan(row.p50);
+          expect(row.p50).toBeLessThan(row.p95);
+        }
+      }),
+    60_000,
+  );
+
+  test(
+    'costs without a range draw what they are',
+    () =>
+      withFolder((folder) => {
+        writeFileSync(join(folder, 'small.trace'), writeProgram(RECLAIMED));
+        const costs = Object.entries(loadCosts(undefined)).map(([key, cost]) => `cost.${key}=${cost.default}`);
+        const given = costs.flatMap((setting) => ['--set', setting]);
+        const { uncertainty } = json(
+          ['compare', 'small.trace', ...PAIR, '--uncertainty', '2', ...given],
+          folder,
+        ) as Drawn;
+        for (const { default: value, p5, p95 } of uncertainty.intervals) expect([p5, p95]).toEqual([value, value]);
+        for (const { holds, ties } of uncertainty.rankings) expect(holds + ties).toBe(2);
+      }),
+    60_000,
+  );
 });
 
 describe('names are only names', () => {

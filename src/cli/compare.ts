@@ -3,13 +3,14 @@ import { compareGrid, compareJson, compareText } from '../report/compare.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
 import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
-import { runComparison } from './run-comparison.ts';
+import { runComparison, runDraws } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
 import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, MachineArgs {
   trace: string;
   failOn?: Gate;
+  uncertainty?: string;
 }
 
 export const compare: CommandModule<object, Args> = {
@@ -18,6 +19,11 @@ export const compare: CommandModule<object, Args> = {
   builder: (y) =>
     machineOptions(traceArgument(y))
       .option('fail-on', GATE_OPTION)
+      .option('uncertainty', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'How often the ranking holds in N draws of all costs from their ranges',
+      })
       .options(OUTPUT_OPTIONS)
       .example('$0 compare sqlite', 'invalidation under the lock against deferred to range_end')
       .example(
@@ -28,7 +34,8 @@ export const compare: CommandModule<object, Args> = {
     withTrace(args.trace, args.quiet, async (trace) => {
       const label = { file: trace.name, sha256: trace.sha256 };
       const comparison = await runComparison(trace, args);
-      const view = { ...comparison, label, meta: trace.meta, version: toolVersion() };
+      const uncertainty = await runDraws(trace, args);
+      const view = { ...comparison, uncertainty, label, meta: trace.meta, version: toolVersion() };
       await print({ json: compareJson(view), grid: compareGrid(view), text: compareText(view) }, args);
       failOn(args.failOn, view.results);
     }),

@@ -1,12 +1,16 @@
 import { type CompareRequest, type Comparison, compareTrace } from '../jobs/compare.ts';
 import type { LocatedTrace } from '../jobs/locate.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
+import { drawComparisons } from '../jobs/uncertainty.ts';
 import { parseTimeScale } from '../model/dma.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
+import type { Uncertainty } from '../model/uncertainty.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { interrupted } from './interrupt.ts';
 import type { MachineArgs } from './machine-options.ts';
 import { startProgress } from './progress.ts';
+
+const MOST_DRAWS = 100_000;
 
 /** What the options ask for. */
 export function requestOf(args: MachineArgs): CompareRequest {
@@ -38,4 +42,15 @@ export async function withProgress<T>(
 export async function runComparison(trace: LocatedTrace, args: MachineArgs): Promise<Comparison> {
   const request = requestOf(args);
   return withProgress(trace, args, (options) => compareTrace(trace, request, options));
+}
+
+/** The same under as many draws of all costs as `--uncertainty` says. */
+export async function runDraws(
+  trace: LocatedTrace,
+  args: MachineArgs & { uncertainty?: string },
+): Promise<Uncertainty | undefined> {
+  const draws = parseWhole(args.uncertainty, '--uncertainty', 1, MOST_DRAWS);
+  if (draws === undefined) return undefined;
+  const request = requestOf(args);
+  return withProgress(trace, args, (options) => drawComparisons(trace, request, draws, options));
 }

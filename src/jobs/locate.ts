@@ -19,6 +19,8 @@ export interface LocatedTrace {
   readonly name: string;
   readonly sha256: string;
   readonly meta: TraceMeta;
+  /** Only so many chunks are replayed; all if not given. */
+  readonly chunks?: number;
   /** Removes what was imported on the fly; nothing otherwise. */
   close(): void;
 }
@@ -53,6 +55,21 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
     close();
     throw error;
   }
+}
+
+/** The first chunks of a trace, at least one, that together have `records` records or are the whole; with the pages and records of those. */
+export function prefixOf(located: LocatedTrace, records: number): Promise<LocatedTrace> {
+  return useTrace(located.path, (trace) => {
+    const part = { chunks: 0, records: 0, pages: 0 };
+    for (const chunk of trace.chunks()) {
+      part.chunks++;
+      part.records += chunk.records;
+      part.pages += chunk.pages.length;
+      if (part.records >= records) break;
+    }
+    const counts = { ...located.meta.counts, records: part.records, pages: part.pages };
+    return { ...located, chunks: part.chunks, meta: { ...located.meta, counts } };
+  });
 }
 
 /** Opens a trace file for as long as `use` runs. */

@@ -43,6 +43,20 @@ export function runPass(
   return workers.map((worker) => worker.finish());
 }
 
+/** The trace as if it ended behind its first chunks. */
+export function firstChunks(trace: Trace, chunks = Number.POSITIVE_INFINITY): Trace {
+  return {
+    ...trace,
+    *chunks() {
+      let left = chunks;
+      for (const chunk of trace.chunks()) {
+        if (left-- <= 0) return;
+        yield chunk;
+      }
+    },
+  };
+}
+
 /** Work of the devices that the jobs add: made once per chunk for all jobs with the same device and seed. */
 class Devices {
   private readonly followers = new Map<string, { follower: Follower; chunk: Chunk | undefined; posts: Posts }>();

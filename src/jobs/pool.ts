@@ -12,12 +12,20 @@ export interface PoolOptions {
   readonly onProgress?: (done: number) => void;
   /** Stops the work; the promise then rejects with `Interrupted`. */
   readonly signal?: AbortSignal;
+  /** Threads of an earlier call that are used again; otherwise they live as long as the call. */
+  readonly pool?: Piscina;
 }
 
 const TICK_MS = 100;
 
 /** Workers if nothing else is said. */
 export const allCores = availableParallelism;
+
+/** Worker threads for several calls; the caller destroys them. */
+export function openPool(workers: number = allCores()): Piscina {
+  const filename = new URL('./worker.js', import.meta.url).href;
+  return new Piscina({ filename, minThreads: workers, maxThreads: workers });
+}
 
 /**
  * Runs `jobs` on one trace. They are dealt to the workers in turn, one pass a worker, so that a trace is decoded as
@@ -31,11 +39,7 @@ export async function runJobs<J extends Job>(
   const workers = Math.max(1, Math.min(options.workers ?? allCores(), jobs.length));
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
-  const pool = new Piscina({
-    filename: new URL('./worker.js', import.meta.url).href,
-    minThreads: workers,
-    maxThreads: workers,
-  });
+  const pool = options.pool ?? openPool(workers);
   const stop = (): void => {
     for (const words of shared) Atomics.store(new Int32Array(words), 1, 1);
   };
@@ -47,7 +51,13 @@ export async function runJobs<J extends Job>(
   }, TICK_MS);
   try {
     const tasks = hands.map(
-      (hand, i): PassTask => ({ trace: trace.path, name: trace.name, jobs: hand, shared: shared[i]! }),
+      (hand, i): PassTask => ({
+        trace: trace.path,
+        name: trace.name,
+        chunks: trace.chunks,
+        jobs: hand,
+        shared: shared[i]!,
+      }),
     );
     const replies = (await Promise.all(tasks.map((task) => pool.run(task)))) as PassReply[];
     const dealt = replies.map(unwrap);
@@ -55,7 +65,7 @@ export async function runJobs<J extends Job>(
   } finally {
     clearInterval(tick);
     options.signal?.removeEventListener('abort', stop);
-    await pool.destroy();
+    if (options.pool === undefined) await pool.destroy();
   }
 }
 

@@ -2,10 +2,12 @@ import type { Costs } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
 import type { RunResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
+import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
 import { compareSentences } from './sentences.ts';
 import { type TraceLabel, traceResult } from './trace.ts';
+import { uncertaintyResult } from './uncertainty.ts';
 
 /** What the reports of a comparison are made from. */
 export interface ComparisonView {
@@ -19,6 +21,8 @@ export interface ComparisonView {
   readonly machines: readonly Machine[];
   readonly model: number;
   readonly version: string;
+  /** The same under draws of all costs, if that was asked for. */
+  readonly uncertainty?: Uncertainty | undefined;
   /** Command lines to repeat it and to look at one row. */
   readonly again: string;
 }
@@ -32,6 +36,7 @@ export function compareJson(view: ComparisonView) {
     trace: { ...traceResult(view.label, view.meta), added: view.added },
     skipped: view.skipped,
     runs: view.results,
+    ...(view.uncertainty && { uncertainty: uncertaintyResult(view.uncertainty) }),
   };
 }
 

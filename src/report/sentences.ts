@@ -2,6 +2,7 @@ import type { CostKey, Costs } from '../model/cost.ts';
 import type { RunResult } from '../model/result.ts';
 import type { ComparisonView } from './compare.ts';
 import { count } from './grid.ts';
+import { uncertaintySentences } from './uncertainty.ts';
 
 /** Groups of causes, in the words of the report. */
 const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
@@ -38,7 +39,9 @@ export function compareSentences(view: ComparisonView): string[] {
     );
     lines.push('           --set machine.driver.range_cover=aligned');
   }
-  lines.push(...verdicts(view.results), ...trust(view.results, view.costs), ...repeat(view));
+  lines.push(...verdicts(view.results), ...trust(view.results, view.costs));
+  if (view.uncertainty) lines.push(...uncertaintySentences(view.uncertainty));
+  lines.push(...repeat(view));
   return lines;
 }
 
@@ -144,7 +147,8 @@ function trust(runs: readonly RunResult[], costs: Costs): string[] {
   return lines;
 }
 
-function repeat({ again, results, version, model }: ComparisonView): string[] {
+function repeat({ again, results, version, model, uncertainty }: ComparisonView): string[] {
   const example = results.find((run) => run.policy === 'range-end') ?? results[0]!;
-  return [`again      ${again}   (${version}, model ${model})`, `one row    ${example.repro}`];
+  const draws = uncertainty ? ` --uncertainty ${uncertainty.draws}` : '';
+  return [`again      ${again}${draws}   (${version}, model ${model})`, `one row    ${example.repro}`];
 }

@@ -1,0 +1,50 @@
+import { drawCosts, intervalsOf, rankingsOf, type Uncertainty } from '../model/uncertainty.ts';
+import { type CompareRequest, compareTrace } from './compare.ts';
+import { type LocatedTrace, prefixOf } from './locate.ts';
+import { openPool, type PoolOptions } from './pool.ts';
+
+/** All draws together replay at most as much as this many comparisons of the whole trace. */
+const WHOLE_TRACES = 20;
+
+/**
+ * The comparison that `request` asks for, again under `draws` draws of all costs from their ranges. Beyond twenty
+ * draws each replays only the first chunks of the trace, so that all together are as much work as twenty comparisons.
+ */
+export async function drawComparisons(
+  trace: LocatedTrace,
+  request: CompareRequest,
+  draws: number,
+  options: PoolOptions = {},
+): Promise<Uncertainty> {
+  const records = trace.meta.counts.records;
+  const part = draws <= WHOLE_TRACES ? trace : await prefixOf(trace, Math.ceil((records * WHOLE_TRACES) / draws));
+  const pool = openPool(options.workers);
+  try {
+    let done = 0;
+    const compare = async (settings: readonly string[]) => {
+      const onProgress = (share: number): void => options.onProgress?.((done + share) / (draws + 1));
+      const comparison = await compareTrace(
+        part,
+        { ...request, settings: [...request.settings, ...settings] },
+        { ...options, pool, onProgress },
+      );
+      done++;
+      return comparison;
+    };
+    const base = await compare([]);
+    const rows = [];
+    for (let draw = 0; draw < draws; draw++) {
+      const costs = Object.entries(drawCosts(base.costs, request.seed, draw));
+      rows.push((await compare(costs.map(([key, ns]) => `cost.${key}=${ns}`))).results);
+    }
+    return {
+      draws,
+      records: part.meta.counts.records,
+      recordsOfTrace: records,
+      rankings: rankingsOf(base.results, rows),
+      intervals: intervalsOf(base.results, rows),
+    };
+  } finally {
+    await pool.destroy();
+  }
+}
