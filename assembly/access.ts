@@ -8,9 +8,11 @@ import { BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
 import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
 import { reachable } from './pasid';
 import { noteUser, oblige } from './safety';
-import { CpuCaches, entryOf, fillCpu, recheck } from './space';
-import { frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly, tableOfPage } from './table';
-import { upperRefs } from './walk';
+import { aim, CpuCaches, entryOf, fillCpu, recheck } from './space';
+import { format, frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly } from './table';
+import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
+
+const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
 /** Whether the second level has what the first lacks; the first has it then. */
 export function refill(who: Agent, cpu: CpuCaches, first: Cache, page: u32, want: u32, mask: u32): bool {
@@ -46,8 +48,10 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
   }
   bump(N_L2_MISS);
   note(LOG_ACCESS, who.id, BY_WALK, write, page + 1, now);
-  const refs = upperRefs(cpu.walker, tableOfPage(page));
-  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * refs);
+  newTrail();
+  const status = walk(cpu.stage, aim(cpu.stage, page), ASKS_AS_USER | (write != 0 ? ASKS_WRITE : ASKS_READ), found);
+  assert(status == WALK_OK && <u32>(found.address >> 12) == frameOf(page));
+  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * (countWalk(format.levels) - 1));
   const next = flags | PTE_A | (write != 0 ? PTE_D : 0);
   if (next != flags) {
     setPte(page, next);

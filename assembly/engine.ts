@@ -20,7 +20,7 @@ import { initReclaim, stepReclaim } from './reclaim';
 import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
-import { initSpace, placePage } from './space';
+import { initNames, initSpace, placePage } from './space';
 import { initSubmit } from './submit';
 import { addPage, addTable, initTable } from './table';
 
@@ -54,6 +54,7 @@ export function init(): void {
   initRandom(setting(SET_SEED));
   quantiles = initQuantiles();
   initFrames(setting(SET_FRAMES));
+  initNames();
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
   initSpace();
@@ -85,8 +86,8 @@ export function definePage(vpnLow: u32, vpnHigh: u32, table: u32, kind: u32): vo
   placePage(addPage((<u64>vpnHigh << 32) | vpnLow, table, kind));
 }
 /** A leaf table, before its first page. */
-export function defineTable(keyLow: u32, keyHigh: u32, upper: u32, top: u32): void {
-  addTable((<u64>keyHigh << 32) | keyLow, upper, top);
+export function defineTable(keyLow: u32, keyHigh: u32): void {
+  addTable((<u64>keyHigh << 32) | keyLow);
 }
 
 /** Runs `records` records, which stand in place, with `posts` posts. `last`: there are no more. */

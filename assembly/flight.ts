@@ -21,11 +21,15 @@ import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade } from './safety';
 import {
-  AT_DEVICE, deviceOf, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuWalker, iotlb, ON_ITS_WAY, recheck,
+  aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, ON_ITS_WAY, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
-import { frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, tableOfPage, touch } from './table';
-import { upperRefs } from './walk';
+import { format, frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch } from './table';
+import {
+  ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK, walkAgain,
+} from './walk';
+
+const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
 // Phases of a place in flight.
 const REST: u32 = 0;
@@ -39,19 +43,20 @@ const HANDLE: u32 = 7; //   the handler's list runs
 const RETURN: u32 = 8; //   the translation reaches the device
 const LAND: u32 = 9;
 
-let requests: usize = 0; // per place: u32 page, u32 write, u64 issued at
+let requests: usize = 0; // per place: u32 page, u32 write, u64 issued at; of its walk: u32 table, u32 level, u32 path
+const REQUEST_BYTES: usize = 32;
 let first: u32 = 0; //      agent of place 0
 let walkers: Lock = changetype<Lock>(0);
 
 export function initFlights(firstAgent: u32): void {
   first = firstAgent;
-  requests = region(<usize>flightCount << 4);
+  requests = region(<usize>flightCount * REQUEST_BYTES);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
 }
 @inline
 function request(place: u32): usize {
-  return requests + (<usize>place << 4);
+  return requests + <usize>place * REQUEST_BYTES;
 }
 
 /** A place that is free, or -1. */
@@ -121,14 +126,18 @@ export function stepFlight(who: Agent): bool {
     }
     case WALK: {
       who.phase = WALKED;
-      const refs = 1 + upperRefs(iommuWalker, tableOfPage(page));
-      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * refs);
+      newTrail();
+      walk(iommuStage, aim(iommuStage, page), ASKS_NOTHING, found);
+      keepWalk(place);
+      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk(format.levels));
       return false;
     }
     case WALKED: {
       give(walkers, who);
-      tell(who, allowed(page, write) ? WALK_DONE : WALK_FAULT, write, page);
-      if (!allowed(page, write)) {
+      // What counts is what the last entry says when the walk is over.
+      const status = endWalk(place, aim(iommuStage, page), write);
+      tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
+      if (status != WALK_OK) {
         // Nobody hears page requests of a domain.
         if (setting(SET_DMA) != 0) return deny(who, held, page, write);
         who.phase = REQUEST;
@@ -136,7 +145,7 @@ export function stepFlight(who: Agent): bool {
       }
       setPte(page, pte(page) | PTE_A | (write ? PTE_D : 0));
       recheck(page, who.clock);
-      held.frame = frameOf(page);
+      held.frame = <u32>(found.address >> 12);
       held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
       held.stale = 0;
       held.holds = ON_ITS_WAY;
@@ -200,6 +209,23 @@ function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   bump(N_DEVICE_FAULTS);
   rest(who, held);
   return true;
+}
+
+/** A walk has come to its last entry; it will be read when the time of the walk is over. */
+function keepWalk(place: u32): void {
+  const at = request(place);
+  store<u32>(at, found.table, 16);
+  store<u32>(at, found.level, 20);
+  store<u32>(at, found.path, 24);
+}
+function endWalk(place: u32, address: u64, write: bool): u32 {
+  const at = request(place);
+  found.table = load<u32>(at, 16);
+  found.level = load<u32>(at, 20);
+  found.path = load<u32>(at, 24);
+  memory.fill(at + 16, 0, 16);
+  newTrail();
+  return walkAgain(iommuStage, address, ASKS_AS_USER | (write ? ASKS_WRITE : ASKS_READ), found);
 }
 
 /** Address of an entry, stale or not, that allows the access; it is the most recent then. Or 0. */

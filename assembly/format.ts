@@ -217,3 +217,19 @@ export function reaches(format: Format, address: u64): bool {
   }
   return address >> bits == 0;
 }
+
+/** An entry that names the table of a level, and takes nothing away. It has been used. */
+export function tableEntry(format: Format, level: u32, address: u64): u64 {
+  if (format.rules == FORMAT_SECOND) return address | 3;
+  if (format.rules == FORMAT_AMD_V1) return address | (<u64>level << 9) | (<u64>3 << 61) | 1;
+  return address | ACCESSED | 7;
+}
+/** An entry of a page of 4 KiB, of a user. */
+export function leafEntry(format: Format, address: u64, writable: bool, accessed: bool, dirty: bool): u64 {
+  const second = format.rules == FORMAT_SECOND;
+  const marks =
+    (accessed ? (second ? SECOND_ACCESSED : ACCESSED) : 0) | (dirty ? (second ? SECOND_DIRTY : DIRTY) : 0);
+  if (second) return address | marks | (writable ? 3 : 1);
+  if (format.rules == FORMAT_AMD_V1) return address | marks | (<u64>(writable ? 3 : 1) << 61) | 1;
+  return address | marks | (writable ? 7 : 5);
+}

@@ -29,7 +29,7 @@ import {
 import {
   abortStatus, advanceHead, headSlot, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
-import { deviceCount, dropCopies, iommuWalker, iotlb, spaceOfDevice } from './space';
+import { deviceCount, dropCopies, iommuStage, iotlb, spaceOfDevice } from './space';
 import {
   VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB,
   VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdDomain, vtdDrains,
@@ -246,7 +246,7 @@ function carryOut(hardware: Agent): void {
   bump(counter);
   dropCopies(iotlb, firstPage, lastPage, now);
   // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
-  emptyWalker(iommuWalker);
+  emptyWalker(iommuStage.walker);
   squash(firstPage, lastPage, ALL_DEVICES);
   // With ATS the device answers for what it was given.
   if (drains && setting(SET_ATS) == 0) drain(state.fetched, firstPage, lastPage);

@@ -32,8 +32,6 @@ export const IS_RETURNED: u32 = 3; // dma_unmap has returned
 // What a number in `ids` is.
 const PAGES: u32 = 0;
 const TABLES: u32 = 1;
-const UPPERS: u32 = 2;
-const TOPS: u32 = 3;
 
 let ids: Intern = changetype<Intern>(0);
 let instances: usize = 0; // Instance[]
@@ -43,11 +41,11 @@ let lives: usize = 0; //     u32[frames]: how often it was handed back with no m
 let born: usize = 0; //      u32[pages of all instances]: its frame's `lives` when nothing but memory was lent
 let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last invalidation must cover; 0 = covered
 let flushed: usize = 0; //   u64[spaces]: unmaps that a flush of the domain has covered
-let state: usize = 0; //     u64 unmaps so far, u32 upper tables, u32 top tables
+let state: usize = 0; //     u64 unmaps so far
 
 export function initMappings(): void {
   const pages = setting(SET_PAGES);
-  ids = newIntern(pages + setting(SET_TABLES) * 3);
+  ids = newIntern(pages + setting(SET_TABLES));
   instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
@@ -55,7 +53,7 @@ export function initMappings(): void {
   born = region(<usize>pages << 2);
   unmapped = region(<usize>pages << 3);
   flushed = region(<usize>setting(SET_SPACES) << 3);
-  state = region(16);
+  state = region(8);
 }
 export function instancesAt(): usize {
   return instances;
@@ -94,11 +92,7 @@ function tableId(key: u64): u32 {
   const next = tableCount;
   const id = ids.id(key, TABLES, next);
   if (id != next) return id;
-  const upper = ids.id(key >> TABLE_LG2, UPPERS, load<u32>(state, 8));
-  if (upper == load<u32>(state, 8)) store<u32>(state, upper + 1, 8);
-  const top = ids.id(key >> (2 * TABLE_LG2), TOPS, load<u32>(state, 12));
-  if (top == load<u32>(state, 12)) store<u32>(state, top + 1, 12);
-  addTable(key, upper, top);
+  addTable(key);
   return id;
 }
 

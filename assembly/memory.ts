@@ -1,28 +1,47 @@
 // Physical memory as walkers read it: pages of 512 words, found by physical page number. Any page number has a small
 // dense index here, so that caches can hold it; words it has only once somebody has written them.
+//
+// Words are kept in one of three ways: all 512; by a map, u32[512], of ids into one column of words, which is how the leaf
+// tables of a machine share it with the list of its pages; or one by one, for tables with few entries.
 import { Intern, newIntern } from './intern';
 import { region } from './layout';
 
-const WORDS_LG2: usize = 12;
+const PAGE_BYTES: usize = 4096;
+// Kinds of a place, in its low bits; places lie on lines.
+const IS_MAPPED: u32 = 1;
+const IS_THIN: u32 = 2;
+const KINDS: u32 = 3;
 
 let indices: Intern = changetype<Intern>(0);
 let numbers: usize = 0; // u64[pages]: physical page number of an index
-let places: usize = 0; //  u32[pages]: 1 + place of its words; 0 = there is no memory
-let words: usize = 0; //   u64[512][memories]
+let places: usize = 0; //  u32[pages]: where its words are, and a kind; 0 = there is no memory
 let pageCount: u32 = 0;
 let pageLimit: u32 = 0;
+let words: usize = 0; //   u64[512][memories]
 let memoryCount: u32 = 0;
 let memoryLimit: u32 = 0;
+let column: usize = 0; //  u64 by id, of mapped pages
+let thin: Intern = changetype<Intern>(0);
+let thinWords: usize = 0; // u64[thin]
+let thinCount: u32 = 0;
+/** What is read where a page with words of its own has none. */
+const nothing: usize = memory.data(8);
 
-/** Room for the numbers of `pages` pages, of which `memories` have words. */
-export function initMemory(pages: u32, memories: u32): void {
+/** Room for the numbers of `pages` pages, of which `memories` have 512 words each, and `singles` words in thin pages. */
+export function initMemory(pages: u32, memories: u32, singles: u32): void {
   indices = newIntern(pages);
   numbers = region(<usize>pages << 3);
   places = region(<usize>pages << 2);
-  words = region(<usize>memories << WORDS_LG2);
-  pageCount = memoryCount = 0;
+  words = region(<usize>memories * PAGE_BYTES);
+  thin = newIntern(singles);
+  thinWords = region(<usize>singles << 3);
+  pageCount = memoryCount = thinCount = 0;
   pageLimit = pages;
   memoryLimit = memories;
+}
+/** The words of all mapped pages. */
+export function setColumn(at: usize): void {
+  column = at;
 }
 
 /** 1 + the index of the page that an address lies in, or 0 if there is no room for one more. */
@@ -40,29 +59,44 @@ export function pageIndex(address: u64): u32 {
 export function pageAddress(page: u32): u64 {
   return load<u64>(numbers + (<usize>(page - 1) << 3)) << 12;
 }
-
-/** Where the words of a page with index `page` - 1 are, or 0 if there is no memory. */
 @inline
-export function wordsOf(page: u32): usize {
-  const place = load<u32>(places + (<usize>(page - 1) << 2));
-  return place == 0 ? 0 : words + (<usize>(place - 1) << WORDS_LG2);
+function placeAt(page: u32): usize {
+  return places + (<usize>(page - 1) << 2);
 }
 
-/** Where the word at an address is; there is memory from now on. 0: no room. */
+/** Where the word at an offset of a page with index `page` - 1 is read, or 0 if there is no memory. */
+export function wordIn(page: u32, offset: usize): usize {
+  const place = load<u32>(placeAt(page));
+  if ((place & KINDS) == 0) return place == 0 ? 0 : <usize>place + offset;
+  const id = place == IS_THIN ? thin.find(page, <u32>offset) : load<u32>(<usize>(place & ~KINDS) + (offset >> 1));
+  if (id == 0) return nothing;
+  return (place == IS_THIN ? thinWords : column) + (<usize>(id - 1) << 3);
+}
+
+/** The page's words are those of the column that a map, u32[512] of id + 1, names. */
+export function mapPage(page: u32, map: usize): void {
+  store<u32>(placeAt(page), <u32>map | IS_MAPPED);
+}
+/** Writes a word of a thin page. */
+export function writeThin(page: u32, offset: u32, value: u64): void {
+  store<u32>(placeAt(page), IS_THIN);
+  const id = thin.id(page, offset, thinCount);
+  if (id == thinCount) thinCount++;
+  store<u64>(thinWords + (<usize>id << 3), value);
+}
+
+/** Where the word at an address is, to be written; there is memory from now on. 0: no room. */
 export function wordToWrite(address: u64): usize {
   const page = pageIndex(address);
   if (page == 0) return 0;
-  const place = places + (<usize>(page - 1) << 2);
-  if (load<u32>(place) == 0) {
+  if (load<u32>(placeAt(page)) == 0) {
     if (memoryCount == memoryLimit) return 0;
-    store<u32>(place, ++memoryCount);
+    store<u32>(placeAt(page), <u32>(words + <usize>(memoryCount++) * PAGE_BYTES));
   }
-  return wordsOf(page) + (<usize>address & 0xff8);
+  return wordIn(page, <usize>address & 0xff8);
 }
 /** Where the word at an address is, or 0 if there is no memory. */
 export function wordAt(address: u64): usize {
   const page = indices.find(address >> 12, 0);
-  if (page == 0) return 0;
-  const at = wordsOf(page);
-  return at == 0 ? 0 : at + (<usize>address & 0xff8);
+  return page == 0 ? 0 : wordIn(page, <usize>address & 0xff8);
 }

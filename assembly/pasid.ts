@@ -4,7 +4,7 @@
 import { bump, N_ACTIVATIONS, N_DEFERRED } from './counters';
 import { region, setting } from './layout';
 import { SET_DEFERRAL, SET_DROP_ON_IDLE } from './ops';
-import { deviceTlb, dropCopies, iommuWalker, iotlb } from './space';
+import { deviceTlb, dropCopies, iommuStage, iotlb } from './space';
 import { emptyWalker } from './walk';
 
 /** Of a PASID-state entry: an invalidation is deferred. */
@@ -53,7 +53,7 @@ export function activate(now: u64): bool {
   store<u64>(entry, load<u64>(entry) & ~DINV);
   dropCopies(iotlb, 0, u64.MAX_VALUE, now);
   dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
-  emptyWalker(iommuWalker);
+  emptyWalker(iommuStage.walker);
   return true;
 }
 

@@ -19,7 +19,7 @@ import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
 import { beginState, endState } from './snapshot';
-import { initSpace } from './space';
+import { initNames, initSpace } from './space';
 import { initSubmit } from './submit';
 import { initTable } from './table';
 
@@ -45,6 +45,7 @@ export function raceInit(): void {
   initCounters();
   initRecent();
   initLists();
+  initNames();
   beginState();
   initAgents(count);
   initFrames(setting(SET_FRAMES));

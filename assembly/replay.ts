@@ -20,7 +20,7 @@ import { initRecords } from './recording';
 import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
-import { initSpace } from './space';
+import { initNames, initSpace } from './space';
 import { initSubmit } from './submit';
 import { initTable, vpnOf } from './table';
 
@@ -44,6 +44,7 @@ export function dmaInit(): void {
   initCauses(flights + setting(SET_OUTSTANDING));
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
+  initNames();
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
   // The CPUs of a recording have no caches here: only their calls are recorded.

@@ -6,16 +6,16 @@
 import {
   Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
 } from './cache';
+import { initBlocks, NO_PASID, tagId } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { region, setting } from './layout';
 import {
-  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
-  SET_LEVELS,
-  SET_L1I_SETS, SET_L2_SETS, SET_OUTSTANDING, SET_PAGES,
+  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
+  SET_L1I_SETS, SET_L2_SETS, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
-import { frameOf, pte, PTE_D, PTE_P, PTE_W, vpnOf } from './table';
-import { emptyWalker, newWalker, Walker } from './walk';
+import { format, frameOf, initPlaces, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf } from './table';
+import { emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
 
 /** Bit of an entry's frame word: the frame was freed since. */
 export const FREED: u32 = 1 << 31;
@@ -26,7 +26,7 @@ export class CpuCaches {
   l1i: Cache;
   l1d: Cache;
   l2: Cache;
-  walker: Walker;
+  stage: Stage; // of its walks
   poked: u32; // entries of it have changed: its open runs are looked up again
 }
 const CPU_BYTES: usize = offsetof<CpuCaches>();
@@ -49,6 +49,7 @@ export class Flight {
 }
 const FLIGHT_BYTES: usize = offsetof<Flight>();
 
+let stages: usize = 0; //  Stage per CPU, and the IOMMU's
 let cpus: usize = 0; //    CpuCaches[cpuCount]
 let flights: usize = 0; // Flight[flightCount], so many of each device
 let devices: usize = 0; // u32[deviceCount]: space of each, written by the host; 0 without
@@ -57,8 +58,27 @@ export let cpuCount: u32 = 0;
 export let flightCount: u32 = 0;
 export let deviceCount: u32 = 0;
 export let iotlb: Cache = changetype<Cache>(0);
-export let iommuWalker: Walker = changetype<Walker>(0);
+/** Of the IOMMU's walks. */
+export let iommuStage: Stage = changetype<Stage>(0);
 let ideal: bool = false;
+
+/** What is found once and stays: where tables are, numbers of blocks, stages. Before what is state. */
+export function initNames(): void {
+  const tables = setting(SET_TABLES);
+  initPlaces(tables, setting(SET_FORMAT), setting(SET_LEVELS));
+  initBlocks(tables * format.levels, tables);
+  const count = setting(SET_CPUS) + 1;
+  stages = region(<usize>count * sizeof<usize>());
+  for (let i: u32 = 0; i < count; i++) {
+    store<usize>(stages + <usize>i * sizeof<usize>(), changetype<usize>(newStageOf(format, changetype<Walker>(0))));
+  }
+}
+/** The stage of a CPU, or behind those of all CPUs the IOMMU's. */
+function stage(index: u32, walker: Walker): Stage {
+  const stage = changetype<Stage>(load<usize>(stages + <usize>index * sizeof<usize>()));
+  stage.walker = walker;
+  return stage;
+}
 
 export function initSpace(): void {
   const pages = setting(SET_PAGES);
@@ -72,7 +92,7 @@ export function initSpace(): void {
     cpu.l1i = cacheAt(SET_L1I_SETS, pages, i);
     cpu.l1d = cacheAt(SET_L1D_SETS, pages, i);
     cpu.l2 = cacheAt(SET_L2_SETS, pages, i);
-    cpu.walker = newWalker(SET_CPU_PDE_SETS, i);
+    cpu.stage = stage(i, newWalker(SET_CPU_PDE_SETS, i));
   }
   iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
   deviceCount = max<u32>(1, setting(SET_DEVICES));
@@ -81,8 +101,7 @@ export function initSpace(): void {
   for (let i: u32 = 0; i < deviceCount; i++) {
     store<usize>(tlbs + <usize>i * sizeof<usize>(), changetype<usize>(cacheAt(SET_DEVICE_TLB_SETS, pages, i)));
   }
-  iommuWalker = newWalker(SET_IOMMU_PDE_SETS, 0);
-  if (setting(SET_LEVELS) != 0) iommuWalker.levels = setting(SET_LEVELS);
+  iommuStage = stage(cpuCount, newWalker(SET_IOMMU_PDE_SETS, 0));
 }
 
 @inline
@@ -111,6 +130,19 @@ export function devicesAt(): usize {
 @inline
 export function spaceOfDevice(device: u32): u32 {
   return load<u32>(devices + (<usize>device << 2));
+}
+
+/** Points a stage at the tables of a page. Returns the address that they translate. */
+export function aim(stage: Stage, page: u32): u64 {
+  const vpn = vpnOf(page);
+  const bits = TABLE_LG2 * format.levels;
+  const space = vpn >> bits;
+  if (stage.aimed != space + 1) {
+    stage.aimed = space + 1;
+    stage.root = rootOf(vpn);
+    stage.tag = tagId(<u32>space, NO_PASID);
+  }
+  return (vpn & (((<u64>1) << bits) - 1)) << 12;
 }
 
 /** Tells every cache where a new page belongs. */
@@ -279,7 +311,7 @@ export function flushCpuPage(index: u32, page: u32, now: u64): void {
   dropCpu(cpu.l1i, page, now);
   dropCpu(cpu.l1d, page, now);
   dropCpu(cpu.l2, page, now);
-  emptyWalker(cpu.walker);
+  emptyWalker(cpu.stage.walker);
   cpu.poked = 1;
   bump(N_CPU_PAGE);
 }
@@ -295,7 +327,7 @@ export function flushCpu(index: u32, now: u64): void {
   emptyCpu(cpu.l1i, now);
   emptyCpu(cpu.l1d, now);
   emptyCpu(cpu.l2, now);
-  emptyWalker(cpu.walker);
+  emptyWalker(cpu.stage.walker);
   cpu.poked = 1;
   bump(N_CPU_FULL);
 }

@@ -1,8 +1,12 @@
-// Page tables of one space in the arena: PTEs by page id, and leaf tables in order of address for ranges.
+// Page tables of all spaces in the arena: entries by page id, and leaf tables in order of address for ranges. An entry has
+// two sides: what walkers read, a word of the machine's format; and what the kernel knows of the page, its flags.
 //
-// PTE flags, one u32:  P present, W writable, A accessed, D dirty; SWP the page is in swap; ZERO it maps the shared
+// Flags, one u32:  P present, W writable, A accessed, D dirty; SWP the page is in swap; ZERO it maps the shared
 // zero page; LAZY MADV_FREE was said of it; CACHE it maps a page of the page cache; BUSY reclaim works on it.
+import { Format, FORMAT_AMD_V1, FORMAT_SECOND, HAS_XD, leafEntry, SETS_ACCESSED, SETS_DIRTY, tableEntry } from './format';
+import { Intern, newIntern } from './intern';
 import { region } from './layout';
+import { mapPage, initMemory, pageAddress, pageIndex, setColumn, writeThin } from './memory';
 
 export const PTE_P: u32 = 1;
 export const PTE_W: u32 = 2;
@@ -30,11 +34,35 @@ export let touched: usize = 0; // u8[pages]: used since reclaim last looked
 let slots: usize = 0; //   u32[tables << 9]: page id + 1
 let keys: usize = 0; //    u64[tables], ascending: vpn >> 9
 let order: usize = 0; //   u32[tables]: table of keys[i]
-let uppers: usize = 0; //  u32[tables * 2]: the tables above a leaf table, one and two levels up
+let leaves: usize = 0; //  u32[tables]: 1 + index of its page in memory
+let words: usize = 0; //   u64[pages]: entries as walkers read them
+let upper: Intern = changetype<Intern>(0); // number and level of a table above -> index of its page in memory
+let built: u32 = 0; //     pages of tables so far
 export let pageCount: u32 = 0;
 export let tableCount: u32 = 0;
+/** Of the tables of the machine. */
+export const format: Format = changetype<Format>(memory.data(offsetof<Format>()));
 
+/** Physical page number of the first table; frames have lower ones. */
+const FIRST_TABLE: u64 = (<u64>1) << 32;
+
+/** Where tables are: names and places that stay as they are. `rules` and `levels`: FORMAT_* of all tables, and their levels. */
+export function initPlaces(tables: u32, rules: u32, levels: u32): void {
+  format.rules = rules;
+  format.levels = levels;
+  format.width = 52;
+  // Second stages in legacy mode, and AMD v1 without EFR.HASup, have no A and D.
+  format.features = rules == FORMAT_SECOND || rules == FORMAT_AMD_V1 ? 0 : HAS_XD | SETS_ACCESSED | SETS_DIRTY;
+  // At worst every leaf table has a path of its own.
+  initMemory(tables * levels, 0, tables * levels);
+  upper = newIntern(tables * levels);
+  built = 0;
+}
+/** Room for `pages` pages in `tables` leaf tables. */
 export function initTable(pages: u32, tables: u32): void {
+  leaves = region(<usize>tables << 2);
+  words = region(<usize>pages << 3);
+  setColumn(words);
   vpns = region(<usize>pages << 3);
   tableOf = region(<usize>pages << 2);
   flags = region(<usize>pages << 2);
@@ -45,13 +73,12 @@ export function initTable(pages: u32, tables: u32): void {
   slots = region(<usize>tables << (TABLE_LG2 + 2));
   keys = region(<usize>tables << 3);
   order = region(<usize>tables << 2);
-  uppers = region(<usize>tables << 3);
   pageCount = 0;
   tableCount = 0;
 }
 
 /** The next leaf table: `key` = vpn >> 9. */
-export function addTable(key: u64, upper: u32, top: u32): void {
+export function addTable(key: u64): void {
   let at = tableCount;
   for (; at > 0 && load<u64>(keys + (<usize>(at - 1) << 3)) > key; at--) {
     store<u64>(keys + (<usize>at << 3), load<u64>(keys + (<usize>(at - 1) << 3)));
@@ -59,9 +86,32 @@ export function addTable(key: u64, upper: u32, top: u32): void {
   }
   store<u64>(keys + (<usize>at << 3), key);
   store<u32>(order + (<usize>at << 2), tableCount);
-  store<u32>(uppers + (<usize>tableCount << 3), upper);
-  store<u32>(uppers + (<usize>tableCount << 3) + 4, top);
+  const page = newTablePage();
+  store<u32>(leaves + (<usize>tableCount << 2), page);
+  mapPage(page, slots + (<usize>tableCount << (TABLE_LG2 + 2)));
+  if (format.levels > 1) link(key, 1, page);
   tableCount++;
+}
+/** 1 + the index of a page in memory for one more table. */
+function newTablePage(): u32 {
+  return pageIndex((FIRST_TABLE + <u64>(built++)) << 12);
+}
+/** The table above, which may be new, names the page of a table of a level. */
+function link(number: u64, level: u32, page: u32): void {
+  const above = number >> TABLE_LG2;
+  const known = upper.find(above, level + 1);
+  const table = known != 0 ? known : upper.id(above, level + 1, newTablePage() - 1) + 1;
+  writeThin(table, (<u32>number & 511) << 3, tableEntry(format, level, pageAddress(page)));
+  if (known == 0 && level + 1 < format.levels) link(above, level + 1, table);
+}
+/** Address of the uppermost table that a page number belongs to. */
+export function rootOf(vpn: u64): u64 {
+  return pageAddress(upper.find(vpn >> (TABLE_LG2 * format.levels), format.levels));
+}
+/** Index in memory of the page of a leaf table, + 1. */
+@inline
+export function pageOfTable(table: u32): u32 {
+  return load<u32>(leaves + (<usize>table << 2));
 }
 
 /** The next page, in a table that exists. */
@@ -89,6 +139,14 @@ export function pte(page: u32): u32 {
 @inline
 export function setPte(page: u32, value: u32): void {
   store<u32>(flags + (<usize>page << 2), value);
+  writeWord(page, value, frameOf(page));
+}
+@inline
+function writeWord(page: u32, value: u32, frame: u32): void {
+  const address = <u64>frame << 12;
+  const present = (value & PTE_P) != 0;
+  const word = present ? leafEntry(format, address, (value & PTE_W) != 0, (value & PTE_A) != 0, (value & PTE_D) != 0) : 0;
+  store<u64>(words + (<usize>page << 3), word);
 }
 @inline
 export function frameOf(page: u32): u32 {
@@ -97,6 +155,7 @@ export function frameOf(page: u32): u32 {
 @inline
 export function setFrameOf(page: u32, frame: u32): void {
   store<u32>(frames + (<usize>page << 2), frame);
+  writeWord(page, pte(page), frame);
 }
 @inline
 export function kindOf(page: u32): u32 {
@@ -119,15 +178,6 @@ export function setReadOnly(page: u32, value: u32): void {
 export function touch(page: u32): void {
   store<u8>(touched + page, 1);
 }
-@inline
-export function upperOf(table: u32): u32 {
-  return load<u32>(uppers + (<usize>table << 3));
-}
-@inline
-export function topOf(table: u32): u32 {
-  return load<u32>(uppers + (<usize>table << 3) + 4);
-}
-
 // ---- ranges: position = place in the order of tables ----
 
 /** First position whose table reaches `vpn` or lies behind it. */

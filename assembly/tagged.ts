@@ -1,12 +1,16 @@
 // A cache of blocks: a TLB of several page sizes, or the walk cache of a level. Its entries hold 28 bits of a frame or a
 // table and four of what they grant; what an invalidation drops is found by tag and range.
 import { blockId, domainOf, findBlock, meets, NO_PASID, numberOf, pasidOf, tagOfBlock } from './block';
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, lookup, placeId, removeAt } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, lookup, removeAt } from './cache';
 
-/** The set of a block by its number, which is worked out at its first use. */
-function placed(cache: Cache, block: u32): usize {
-  if (cache.set(block) == 0) placeId(cache, block, <u32>(numberOf(block) % cache.sets));
-  return cache.set(block);
+/** The set of a block, by its number. */
+@inline
+function setOf(cache: Cache, block: u32): usize {
+  return cache.entries + (<usize>(numberOf(block) % cache.sets) * cache.ways << 3);
+}
+@inline
+function entryOf(block: u32): u32 {
+  return (block << ENTRY_SHIFT) | ENTRY_V;
 }
 
 /** What the cache holds of a block: its frame word, or 0. It is used by that. */
@@ -14,12 +18,8 @@ export function useBlock(cache: Cache, tag: u32, order: u32, number: u64): u32 {
   if (cache.sets == 0) return 0;
   const block = findBlock(tag, order, number);
   if (block == 0) return 0;
-  const set = placed(cache, block - 1);
-  const at = find(cache, block - 1);
-  if (at == 0) return 0;
-  const value = load<u32>(at, 4);
-  lookup(cache, set, load<u32>(at), ~0);
-  return value;
+  const at = lookup(cache, setOf(cache, block - 1), entryOf(block - 1), ~0);
+  return at == 0 ? 0 : load<u32>(at, 4);
 }
 
 /** Puts a block with a frame word other than 0 into the cache, in place of an older entry of it. */
@@ -27,10 +27,19 @@ export function putBlock(cache: Cache, tag: u32, order: u32, number: u64, value:
   if (cache.sets == 0) return;
   const block = blockId(tag, order, number);
   if (block == 0) return;
-  const set = placed(cache, block - 1);
-  const old = find(cache, block - 1);
+  const set = setOf(cache, block - 1);
+  const old = lookup(cache, set, entryOf(block - 1), ~0);
   if (old != 0) removeAt(cache, set, old);
-  fill(cache, set, (<u64>value << 32) | ((block - 1) << ENTRY_SHIFT) | ENTRY_V);
+  fill(cache, set, (<u64>value << 32) | entryOf(block - 1));
+}
+/** Whether the cache holds a block, which is not used by that. */
+export function holdsBlock(cache: Cache, tag: u32, order: u32, number: u64): bool {
+  const block = findBlock(tag, order, number);
+  if (block == 0 || cache.sets == 0) return false;
+  const set = setOf(cache, block - 1);
+  const end = cache.end(set);
+  for (let at = set; at < end; at += 8) if (load<u32>(at) == entryOf(block - 1)) return true;
+  return false;
 }
 
 // Of a scope: any domain; any PASID and entries without one; any PASID, but not entries without one.

@@ -1,7 +1,7 @@
 // Translations asked one at a time: a CPU's, or a request of a device at an IOMMU, against words of memory that the host
 // has written; and what its caches hold, fill by fill and drop by drop. No clock runs.
-import { findBlock, initBlocks, NO_PASID, tagId } from './block';
-import { Cache, find, newCache } from './cache';
+import { initBlocks, NO_PASID, tagId } from './block';
+import { Cache, newCache } from './cache';
 import {
   AMD_IO_PAGE_FAULT, AMD_PAGE_TABLE_ERROR, amdContext, Capabilities, Context, contextCache, dropStructures, hasStructure,
   initContexts, newCapabilities, newContext, pasidCache, vtdContext,
@@ -12,7 +12,7 @@ import {
 } from './format';
 import { openArena } from './layout';
 import { initMemory, pageAddress, pageIndex, wordToWrite } from './memory';
-import { ANY_PASID, dropBlocks, putBlock, useBlock } from './tagged';
+import { ANY_PASID, dropBlocks, holdsBlock, putBlock, useBlock } from './tagged';
 import {
   ASKS_AS_USER, ASKS_EXECUTE, ASKS_READ, ASKS_WRITE, Found, newStage, newTrail, newWalkerOf, reads, Stage, walk, WALK_ABSENT,
   WALK_BEYOND, WALK_DENIED, WALK_DENIED_USER, WALK_OK, WALK_RESERVED, WALK_UNMARKABLE, WALK_UNREACHABLE, Walker, writes,
@@ -75,11 +75,11 @@ export function translateInit(
   contextWays: u32,
 ): usize {
   openArena();
-  initMemory(pages, memories);
+  initMemory(pages, memories, 0);
   initBlocks(blocks, structures);
   initContexts(structures, contextWays, contextWays);
-  tlb = newCache(tlbWays == 0 ? 0 : 1, tlbWays, 0, blocks);
-  walker = newWalkerOf(walkWays, blocks);
+  tlb = newCache(tlbWays == 0 ? 0 : 1, tlbWays, 0, 0);
+  walker = newWalkerOf(walkWays);
   stage = newStage();
   format = stage.format;
   context = newContext(walker);
@@ -276,8 +276,7 @@ export function translateFill(where: u32, domain: u32, pasid: u32, order: u32, n
 }
 /** Whether it is there. */
 export function translateHolds(where: u32, domain: u32, pasid: u32, order: u32, number: f64): bool {
-  const block = findBlock(tagId(domain, pasid), order, <u64>number);
-  return block != 0 && find(cacheAt(where), block - 1) != 0;
+  return holdsBlock(cacheAt(where), tagId(domain, pasid), order, <u64>number);
 }
 /** Whether the structure of a source and a PASID is cached; PASID ANY: its context entry or DTE. */
 export function translateKnows(where: u32, source: u32, pasid: u32): bool {

@@ -10,7 +10,7 @@ import { initPending, isAsked, stepLink } from './pending';
 import { clearFaults, clearWaited, initRegisters, restartCommands } from './registers';
 import { headSlot, initRing, rouse, setSlotBytes, slotAt, slotBytes } from './ring';
 import { initSafety } from './safety';
-import { initSpace } from './space';
+import { initNames, initSpace } from './space';
 import { initTable } from './table';
 
 const HARDWARE: u32 = 0;
@@ -25,6 +25,7 @@ export function unitInit(bytes: u32): void {
   initCauses(2);
   initAgents(2);
   initCounters();
+  initNames();
   initTable(1, 1);
   initSafety(1);
   initSpace();

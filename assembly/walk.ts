@@ -1,7 +1,7 @@
 // The one page walk, of every format, with caches of upper levels and through a second stage. A walk cache holds the
 // address of a table, so a hit at the leaf table leaves one reference, one level up two, and so on (Intel SDM vol. 3A,
 // 4.10.3; VT-d 6.2.5).
-import { Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_V, fill, lookup, newCache } from './cache';
+import { Cache, cacheAt, empty, newCache } from './cache';
 import { add, bump, N_WALK_CACHE_HIT, N_WALK_CACHE_MISS, N_WALK_REFS, N_WALKS } from './counters';
 import {
   decodeEntry, entryAddress, entryGrants, entryKind, ENTRY_ABSENT, ENTRY_BAD_LEVEL, ENTRY_LEAF, entryLevel, entryOrder,
@@ -9,8 +9,7 @@ import {
   PROTECTS_SUPERVISOR, reaches,
 } from './format';
 import { region } from './layout';
-import { pageAddress, pageIndex, wordsOf } from './memory';
-import { topOf, upperOf } from './table';
+import { pageAddress, pageIndex, wordIn } from './memory';
 import { putBlock, useBlock } from './tagged';
 
 @unmanaged
@@ -20,7 +19,6 @@ export class Walker {
   pml4e: Cache; // two levels up
   pml5e: Cache;
   pml6e: Cache;
-  levels: u32; //  of the tables, 3 or 4
 
   /** The cache of tables of a level, 1 .. 5. */
   @inline at(level: u32): Cache {
@@ -31,49 +29,22 @@ export class Walker {
 /** Walk caches of the geometry that begins at `index` in the settings; `cpu`: whose, 0 if the IOMMU's. */
 export function newWalker(index: u32, cpu: u32): Walker {
   const walker = changetype<Walker>(region(offsetof<Walker>()));
-  walker.levels = 4;
   walker.pde = cacheAt(index, 0, cpu);
   walker.pdpte = cacheAt(index + 2, 0, cpu);
   walker.pml4e = cacheAt(index + 4, 0, cpu);
   walker.pml5e = walker.pml6e = newCache(0, 0, 0, 0);
   return walker;
 }
-/** Walk caches of every level, fully associative, of `ways` each, for blocks below `blocks`. */
-export function newWalkerOf(ways: u32, blocks: u32): Walker {
+/** Walk caches of every level, fully associative, of `ways` each. */
+export function newWalkerOf(ways: u32): Walker {
   const walker = changetype<Walker>(region(offsetof<Walker>()));
   const sets: u32 = ways == 0 ? 0 : 1;
-  walker.pde = newCache(sets, ways, 0, blocks);
-  walker.pdpte = newCache(sets, ways, 0, blocks);
-  walker.pml4e = newCache(sets, ways, 0, blocks);
-  walker.pml5e = newCache(sets, ways, 0, blocks);
-  walker.pml6e = newCache(sets, ways, 0, blocks);
+  walker.pde = newCache(sets, ways, 0, 0);
+  walker.pdpte = newCache(sets, ways, 0, 0);
+  walker.pml4e = newCache(sets, ways, 0, 0);
+  walker.pml5e = newCache(sets, ways, 0, 0);
+  walker.pml6e = newCache(sets, ways, 0, 0);
   return walker;
-}
-
-/** Whether the cache holds the table; puts it there if not. */
-function seen(cache: Cache, table: u32): bool {
-  if (cache.sets == 0) return false;
-  const set = cache.entries + (<usize>(table % cache.sets) * cache.ways << 3);
-  const want = (table << ENTRY_SHIFT) | ENTRY_V;
-  if (lookup(cache, set, want, ~0) != 0) return true;
-  fill(cache, set, want);
-  return false;
-}
-
-/** Memory references above the leaf that a walk to a page of leaf table `table` takes: 0..3. */
-export function upperRefs(walker: Walker, table: u32): u32 {
-  bump(N_WALKS);
-  let refs: u32 = 0;
-  if (!seen(walker.pde, table)) {
-    refs++;
-    if (!seen(walker.pdpte, upperOf(table))) {
-      refs++;
-      if (walker.levels > 3 && !seen(walker.pml4e, topOf(table))) refs++;
-    }
-  }
-  bump(refs < walker.levels - 1 ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
-  add(N_WALK_REFS, refs + 1);
-  return refs;
 }
 
 export function emptyWalker(walker: Walker): void {
@@ -95,12 +66,19 @@ export class Stage {
   below: Stage; //   translates the addresses of tables, and what comes out; null: nothing does
   tag: u32; //       of its walk-cache entries
   grants: u32; //    what the structure that names the root grants
+  aimed: u64; //     1 + the space whose root and tag these are; 0: none
 }
 
 /** A new stage with a format of its own. */
 export function newStage(): Stage {
+  return newStageOf(changetype<Format>(region(offsetof<Format>())), changetype<Walker>(0));
+}
+/** A new stage of a format, with walk caches. */
+export function newStageOf(format: Format, walker: Walker): Stage {
   const stage = changetype<Stage>(region(offsetof<Stage>()));
-  stage.format = changetype<Format>(region(offsetof<Format>()));
+  stage.format = format;
+  stage.walker = walker;
+  stage.grants = GRANTS_ALL;
   return stage;
 }
 @inline
@@ -108,7 +86,8 @@ function hasBelow(stage: Stage): bool {
   return changetype<usize>(stage.below) != 0;
 }
 
-/** What a walk is asked for. */
+/** What a walk is asked for. Asked for nothing, it writes neither A nor D. */
+export const ASKS_NOTHING: u32 = 0;
 export const ASKS_READ: u32 = GRANTS_READ;
 export const ASKS_WRITE: u32 = GRANTS_WRITE;
 export const ASKS_EXECUTE: u32 = GRANTS_EXECUTE;
@@ -137,6 +116,9 @@ export class Found {
   clean: u32; //   1: the format has a D bit, and it is not set in a leaf
   leaf: usize; //  word of the leaf entry, and
   leafAddress: u64; // its address
+  table: u32; //  1 + index of the page that the last entry was read from,
+  level: u32; //  its level, and
+  path: u32; //   what the path to it grants
 }
 const inner: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
@@ -149,6 +131,13 @@ export let writes: u32 = 0;
 
 export function trailAt(): usize {
   return trail;
+}
+/** Counts a walk of tables of these levels by its trail. Returns its references. */
+export function countWalk(levels: u32): u32 {
+  bump(N_WALKS);
+  bump(reads < levels ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
+  add(N_WALK_REFS, reads);
+  return reads;
 }
 /** Forgets the trail of what went before. */
 export function newTrail(): void {
@@ -213,16 +202,24 @@ function fillTable(stage: Stage, level: u32, address: u64, page: u32, grants: u3
 
 /** Translates `address` for an access that `asks`. Reads and writes are added to the trail. Returns the status. */
 export function walk(stage: Stage, address: u64, asks: u32, found: Found): u32 {
-  return walkFrom(stage, address, asks, found, cachedTable(stage, address));
+  const cached = cachedTable(stage, address);
+  return walkFrom(stage, address, asks, found, cached, cached != 0 ? matchedLevel : stage.format.levels);
+}
+/**
+ * Reads the last entry of a walk once more: a walk takes time, and what counts is what it says at its end. The walk has
+ * been asked for nothing (ASKS_NOTHING), so that it has written neither A nor D.
+ */
+export function walkAgain(stage: Stage, address: u64, asks: u32, found: Found): u32 {
+  return walkFrom(stage, address, asks, found, (found.table << 4) | found.path, found.level);
 }
 
-/** A walk that begins at a table that a cache holds; 0 is the root. */
-function walkFrom(stage: Stage, address: u64, asks: u32, found: Found, cached: u32): u32 {
+/** A walk that begins at a table of a level that a cache holds; 0 is the root. */
+function walkFrom(stage: Stage, address: u64, asks: u32, found: Found, cached: u32, from: u32): u32 {
   const format = stage.format;
   found.below = found.grants = 0;
   if (!reaches(format, address)) return refuse(found, WALK_BEYOND);
   const second = format.rules == FORMAT_SECOND;
-  let level = cached != 0 ? matchedLevel : format.levels;
+  let level = from;
   let grants = cached != 0 ? cached & GRANTS_ALL : stage.grants;
   let page = cached >> 4;
   let next = stage.root;
@@ -241,10 +238,12 @@ function walkFrom(stage: Stage, address: u64, asks: u32, found: Found, cached: u
       if (level != format.levels) fillTable(stage, level, address, page, grants);
       cached = 0;
     }
-    const words = page != 0 ? wordsOf(page) : 0;
+    const at = page != 0 ? wordIn(page, offset) : 0;
     noteRead((page != 0 ? pageAddress(page) : next) | offset);
-    if (words == 0) return refuse(found, WALK_UNREACHABLE);
-    const at = words + offset;
+    if (at == 0) return refuse(found, WALK_UNREACHABLE);
+    found.table = page;
+    found.level = level;
+    found.path = grants;
     const entry = load<u64>(at);
     decodeEntry(format, level, entry);
     if (entryKind == ENTRY_ABSENT) return refuse(found, WALK_ABSENT);
@@ -259,10 +258,10 @@ function walkFrom(stage: Stage, address: u64, asks: u32, found: Found, cached: u
       const status = second ? WALK_OK : check(format, grants, asks);
       if (status != WALK_OK) return refuse(found, status);
     }
-    const value = marked(format, entry, leaf, (asks & ASKS_WRITE) != 0);
+    const value = asks == ASKS_NOTHING ? entry : marked(format, entry, leaf, (asks & ASKS_WRITE) != 0);
     if (value != entry) {
       // What the stage below allows is not known of a table out of a cache.
-      if (cached != 0 && hasBelow(stage)) return walkFrom(stage, address, asks, found, 0);
+      if (cached != 0 && hasBelow(stage)) return walkFrom(stage, address, asks, found, 0, format.levels);
       if (!markable) return refuseBelow(found, WALK_UNMARKABLE);
       write(at, pageAddress(page) | offset, value);
       if (hasBelow(stage)) markDirty(stage.below, inner);

@@ -146,7 +146,7 @@ const machine: fc.Arbitrary<Machine> = fc
   .map(({ base, cpu, iommu, device, odd }) => ({
     ...base,
     cpu: { ...base.cpu, ...cpu },
-    iommu: { ...base.iommu, ...iommu },
+    iommu: { ...base.iommu, ...iommu, levels: iommu.walkers + 2 },
     device: { ...base.device, ...device },
     driver: { ...base.driver, ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}) },
   }));

@@ -1,7 +1,7 @@
 import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Machine, submission } from '../model/machine.ts';
+import { type Iommu, type Machine, submission } from '../model/machine.ts';
 import type { DmaHalf } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
 import { capabilities, encodeCache, encodeCosts, type Numbers } from './encode.ts';
@@ -37,6 +37,14 @@ const UNMAP: Readonly<Record<DmaHalf['unmap'], string>> = {
   strict: 'UNMAP_STRICT',
   lazy: 'UNMAP_LAZY',
   never: 'UNMAP_NEVER',
+};
+
+/** Rules of the I/O page tables. */
+const FORMAT: Readonly<Record<Iommu['pageTable'], string>> = {
+  amdv1: 'FORMAT_AMD_V1',
+  amdv2: 'FORMAT_X86',
+  vtdss: 'FORMAT_SECOND',
+  x86_64: 'FORMAT_FIRST',
 };
 
 /** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
@@ -91,6 +99,7 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
   set('SET_RING', iommu.ring);
   set('SET_LEVELS', iommu.levels);
+  set('SET_FORMAT', numbers(FORMAT[iommu.pageTable]));
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', device.ats ? 1 : 0);
   set('SET_OUTSTANDING', device.outstanding * sizes.devices);

@@ -165,6 +165,9 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   };
   set('SET_PAGES', Math.max(1, sizes.pages));
   set('SET_TABLES', Math.max(1, sizes.tables));
+  // CPUs and IOMMU read the same tables.
+  set('SET_FORMAT', numbers('FORMAT_X86'));
+  set('SET_LEVELS', iommu.levels);
   set('SET_FRAMES', memory);
   set('SET_CPUS', 1);
   set('SET_RECLAIM', frames === null ? 0 : 1);

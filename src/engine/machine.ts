@@ -33,7 +33,7 @@ interface MachineExports {
   percentile(which: number, perMille: number): number;
   openWindowCount(): number;
   definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
-  defineTable(keyLow: number, keyHigh: number, upper: number, top: number): void;
+  defineTable(keyLow: number, keyHigh: number): void;
   run(records: number, posts: number, last: number): number;
   agents(): number;
   clockOf(agent: number): number;
@@ -138,8 +138,6 @@ export class MachineEngine {
   private readonly numbers: Numbers;
   private readonly mappings = new Mappings();
   private readonly tables = new Map<number, number>();
-  private readonly uppers = new Map<number, number>();
-  private readonly tops = new Map<number, number>();
   private state: number;
   private fedRecords = 0;
 
@@ -232,9 +230,7 @@ export class MachineEngine {
       if (table === undefined) {
         table = this.tables.size;
         this.tables.set(key, table);
-        const upper = intern(this.uppers, Math.floor(key / SLOTS));
-        const top = intern(this.tops, Math.floor(key / SLOTS / SLOTS));
-        exports.defineTable(key % WORD, Math.floor(key / WORD), upper, top);
+        exports.defineTable(key % WORD, Math.floor(key / WORD));
       }
       exports.definePage(vpn % WORD, Math.floor(vpn / WORD), table, this.mappings.kindOf(space, vpn));
     }
@@ -312,13 +308,6 @@ export class MachineEngine {
     const view = new DataView(this.memory);
     return (index) => view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
   }
-}
-
-function intern(map: Map<number, number>, key: number): number {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  map.set(key, map.size);
-  return map.size - 1;
 }
 
 /** An address-space change as a row of numbers; other events are no work for a machine. */

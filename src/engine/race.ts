@@ -18,7 +18,7 @@ interface RaceExports extends LogExports {
   countersAt(): number;
   scheduleAt(): number;
   definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
-  defineTable(keyLow: number, keyHigh: number, upper: number, top: number): void;
+  defineTable(keyLow: number, keyHigh: number): void;
   raceAgents(): number;
   raceScripts(): void;
   raceEnabled(): number;
@@ -229,7 +229,7 @@ export class RaceEngine {
       const key = Math.floor(vpn / 512);
       if (!tables.includes(key)) {
         tables.push(key);
-        exports.defineTable(key, 0, 0, 0);
+        exports.defineTable(key, 0);
       }
       exports.definePage(vpn, 0, tables.indexOf(key), this.numbers(KINDS[kind]));
     }

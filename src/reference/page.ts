@@ -60,13 +60,11 @@ export interface Page {
   worked: boolean;
 }
 
-/** A leaf page table, with the numbers of the tables above it. */
+/** A leaf page table. */
 export interface Table {
   readonly id: number;
   /** Page number of its first slot / 512. */
   readonly key: number;
-  readonly upper: number;
-  readonly top: number;
   readonly pages: Page[];
 }
 

@@ -93,7 +93,7 @@ export class Walker {
     seed: number,
     private readonly counts: Counts,
   ) {
-    this.levels = [pde, pdpte, pml4e].map((shape, i) => ({
+    this.levels = [pde, pdpte, pml4e, NO_CACHE].map((shape, i) => ({
       shape,
       cache: new ReferenceCache<number>(shape, seed + i, (a, b) => a === b),
     }));
@@ -104,19 +104,21 @@ export class Walker {
   }
 
   /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
-  walk({ id, upper, top }: Table): number {
+  walk({ key }: Table): number {
     let read = 0;
-    const above = [id, upper, top].slice(0, this.height - 1);
-    for (const table of above) {
+    while (read < this.height - 1) {
+      // A table is known by its space and the part of the address that leads to it; its set by that part alone.
+      const table = Math.floor(key / 512 ** read);
+      const place = Math.floor((key % 512 ** (this.height - 1)) / 512 ** read);
       const { shape, cache } = this.levels[read]!;
       if (shape.sets > 0) {
-        if (cache.lookup(table, table) !== undefined) break;
-        cache.fill(table, table);
+        if (cache.lookup(place, table) !== undefined) break;
+        cache.fill(place, table);
       }
       read++;
     }
     this.counts.add('WALKS');
-    this.counts.add(read < above.length ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
+    this.counts.add(read < this.height - 1 ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
     this.counts.add('WALK_REFS', read + 1);
     return read;
   }
@@ -137,8 +139,6 @@ export class Space {
   readonly pages: Page[] = [];
   /** In order of address. */
   private readonly tables: Table[] = [];
-  private readonly uppers = new Map<number, number>();
-  private readonly tops = new Map<number, number>();
   readonly l1i: Tlb;
   readonly l1d: Tlb;
   readonly l2: Tlb;
@@ -165,7 +165,7 @@ export class Space {
     this.l1i = new Tlb(cpu.l1i, seed + 1);
     this.l1d = new Tlb(cpu.l1d, seed + 2);
     this.l2 = new Tlb(cpu.l2, seed + 3);
-    this.cpuWalker = new Walker(cpu.walkCache, 4, seed + 4, counts);
+    this.cpuWalker = new Walker(cpu.walkCache, iommu.levels, seed + 4, counts);
     this.iotlb = new Tlb(iommu.iotlb, seed + 7);
     this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
     const shape = ats ? device.deviceTlb : NO_CACHE;
@@ -182,9 +182,7 @@ export class Space {
     const key = Math.floor(vpn / 512);
     let table = this.tables.find((known) => known.key === key);
     if (table === undefined) {
-      const upper = number(this.uppers, Math.floor(key / 512));
-      const top = number(this.tops, Math.floor(key / 512 / 512));
-      table = { id: this.tables.length, key, upper, top, pages: [] };
+      table = { id: this.tables.length, key, pages: [] };
       this.tables.push(table);
       this.tables.sort((a, b) => a.key - b.key);
     }
@@ -327,9 +325,4 @@ export class Space {
     this.stirred = true;
     this.counts.add(counter);
   }
-}
-
-function number(known: Map<number, number>, key: number): number {
-  if (!known.has(key)) known.set(key, known.size);
-  return known.get(key)!;
 }
