@@ -14,7 +14,7 @@ import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
   PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
-  isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setFrameOf, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
+  isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
 /** A step on PTEs or rmap: on the run's page, or on every page of this hold. */
@@ -150,8 +150,7 @@ function install(run: Run, page: u32, flags: u32): void {
     setPte(page, flags | PTE_W | PTE_D | PTE_A);
     return;
   }
-  setFrameOf(page, run.newFrame);
-  setPte(page, PTE_P | PTE_A | run.writable | (run.mode == MODE_ZERO ? PTE_ZERO : 0));
+  setEntry(page, PTE_P | PTE_A | run.writable | (run.mode == MODE_ZERO ? PTE_ZERO : 0), run.newFrame);
   if (run.mode == MODE_FRAME) setPageOf(run.newFrame, page + 1);
   forgetUser(page);
   run.newFrame = 0;
@@ -200,9 +199,12 @@ function move(run: Run, page: u32, flags: u32, now: u64): void {
   const target = to - 1;
   setKind(target, kind);
   setReadOnly(target, isReadOnly(page) ? 1 : 0);
-  setPte(target, (flags & ~PTE_BUSY) | (row != 0 ? PTE_P : 0));
-  if (row == 0) return;
-  setFrameOf(target, frameOf(page));
+  const moved = (flags & ~PTE_BUSY) | (row != 0 ? PTE_P : 0);
+  if (row == 0) {
+    setPte(target, moved);
+    return;
+  }
+  setEntry(target, moved, frameOf(page));
   if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), to);
   forgetUser(target);
   recheck(target, now);

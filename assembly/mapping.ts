@@ -8,7 +8,7 @@ import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES,
 import { countEmpty, oblige, openedBy, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
-  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setFrameOf, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
 } from './table';
 
 /** A mapping of the trace. The host writes `offset`, `pages`, `space` before the run. */
@@ -104,8 +104,7 @@ export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u3
     if (before > load<u64>(flushed + (<usize>mapping.space << 3))) violation(N_S6, 6, id, 0, now, cursor);
     store<u64>(unmapped + (<usize>id << 3), 0);
     const frame = frameAt(mapping, i);
-    setPte(id, PTE_P | PTE_A | (writable ? PTE_W | PTE_D : 0));
-    setFrameOf(id, frame);
+    setEntry(id, PTE_P | PTE_A | (writable ? PTE_W | PTE_D : 0), frame);
     setKind(id, KIND_ANON);
     setReadOnly(id, writable ? 0 : 1);
     recheck(id, now);

@@ -152,10 +152,12 @@ function writeWord(page: u32, value: u32, frame: u32): void {
 export function frameOf(page: u32): u32 {
   return load<u32>(frames + (<usize>page << 2));
 }
+/** Maps the page to a frame. */
 @inline
-export function setFrameOf(page: u32, frame: u32): void {
+export function setEntry(page: u32, value: u32, frame: u32): void {
   store<u32>(frames + (<usize>page << 2), frame);
-  writeWord(page, pte(page), frame);
+  store<u32>(flags + (<usize>page << 2), value);
+  writeWord(page, value, frame);
 }
 @inline
 export function kindOf(page: u32): u32 {
