@@ -2,6 +2,7 @@
 import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
 import { bump, N_DMA_LATE } from './counters';
 import { flightAgent, flying, launch } from './flight';
+import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import {
   CAUSE_ACTIVATE, CAUSE_DEVICE, CAUSE_IDLE, COST_ACTIVATE, COST_DEVICE_THINK, SET_ACTIVE, SET_DEVICE, SET_IDLE, SET_LATE_RECORDS,
@@ -65,21 +66,24 @@ export function rouse(now: u64): void {
 /** One turn of the issuer. */
 export function stepDevice(device: Agent): void {
   store<u64>(state, 0, 8);
-  if (device.phase != ACTIVE) {
+  const restless = hazard(HAZARD_TRANSLATED_WHILE_IDLE);
+  if (device.phase == START || (device.phase == IDLE && (!restless || device.clock >= load<u64>(state)))) {
     device.phase = ACTIVE;
     store<u64>(state, device.clock + exponential(settingU64(SET_ACTIVE)));
     if (activate(device.clock)) spend(device, CAUSE_ACTIVATE, cost(COST_ACTIVATE));
     return;
   }
   const phases = setting(SET_IDLE) != 0;
-  if (phases && device.clock >= load<u64>(state)) {
-    if (flying() != 0) {
+  if (phases && device.phase == ACTIVE && device.clock >= load<u64>(state)) {
+    if (flying() != 0 && !restless) {
       block(device, CAUSE_IDLE);
       return;
     }
     deactivate(device.clock);
     device.phase = IDLE;
-    spend(device, CAUSE_IDLE, exponential(settingU64(SET_IDLE)));
+    const idle = exponential(settingU64(SET_IDLE));
+    if (restless) store<u64>(state, device.clock + idle);
+    else spend(device, CAUSE_IDLE, idle);
     return;
   }
   const place = flightAgent();

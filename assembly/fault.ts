@@ -1,7 +1,7 @@
 // Page faults, of CPUs and of devices: what a page needs, a frame for it, and the list that installs it.
 import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
-import { allocFrame, anyoneWaits, awaitFrames, freeFrames, getFrame } from './frame';
+import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame } from './frame';
 import { cost, setting } from './layout';
 import { LOG_FAULT, MODE_COPY, note } from './log';
 import {
@@ -70,7 +70,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   spend(who, CAUSE_FAULT, cost(COST_FAULT));
   if (!needsFrame) return true;
   take(run, page, who);
-  if (cow) getFrame(run.oldFrame); // the faulting thread's own
+  if (cow && callerHolds()) getFrame(run.oldFrame); // the faulting thread's own
   const cached = file && !(write && kind == KIND_FILE);
   run.writable = (write ? PTE_W | PTE_D : 0) | (cached && !cow ? PTE_CACHE : 0);
   payForContent(who, flags, file, cow);

@@ -1,5 +1,6 @@
 // Frames: a reference ledger and a stack of free ones. Frame 0 is the shared zero page: always there, never counted.
 import { acquire, Agent, agent, agentCount, block, release, wake } from './clock';
+import { hazard, HAZARD_NO_CALLER_REF } from './hazard';
 import { region } from './layout';
 import { CAUSE_FRAME_WAIT } from './ops';
 
@@ -65,6 +66,11 @@ export function getFrame(frame: u32): void {
   if (frame == 0) return;
   assert(refsOf(frame) != FREE);
   store<u32>(refs + (<usize>frame << 2), refsOf(frame) + 1);
+}
+/** Whether who works on a mapped page holds a reference of its own. */
+@inline
+export function callerHolds(): bool {
+  return !hazard(HAZARD_NO_CALLER_REF);
 }
 /** Drops a reference. Never frees: FREE does. */
 export function putFrame(frame: u32): void {

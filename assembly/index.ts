@@ -13,6 +13,10 @@ export * from './counters';
 export { eventsAt, headsAt, postsAt } from './cpu';
 export { LIST_WORDS, listsAt } from './path';
 export { recipesAt } from './submit';
+export {
+  HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_NO_CALLER_REF,
+  HAZARD_NO_DRAIN, HAZARD_OVERTAKING_COMPLETION, HAZARD_READ_THEN_SET, HAZARD_TRANSLATED_WHILE_IDLE,
+} from './hazard';
 export { registersAt } from './registers';
 export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';

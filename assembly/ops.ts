@@ -207,7 +207,8 @@ export const SET_LOSES: u32 = 73; //         a device loses every so-manieth; 0 
 export const SET_TIMEOUT: u32 = 74; //       ps until the IOMMU gives an unanswered one up; 0 = never
 export const SET_CAPS: u32 = 75; //          CAP_* of descriptor.ts
 export const SET_FORMAT: u32 = 76; //        of page tables: FORMAT_*
-export const SETTINGS: u32 = 77;
+export const SET_HAZARDS: u32 = 77; //       HAZARD_* of hazard.ts
+export const SETTINGS: u32 = 78;
 
 // ---- what an unmap of the DMA API does about the IOTLB ----
 export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA

@@ -2,6 +2,7 @@
 // invalidated, and hardware makes up for it when the PASID next becomes active (Linux 4.12 drivers/iommu/intel-svm.c
 // intel_flush_svm_range; VT-d 2.x extended context, PASID-state table).
 import { bump, N_ACTIVATIONS, N_DEFERRED } from './counters';
+import { hazard, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_READ_THEN_SET } from './hazard';
 import { region, setting } from './layout';
 import { SET_DEFERRAL, SET_DROP_ON_IDLE } from './ops';
 import { deviceTlb, dropCopies, iommuStage, iotlb } from './space';
@@ -29,7 +30,7 @@ function deferred(): bool {
 /** Whether an entry of a cache can be used before hardware has dropped it. */
 @inline
 export function reachable(): bool {
-  return !deferred();
+  return load<u64>(entry) != DINV;
 }
 
 /** One atomic compare: an idle, unmarked PASID is marked and nothing is flushed. Returns whether that was so. */
@@ -38,11 +39,23 @@ export function markDeferred(): bool {
   store<u64>(entry, DINV);
   return true;
 }
-/** Whether an invalidation is done with because it is deferred. */
-export function defer(): bool {
-  if (setting(SET_DEFERRAL) == 0 || !markDeferred()) return false;
+// How far a deferral has come.
+export const FLUSHES: u32 = 0; // there is none
+export const DEFERRED: u32 = 1;
+export const HAS_READ: u32 = 2; // the entry was 0 and has yet to be marked
+
+/** Defers an invalidation if it may be. */
+export function defer(): u32 {
+  if (setting(SET_DEFERRAL) == 0) return FLUSHES;
+  if (hazard(HAZARD_READ_THEN_SET)) return load<u64>(entry) == 0 ? HAS_READ : FLUSHES;
+  if (!markDeferred()) return FLUSHES;
   bump(N_DEFERRED);
-  return true;
+  return DEFERRED;
+}
+/** Marks the entry, whatever it has become. */
+export function markLate(): void {
+  store<u64>(entry, load<u64>(entry) | DINV);
+  bump(N_DEFERRED);
 }
 
 /** The device begins to use the space. Returns whether a deferred invalidation was carried out. */
@@ -51,6 +64,7 @@ export function activate(now: u64): bool {
   store<u64>(entry, load<u64>(entry) + REFERENCE);
   if ((load<u64>(entry) & ~DINV) != REFERENCE || !deferred()) return false;
   store<u64>(entry, load<u64>(entry) & ~DINV);
+  if (hazard(HAZARD_ACTIVATION_WITHOUT_FLUSH)) return false;
   dropCopies(iotlb, 0, u64.MAX_VALUE, now);
   dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
   emptyWalker(iommuStage.walker);

@@ -4,7 +4,7 @@ import { changePages, check } from './change';
 import { Agent, DONE, agent, agentCount, exchange, knows, spend } from './clock';
 import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
-import { framesFreed, freeFrame, putFrame } from './frame';
+import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { cost, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
@@ -218,11 +218,12 @@ function perform(run: Run, who: Agent, step: u32): bool {
     case STEP_PUT: {
       if (run.skip != 0) return true;
       putFrame(run.oldFrame);
+      if (!callerHolds()) free(run, who);
       spend(who, CAUSE_RMAP, cost(COST_PUT));
       return true;
     }
     case STEP_PUT_CALLER: {
-      putFrame(run.oldFrame);
+      if (callerHolds()) putFrame(run.oldFrame);
       // Nobody else gives a frame back that is no longer this list's.
       if (run.skip != 0 || run.occasion == AT_RECLAIM_REDIRTIED) free(run, who);
       spend(who, CAUSE_RMAP, cost(COST_PUT));

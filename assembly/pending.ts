@@ -3,12 +3,15 @@
 // the devices is an agent: it takes the next step of the request that is due first.
 import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
+import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, LOG_COMMAND, note } from './log';
 import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
-import { deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, SQUASHED_FILL, SQUASHED_WALK } from './space';
+import {
+  AT_DEVICE, deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK,
+} from './space';
 import { vpnOf } from './table';
 
 /** ITags of a device: five bits. */
@@ -113,7 +116,7 @@ function half(): u64 {
 
 /** Waits for the landings of what the IOMMU has translated for these pages, if there are any. */
 export function drain(number: u64, first: u64, last: u64): void {
-  const waits = using(first, last, ALL_DEVICES);
+  const waits = using(first, last, ALL_DEVICES, ON_ITS_WAY);
   if (waits == 0) return;
   const held = add(number, first, last);
   held.state = LANDINGS;
@@ -121,11 +124,11 @@ export function drain(number: u64, first: u64, last: u64): void {
   held.due = NEVER;
 }
 /** Places in flight, of one device or of all, that have a translation of these pages. */
-function using(first: u64, last: u64, device: u32): u64 {
+function using(first: u64, last: u64, device: u32, far: u32): u64 {
   let places: u64 = 0;
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
-    if (held.page == 0 || held.holds == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
+    if (held.page == 0 || held.holds < far || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
     const vpn = vpnOf(held.page - 1);
     if (vpn >= first && vpn <= last) places |= <u64>1 << i;
   }
@@ -216,8 +219,10 @@ function advance(index: u32, now: u64): void {
   const device = held.source - SOURCE;
   if (device < deviceCount) {
     dropCopies(deviceTlb(device), held.first, held.last, now);
-    squash(held.first, held.last, device);
-    held.waits = using(held.first, held.last, device);
+    const overtaken = hazard(HAZARD_OVERTAKING_COMPLETION);
+    if (!overtaken) squash(held.first, held.last, device);
+    const lands = !hazard(HAZARD_COMPLETION_BEFORE_POSTED_WRITES);
+    held.waits = lands ? using(held.first, held.last, device, overtaken ? AT_DEVICE : ON_ITS_WAY) : 0;
   }
   if (held.waits == 0) answer(held, now);
 }

@@ -1,7 +1,7 @@
 // The reclaim agent: second chance over frames, batches, the lists of a policy. It sleeps while there are frames enough.
 import { Agent, block, spend } from './clock';
 import { bump, N_RECLAIMED } from './counters';
-import { frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
+import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
 import { cost, region, setting } from './layout';
 import {
   AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
@@ -131,7 +131,7 @@ export function reclaimPages(who: Agent, first: u32, pages: u32): bool {
 /** The page is isolated: a row of the batch, and a reference. */
 function hold(page: u32, index: u32): void {
   const at = row(index);
-  getFrame(frameOf(page));
+  if (callerHolds()) getFrame(frameOf(page));
   store<u32>(at, page);
   store<u32>(at, frameOf(page), 4);
   store<u32>(at, occasionOf(pte(page)), 8);

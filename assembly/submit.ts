@@ -4,6 +4,7 @@ import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { bump, N_RETRIES, N_SECONDARY } from './counters';
+import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_NO_DRAIN } from './hazard';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
@@ -12,12 +13,12 @@ import {
   COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER,
   COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_ITAGS, SET_QUEUE_HELD,
 } from './ops';
-import { defer } from './pasid';
+import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
 import { clearFaults, FSTS_ITE, registers } from './registers';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
 import {
-  encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
+  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
@@ -43,6 +44,7 @@ const NEED_LOCK: u32 = 1;
 const READY: u32 = 2; //     has the queue's lock
 const WRITTEN: u32 = 3; //   the time that writing takes has passed
 const COMPLETE: u32 = 4; //  the wait has completed
+const MARK: u32 = 5; //      the PASID was idle and unmarked
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -76,13 +78,19 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
 export function stepSubmission(job: Submission, who: Agent): bool {
   const held = setting(SET_QUEUE_HELD) != 0;
   if (job.phase == BEGIN) {
-    if (defer()) {
+    const deferral = defer();
+    if (deferral != FLUSHES) {
       spend(who, CAUSE_DEFER, cost(COST_DEFER));
-      return true;
+      job.phase = MARK;
+      return deferral == DEFERRED;
     }
     skipEmpty(job);
     if (load<u32>(job.recipe) == COMMAND_END) return true;
     job.phase = NEED_LOCK;
+  }
+  if (job.phase == MARK) {
+    markLate();
+    return true;
   }
   if (job.phase == COMPLETE) {
     giveBack(job.slot, job.count, who.clock);
@@ -127,7 +135,7 @@ function retry(job: Submission, who: Agent): void {
     clearFaults(FSTS_ITE);
     rouse(agent(hardware), who.clock);
   }
-  job.recipe = job.group;
+  if (!hazard(HAZARD_ABORTED_WAIT_AS_DONE)) job.recipe = job.group;
 }
 
 @inline
@@ -167,6 +175,7 @@ function write(command: u32, job: Submission, source: u32, caller: u32): void {
   const at = push(caller);
   if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, source, status);
   else writeVtd(at, command, job, source, status);
+  if (hazard(HAZARD_NO_DRAIN) && setting(SET_COMMANDS) == 0) askNoDrain(at);
 }
 
 /** Device-TLB requests that may be outstanding, as VT-d has it: five bits, 0 = 32. */

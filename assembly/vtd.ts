@@ -78,6 +78,11 @@ export function encodeIotlb(at: usize, granularity: u32, did: u32, page: u64, am
   setWords(at, low, addressOf(page) | (<u64>ih << IH_SHIFT) | am);
 }
 
+/** Takes the drain out of an IOTLB invalidation; other commands stay as they are. */
+export function askNoDrain(at: usize): void {
+  if (vtdType(at) == VTD_IOTLB) setWords(at, word0(at) & ~(DR | DW), word1(at));
+}
+
 /** Device-TLB invalidation of 2^order pages; `qdep` requests may be outstanding, 0 = 32. Order 52 is everything. */
 export function encodeDeviceTlb(at: usize, sid: u32, qdep: u32, page: u64, order: u32): void {
   const low = (<u64>sid << SID_SHIFT) | ((<u64>qdep & QDEP_MASK) << QDEP_SHIFT) | VTD_DEVICE_TLB;

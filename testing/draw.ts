@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { loadMachine } from '../src/catalog/catalog.ts';
 import type { CostKey } from '../src/model/cost.ts';
+import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
 import { NO_CACHE, REPLACEMENTS } from '../src/model/tlb.ts';
@@ -118,6 +119,13 @@ const ODD_DRIVER = {
   all: words('iotlb.domain device_tlb.all wait'),
 };
 
+/** Hazards that show where invalidations are deferred. */
+const OF_DEFERRAL: ReadonlySet<HazardName> = new Set([
+  'activation-without-flush',
+  'read-then-set',
+  'translated-while-idle',
+]);
+
 const machine: fc.Arbitrary<Machine> = fc
   .record({
     base: fc.constantFrom(...MACHINES),
@@ -142,13 +150,23 @@ const machine: fc.Arbitrary<Machine> = fc
       atcOnIdle: fc.constantFrom<Machine['device']['atcOnIdle']>('keep', 'keep', 'drop'),
     }),
     odd: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
+    hazards: fc.oneof(
+      { arbitrary: fc.constant<HazardName[]>([]), weight: 2 },
+      { arbitrary: fc.constantFrom<HazardName[]>(['read-then-set'], ['translated-while-idle']), weight: 1 },
+      { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 2 },
+    ),
   })
-  .map(({ base, cpu, iommu, device, odd }) => ({
+  .map(({ base, cpu, iommu, device, odd, hazards }) => ({
     ...base,
     cpu: { ...base.cpu, ...cpu },
     iommu: { ...base.iommu, ...iommu, levels: iommu.walkers + 2 },
     device: { ...base.device, ...device },
-    driver: { ...base.driver, ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}) },
+    hazards,
+    driver: {
+      ...base.driver,
+      ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}),
+      ...(hazards.some((name) => OF_DEFERRAL.has(name)) ? { deferral: true } : {}),
+    },
   }));
 
 const device: fc.Arbitrary<Follow> = fc.record({
@@ -188,7 +206,7 @@ const ODD = [
 const PRICED: CostKey[] = [
   'device.dma_latency', 'iotlb.inv_page', 'iotlb.inv_pasid', 'device_tlb.inv', 'qi.wait', 'amd.wait', 'fault.minor',
   'fault.swap_in', 'device.think', 'ats.translation', 'iommu.walk_ref', 'device.page_request', 'pte.clear', 'pte.set',
-  'ptl.acquire', 'ptl.release', 'qi.submit', 'cpu.ipi_first', 'page.zero', 'cpu.l2_hit', 'cpu.walk_ref_leaf', 'cpu.fetch',
+  'deferral.mark', 'ptl.acquire', 'ptl.release', 'qi.submit', 'cpu.ipi_first', 'page.zero', 'cpu.l2_hit', 'cpu.walk_ref_leaf', 'cpu.fetch',
 ]; // biome-ignore format: a table
 const costs = fc
   .array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 40, 700, 20_000)), { maxLength: 6 })
@@ -197,7 +215,7 @@ const costs = fc
 /** Random machines, policies, prices, devices; small, so that everything runs short. */
 export const setup: fc.Arbitrary<RunSetup> = fc
   .record({
-    policy: fc.constantFrom(...SHIPPED, ...ODD),
+    policy: fc.oneof(fc.constantFrom(...SHIPPED), fc.constantFrom(...ODD)),
     machine,
     costs: fc.oneof(fc.constant(COSTS), costs),
     seed: fc.nat(),
@@ -205,5 +223,11 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
     ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
     lookahead: fc.constantFrom(0, DEFAULT_LOOKAHEAD),
+  })
+  // Phases of microseconds would fill the millisecond until a lost request is given up with turns of the device.
+  .map((setup) => {
+    const { machine, device } = setup;
+    const short = device !== null && device.idle > 0 && machine.hazards.includes('lost-invalidation');
+    return short ? { ...setup, device: { ...device, active: 3e7, idle: 2e7 } } : setup;
   })
   .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));

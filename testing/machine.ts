@@ -101,9 +101,19 @@ export function costsWith(changes: readonly (readonly [CostKey, number])[]): Cos
 
 /** What a failing test prints of a setup. */
 export function showSetup({ policy, machine, costs, ...rest }: RunSetup): string {
-  const { cpu, iommu, device: hardware, driver }: Machine = machine;
+  const { cpu, iommu, device: hardware, driver, hazards }: Machine = machine;
   const changed = Object.entries(costs).flatMap(([key, cost]) =>
     cost === COSTS[key as CostKey] ? [] : [[key, cost.default]],
   );
-  return JSON.stringify({ policy: policy.name, machine: machine.name, cpu, iommu, hardware, driver, changed, ...rest });
+  return JSON.stringify({
+    policy: policy.name,
+    machine: machine.name,
+    cpu,
+    iommu,
+    hardware,
+    driver,
+    hazards,
+    changed,
+    ...rest,
+  });
 }

@@ -3,7 +3,7 @@ import { CATALOG_KINDS, type CatalogKind, catalogYaml, describe, listCatalog } f
 import { listRaces } from '../catalog/races.ts';
 import { shippedTraces } from '../jobs/locate.ts';
 import { UsageError } from '../model/errors.ts';
-import { catalogGrid } from '../report/catalog.ts';
+import { catalogGrid, hazardGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 import { COUNTS_OPTIONS, type CountsArgs, counted } from './counts-options.ts';
@@ -16,7 +16,7 @@ interface Args extends OutputArgs, CountsArgs {
   yaml: boolean;
 }
 
-const KINDS = [...CATALOG_KINDS, 'formats', 'races', 'traces'] as const;
+const KINDS = [...CATALOG_KINDS, 'formats', 'hazards', 'races', 'traces'] as const;
 
 export const list: CommandModule<object, Args> = {
   command: 'list <what> [name]',
@@ -49,6 +49,7 @@ function catalog(kind: CatalogKind, name: string | undefined): Grid {
 }
 
 function other(what: string): Grid {
+  if (what === 'hazards') return hazardGrid();
   if (what === 'races') return { columns: ['race', 'never', 'source'], rows: listRaces() };
   if (what === 'traces') return { columns: ['trace'], rows: shippedTraces().map((name) => [name]) };
   return { columns: ['format', 'what', 'source'], rows: IMPORTERS.map((i) => [i.name, i.summary, i.source]) };

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { costsWith } from '../../testing/machine.ts';
 import { openBytes } from '../../testing/program.ts';
 import { Recording, runDmaEngine } from '../../testing/recording.ts';
 import { engineModule } from '../../testing/wasm.ts';
 import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import { costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
+import type { HazardName } from '../model/hazard.ts';
 import type { RawRun } from '../model/result.ts';
 import type { TraceEvent } from '../model/trace.ts';
 import type { Trace } from '../trace/reader.ts';
@@ -132,6 +134,15 @@ describe('safety', () => {
   test('strict: a write before the invalidation is in flight, one after it is denied', () => {
     expect(run(lateWrite(0), 'strict').counters).toMatchObject({ N_STALE: 1, N_IN_FLIGHT: 1, N_S1_WRITE: 0 });
     expect(run(lateWrite(5 * US), 'strict').counters).toMatchObject({ N_STALE: 0, N_DEVICE_FAULTS: 1, N_EXPOSED: 0 });
+  });
+
+  test('hazard no-drain: the invalidation does not wait for the write in flight, which lands in somebody else’s frame', () => {
+    const costs = costsWith([['device.dma_latency', 20_000]]);
+    const machine = loadMachine('intel-vtd');
+    const afterUnmap = (hazards: HazardName[]): RawRun =>
+      run(lateWrite(0), 'strict', 'intel-vtd', { costs, machine: { ...machine, hazards } });
+    expect(afterUnmap(['no-drain']).counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 1, N_EXPOSED: 1 });
+    expect(afterUnmap([]).counters).toMatchObject({ N_STALE: 1, N_IN_FLIGHT: 1, N_S1_WRITE: 0, N_EXPOSED: 0 });
   });
 
   test('lazy: a write after the unmap lands in a frame that is somebody else’s', () => {

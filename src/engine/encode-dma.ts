@@ -1,10 +1,10 @@
 import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Iommu, type Machine, submission } from '../model/machine.ts';
+import { type Iommu, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { DmaHalf } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
-import { capabilities, encodeCache, encodeCosts, type Numbers } from './encode.ts';
+import { encodeCache, encodeCosts, type Numbers, queueSettings } from './encode.ts';
 
 /** Costs that only the DMA API pays. */
 const COST: Readonly<Record<string, CostKey>> = {
@@ -103,9 +103,8 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', device.ats ? 1 : 0);
   set('SET_OUTSTANDING', device.outstanding * sizes.devices);
-  set('SET_ITAGS', device.itags);
-  set('SET_CAPS', capabilities(machine, numbers));
-  set('SET_ALIGNED', 1);
+  for (const [name, value] of Object.entries(queueSettings(machine, numbers))) set(name, value);
+  set('SET_ALIGNED', widensRanges(machine) ? 1 : 0);
   set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_SEED', setup.seed);

@@ -1,6 +1,7 @@
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Machine, submission } from '../model/machine.ts';
+import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
+import { type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import type { MmHalf, Step, StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
@@ -189,11 +190,10 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', ats ? 1 : 0);
   set('SET_OUTSTANDING', machine.device.outstanding);
-  set('SET_ITAGS', machine.device.itags);
-  set('SET_CAPS', capabilities(machine, numbers));
+  for (const [name, value] of Object.entries(queueSettings(machine, numbers))) set(name, value);
   set('SET_DEFERRAL', driver.deferral ? 1 : 0);
   set('SET_CHANGE_PTE', driver.changePte === 'flush' ? 1 : 0);
-  set('SET_ALIGNED', driver.rangeCover === 'aligned' ? 1 : 0);
+  set('SET_ALIGNED', widensRanges(machine) ? 1 : 0);
   // AMD polls for the completion under the IOMMU's lock; VT-d drops its lock between polls (Linux 4.12 dmar.c, amd_iommu.c).
   set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
@@ -213,11 +213,30 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   return row;
 }
 
+/** Settings of the queue: what the IOMMU and the device take, and what is wrong with them. */
+export function queueSettings(machine: Machine, numbers: Numbers): Record<string, number> {
+  const flags = machine.hazards.filter((name) => !OF_THE_HOST.has(name));
+  const loses = machine.hazards.includes('lost-invalidation');
+  return {
+    SET_ITAGS: machine.device.itags,
+    SET_CAPS: capabilities(machine, numbers),
+    SET_HAZARDS: flags.reduce((sum, name) => sum + numbers(`HAZARD_${name.toUpperCase().replaceAll('-', '_')}`), 0),
+    SET_LOSES: loses ? LOST_EVERY : 0,
+    SET_TIMEOUT: INVALIDATION_TIMEOUT,
+  };
+}
+/** Hazards that are in what a driver submits, or are a number. */
+const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
+  'am-not-widened',
+  'device-tlb-before-iotlb',
+  'lost-invalidation',
+]);
+
 /**
  * What commands the IOMMU takes. VT-d's shared virtual memory is that of 2.x, whose driver did not look at MAMV, and whose
  * hardware is taken to accept any address mask (assumed).
  */
-export function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
+function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
   const bits = (...names: string[]): number => names.reduce((sum, name) => sum + numbers(`CAP_${name}`), 0);
   if (iommu.commands === 'amd') return bits('PREFSUP', 'PPRSUP', 'GTSUP', 'IASUP');
   return family === 'mm' ? bits('ECS', 'MAMV') : iommu.maxAm;

@@ -3,6 +3,7 @@
  * that users copy, nothing here has a default.
  */
 import { UsageError } from './errors.ts';
+import { HAZARDS, type HazardName } from './hazard.ts';
 import { nearText, quote } from './near.ts';
 import type { Family } from './policy.ts';
 import { type CacheShape, cacheText, NO_CACHE, parseCache } from './tlb.ts';
@@ -123,6 +124,8 @@ export interface Machine {
   readonly iommu: Iommu;
   readonly device: Device;
   readonly driver: Driver;
+  /** Faults that it has on purpose. */
+  readonly hazards: readonly HazardName[];
   /** Of dma machines, and only of those. */
   readonly iova?: Iova;
 }
@@ -144,7 +147,7 @@ const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${let
 
 /** The machine of a file, checked. `place` is the file. */
 export function machineOf(spec: MachineSpec, place: string): Machine {
-  const machine = parseGroup(spec, place, '') as unknown as Machine;
+  const machine = parseGroup({ hazards: 'none', ...spec }, place, '') as unknown as Machine;
   const { family, driver } = machine;
   if (family === 'dma' && machine.iova === undefined)
     throw new UsageError(`${place}: iova is missing, expected it in a machine of family dma`);
@@ -196,6 +199,7 @@ function parseGroup(spec: MachineSpec, place: string, group: string): Record<str
     if (typeof value === 'object') return [key, parseGroup(value, place, `${group}${name}.`)];
     if (typeof value === 'string' && CACHES.has(key)) return [key, cache(value, key, at)];
     if (group === 'driver.' && typeof value === 'string' && SUBMISSIONS.has(key)) return [key, commands(value, at)];
+    if (key === 'hazards') return [key, hazards(String(value), at)];
     return [key, value];
   });
   return Object.fromEntries(parsed) as Record<string, unknown>;
@@ -205,6 +209,18 @@ function cache(text: string, key: string, at: string): CacheShape {
   if (text !== 'none') return parseCache(text, at);
   if (PRESENT.has(key)) throw new UsageError(`${at}: read "none", expected SETSxWAYS, such as 16x4`);
   return NO_CACHE;
+}
+
+function hazards(text: string, at: string): readonly HazardName[] {
+  const words = text.trim() === 'none' ? [] : text.trim().split(/\s+/);
+  for (const word of words) {
+    if (Object.hasOwn(HAZARDS, word)) continue;
+    const known = Object.keys(HAZARDS);
+    throw new UsageError(
+      `${at}: ${quote(word)} is not a hazard${nearText(word, known)}; \`list hazards\` has them all`,
+    );
+  }
+  return words as HazardName[];
 }
 
 function commands(text: string, at: string): readonly Command[] {
@@ -237,6 +253,29 @@ function specGroup(group: object): MachineSpec {
  * that then have nothing to wait for.
  */
 export function submission(machine: Machine, what: 'page' | 'range' | 'all' | 'map'): Command[] {
-  const words = machine.driver[what].filter((word) => machine.device.ats || !word.startsWith('device_tlb.'));
+  const order = machine.hazards.includes('device-tlb-before-iotlb')
+    ? deviceFirst
+    : (words: readonly Command[]) => words;
+  const words = order(machine.driver[what]).filter((word) => machine.device.ats || !word.startsWith('device_tlb.'));
   return words.filter((word, i) => word !== 'wait' || (i > 0 && words[i - 1] !== 'wait'));
+}
+
+/** The same commands, those to the device before the others, each group with its wait. */
+function deviceFirst(words: readonly Command[]): Command[] {
+  const isDevice = (word: Command): boolean => word.startsWith('device_tlb.');
+  const ends = words.flatMap((word, i) => (word === 'wait' ? [i + 1] : []));
+  const groups = ends.map((end, i) => words.slice(ends[i - 1] ?? 0, end));
+  const first = (of: readonly Command[]): Command[] => [
+    ...of.filter(isDevice),
+    ...of.filter((word) => !isDevice(word)),
+  ];
+  return [
+    ...groups.filter((group) => group.some(isDevice)),
+    ...groups.filter((group) => !group.some(isDevice)),
+  ].flatMap(first);
+}
+
+/** Whether an IOTLB range is widened to one aligned block. */
+export function widensRanges({ driver, hazards }: Machine): boolean {
+  return driver.rangeCover === 'aligned' && !hazards.includes('am-not-widened');
 }

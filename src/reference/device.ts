@@ -23,7 +23,7 @@ interface Post {
 export class Device {
   private readonly posts: Post[] = [];
   private phase: 'start' | 'active' | 'idle' = 'start';
-  private activeUntil = 0;
+  private phaseEnds = 0;
   /** When it went to sleep until the end of its active phase. */
   private nap: number | null = null;
   private issued = 0;
@@ -39,6 +39,8 @@ export class Device {
     private readonly follow: Follow | null,
     seed: number,
     private readonly translator: Translator,
+    /** It works on though it is idle. */
+    private readonly restless: boolean,
     private readonly agent: Agent,
     private readonly flyers: readonly Agent[],
     private readonly space: Space,
@@ -84,22 +86,25 @@ export class Device {
   turn(): void {
     const { agent, follow } = this;
     this.nap = null;
-    if (this.phase !== 'active') {
+    const rested = this.phase === 'idle' && (!this.restless || agent.clock >= this.phaseEnds);
+    if (this.phase === 'start' || rested) {
       this.phase = 'active';
-      this.activeUntil = agent.clock + this.exponential(follow!.active);
+      this.phaseEnds = agent.clock + this.exponential(follow!.active);
       if (this.queue.activate()) agent.spend('activate', this.price('deferral.activate'));
       return;
     }
     const phases = follow!.idle !== 0;
     const places = this.space.flights.length;
-    if (phases && agent.clock >= this.activeUntil) {
-      if (this.flying > 0) {
+    if (phases && this.phase === 'active' && agent.clock >= this.phaseEnds) {
+      if (this.flying > 0 && !this.restless) {
         agent.block('idle');
         return;
       }
       this.queue.deactivate();
       this.phase = 'idle';
-      agent.spend('idle', this.exponential(follow!.idle));
+      const idle = this.exponential(follow!.idle);
+      if (this.restless) this.phaseEnds = agent.clock + idle;
+      else agent.spend('idle', idle);
       return;
     }
     const place = this.flyers.findIndex((flyer) => flyer.state === 'blocked' && flyer.waitsFor === 'idle');
@@ -109,12 +114,13 @@ export class Device {
     }
     const work = this.next(places);
     if (work !== undefined) {
+      if (this.phase === 'idle') this.counts.reach('access while idle');
       this.launch(place, work.page, work.write);
       agent.spend('device', this.price('device.think'));
     } else if (!phases) agent.block('idle');
     else {
       this.nap = agent.clock;
-      agent.spend('idle', Math.max(0, this.activeUntil - agent.clock));
+      agent.spend('idle', Math.max(0, this.phaseEnds - agent.clock));
     }
   }
 
@@ -178,12 +184,13 @@ export class Device {
       page.touched = true;
       const request = () => this.request(agent, page, write);
       if (yield* this.translator.translate(agent, flight, page, write, request)) {
+        flight.arrived = true;
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
         agent.spend('device', this.price('device.dma_latency'));
         yield;
         this.safety.land(flight.copy!, write, agent, this.record);
       } else this.counts.add('DEVICE_FAULTS');
-      Object.assign(flight, { page: null, copy: null, squashed: { iotlb: false, deviceTlb: false } });
+      Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
       this.queue.landed(flight, agent.clock);
       this.resting = agent;
       agent.block('idle');

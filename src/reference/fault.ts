@@ -48,7 +48,7 @@ export class Faults {
     if (mode === 'cow' || mode === 'frame') {
       run.newFrame = this.frames.alloc(page);
       if (this.frames.free < this.low) this.wakeReclaim(agent.clock);
-      if (cow) this.frames.get(oldFrame!);
+      if (cow && this.frames.callerHolds) this.frames.get(oldFrame!);
       this.payForContent(agent, page, cow, file);
     }
     this.counts.reach(`fault: ${mode}${pte.swapped ? ' from swap' : ''}`);

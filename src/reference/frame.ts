@@ -18,7 +18,11 @@ export class Frames {
   private readonly stack: Frame[];
   private readonly waiting: Agent[] = [];
 
-  constructor(count: number) {
+  constructor(
+    count: number,
+    /** Who works on a mapped page holds a reference of its own. */
+    readonly callerHolds: boolean,
+  ) {
     this.all = Array.from({ length: count }, (_, i) => ({
       number: i + 1,
       incarnation: 0,

@@ -18,6 +18,18 @@ interface Open {
   message: { at: 'to the device' | 'at the device' | 'back' | 'lost' | 'given up'; due: number } | null;
 }
 
+/** What is wrong with the device and the way to it. */
+export interface LinkFaults {
+  /** Every so-manieth request is lost; 0: none. */
+  readonly loses: number;
+  /** How long after a lost request the IOMMU gives it up, picoseconds. */
+  readonly patience: number;
+  /** The device answers without waiting for what it has under way. */
+  readonly answersEarly: boolean;
+  /** Translations on their way come behind an invalidation that was sent later. */
+  readonly overtaken: boolean;
+}
+
 /** What commands have left to be done when the IOMMU goes on to the next: ATS requests and drains, oldest first. */
 export class Link {
   private readonly open: Open[] = [];
@@ -27,8 +39,7 @@ export class Link {
     readonly agent: Agent,
     /** One way, picoseconds. */
     private readonly way: number,
-    /** Every so-manieth request is lost, and given up so much later. */
-    private readonly loses: { readonly every: number; readonly timeout: number },
+    private readonly faults: LinkFaults,
     private readonly space: Space,
     private readonly counts: Counts,
     /** The IOMMU has something to do, perhaps. */
@@ -47,9 +58,9 @@ export class Link {
   /** The device is asked to forget what it has of these pages. */
   request(number: number, device: number, span: Span, now: number): void {
     this.sent++;
-    const lost = this.loses.every > 0 && this.sent % this.loses.every === 0;
+    const lost = this.faults.loses > 0 && this.sent % this.faults.loses === 0;
     const message: Open['message'] = lost
-      ? { at: 'lost', due: now + this.loses.timeout }
+      ? { at: 'lost', due: now + this.faults.patience }
       : { at: 'to the device', due: now + this.way };
     if (this.open.some((other) => other.message !== null)) this.counts.reach('several requests at a time');
     this.open.push({ number, span, device, landings: new Set(), message });
@@ -124,8 +135,11 @@ export class Link {
       return;
     }
     this.space.dropSecondary(this.space.deviceTlbs[device!]!, span.first, span.last);
-    for (const flight of this.space.flights) if (concerns(flight, span, device)) flight.squashed.deviceTlb = true;
-    for (const flight of this.users(span, device)) open.landings.add(flight);
+    const { overtaken, answersEarly } = this.faults;
+    for (const flight of overtaken ? [] : this.space.flights)
+      if (concerns(flight, span, device)) flight.squashed.deviceTlb = true;
+    for (const flight of answersEarly ? [] : this.users(span, device))
+      if (flight.arrived || !overtaken) open.landings.add(flight);
     if (open.landings.size === 0) this.answer(open, now);
   }
 

@@ -66,7 +66,8 @@ class ReferenceMachine {
     for (const agent of [reclaimer, hardware, link, ...flyers]) agent.block('idle');
     if (setup.device === null) issuer.block('idle');
 
-    this.frames = new Frames(setup.frames ?? program.pages + 64);
+    const callerHolds = !machine.hazards.includes('no-caller-ref');
+    this.frames = new Frames(setup.frames ?? program.pages + 64, callerHolds);
     const { frames } = this;
     this.space = new Space(machine, ats, seed, ideal, 1, counts);
     const { space } = this;
@@ -89,7 +90,8 @@ class ReferenceMachine {
     const faults = new Faults(frames, paths, setup.frames === null ? null : reclaimer, price, counts);
     const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
     this.device = new Device(
-      setup.device, seed, translator, issuer, flyers, space, queue, safety, faults, price, counts,
+      setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
+      issuer, flyers, space, queue, safety, faults, price, counts,
     ); // biome-ignore format: many parts
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);

@@ -127,10 +127,14 @@ export class Paths {
         return yield* this.invalidate(run, { first: vpn, last: vpn });
       }
       case 'PP':
-        if (!run.lost) this.put(run);
+        if (run.lost) return;
+        this.drop(run);
+        if (!this.frames.callerHolds) this.free(run, agent.clock);
+        agent.spend('rmap', this.price('page.put'));
         return;
       case 'PPc':
-        this.put(run);
+        if (this.frames.callerHolds) this.drop(run);
+        agent.spend('rmap', this.price('page.put'));
         // Nobody else gives a frame back that is no longer this list's.
         if (run.lost || run.path === 'reclaim_redirtied') this.free(run);
         return;
@@ -234,15 +238,13 @@ export class Paths {
 
   // ---- references ----
 
-  private put(run: Operation): void {
+  private drop(run: Operation): void {
     if (run.oldFrame !== null) this.frames.put(run.oldFrame);
-    run.agent.spend('rmap', this.price('page.put'));
   }
 
   /** Gives back what has no references left: the run's frame, or what a range has gathered. */
-  private free(run: Operation): void {
+  private free(run: Operation, now = run.agent.turn): void {
     const { agent } = run;
-    const now = agent.turn;
     let freed = 0;
     const release = (page: Page, frame: Frame): void => {
       if (!this.frames.release(frame)) return;

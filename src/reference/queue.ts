@@ -1,5 +1,6 @@
 import type { CostKey } from '../model/cost.ts';
-import { type Command, type Machine, submission } from '../model/machine.ts';
+import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
+import { type Command, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counter, Counts } from './counts.ts';
 import { Link } from './link.ts';
@@ -110,8 +111,17 @@ export class Queue {
   ) {
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
     const way = Math.floor(price('device_tlb.inv') / 2);
-    const loses = { every: 0, timeout: 0 };
-    this.link = new Link(linkAgent, way, loses, space, counts, (now) => this.rouse(now));
+    const faults = {
+      loses: this.has('lost-invalidation') ? LOST_EVERY : 0,
+      patience: INVALIDATION_TIMEOUT,
+      answersEarly: this.has('completion-before-posted-writes'),
+      overtaken: this.has('overtaking-completion'),
+    };
+    this.link = new Link(linkAgent, way, faults, space, counts, (now) => this.rouse(now));
+  }
+
+  private has(hazard: HazardName): boolean {
+    return this.machine.hazards.includes(hazard);
   }
 
   private get amd(): boolean {
@@ -124,6 +134,14 @@ export class Queue {
   *invalidate(agent: Agent, span: Span): Turns {
     this.counts.add('SECONDARY');
     if (this.machine.driver.deferral && this.active === 0 && !this.pending) {
+      if (this.has('read-then-set')) {
+        agent.spend('defer', this.price('deferral.mark'));
+        yield;
+        if (this.active > 0) this.counts.reach('marked though active');
+        this.pending = true;
+        this.counts.add('DEFERRED');
+        return;
+      }
       this.pending = true;
       this.counts.add('DEFERRED');
       agent.spend('defer', this.price('deferral.mark'));
@@ -155,8 +173,10 @@ export class Queue {
       yield;
       for (const entry of group) this.seen.add(entry);
       if (!held) this.release(this.seen, agent.clock);
-      if (!group.at(-1)!.aborted) i++;
-      else if (this.error) {
+      const { aborted } = group.at(-1)!;
+      if (aborted) this.counts.reach('wait aborted');
+      if (!aborted || this.has('aborted-wait-as-done')) i++;
+      if (aborted && this.error) {
         this.error = false;
         this.rouse(agent.clock);
       }
@@ -196,7 +216,7 @@ export class Queue {
     if (word === 'iotlb.global') return EVERYTHING;
     if (span.whole) return span;
     if (word === 'iotlb.page' || word === 'iotlb.range') {
-      const aligned = this.amd || this.machine.driver.rangeCover === 'aligned';
+      const aligned = this.amd || widensRanges(this.machine);
       const block = aligned ? covering(span) : rounded(span);
       if (block.last < span.last) this.counts.reach('range covered in part');
       return block;
@@ -271,7 +291,9 @@ export class Queue {
     for (const flight of space.flights)
       if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
-    if (!this.ats) this.link.drain(number, entry);
+    // Extended IOTLB invalidations drain whatever they say, and so does AMD's wait.
+    const asks = this.amd || word === 'iotlb.page' || word === 'iotlb.range' || word === 'iotlb.pasid';
+    if (!this.ats && (asks || !this.has('no-drain'))) this.link.drain(number, entry);
   }
 
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */
@@ -297,7 +319,7 @@ export class Queue {
 
   /** Whether an entry can be used before hardware has dropped it. */
   get reachable(): boolean {
-    return !this.pending;
+    return !(this.pending && this.active === 0);
   }
 
   /** The device begins to use the space. Returns whether a deferred invalidation was carried out. */
@@ -306,6 +328,7 @@ export class Queue {
     this.active++;
     if (this.active !== 1 || !this.pending) return false;
     this.pending = false;
+    if (this.has('activation-without-flush')) return false;
     const { first, last } = EVERYTHING;
     this.space.dropSecondary(this.space.iotlb, first, last);
     this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);

@@ -83,7 +83,7 @@ export class Reclaim {
       if (page === null || !page.pte.present || page.frame !== frame) continue;
       if (page.touched) page.touched = false;
       else if (!batch.some((row) => row.page === page)) {
-        this.frames.get(frame);
+        if (this.frames.callerHolds) this.frames.get(frame);
         batch.push({ page, frame, path: pathOf(page.pte), changed: false });
       }
     }

@@ -130,6 +130,8 @@ export interface Flight {
   readonly device: number;
   page: Page | null;
   copy: Copy | null;
+  /** The translation is at the device. */
+  arrived: boolean;
   /** An invalidation has passed: it must not get into this cache any more. */
   squashed: { iotlb: boolean; deviceTlb: boolean };
 }
@@ -174,6 +176,7 @@ export class Space {
       device: Math.floor(i / device.outstanding),
       page: null,
       copy: null,
+      arrived: false,
       squashed: { iotlb: false, deviceTlb: false },
     }));
   }

@@ -1,3 +1,4 @@
+import { HAZARDS } from '../model/hazard.ts';
 import type { Grid } from './grid.ts';
 
 /** One line of a catalog; prices have a range besides, paths what is known of the page. */
@@ -69,4 +70,12 @@ function countText({ pages, invalidations, whole }: Count): string {
 }
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
+}
+
+/** The faults that a machine can be given. */
+export function hazardGrid(): Grid {
+  return {
+    columns: ['hazard', 'what', 'breaks', 'ancestor'],
+    rows: Object.entries(HAZARDS).map(([name, { what, breaks, ancestor }]) => [name, what, breaks, ancestor]),
+  };
 }

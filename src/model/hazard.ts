@@ -1,0 +1,77 @@
+/** Faults that a machine, its driver or its kernel is given on purpose, so that the safety checks can be seen to catch them. */
+
+/** One of them. */
+export interface Hazard {
+  /** What goes wrong. */
+  readonly what: string;
+  /** Properties that it breaks. */
+  readonly breaks: string;
+  /** Where the like of it was, or what forbids it. */
+  readonly ancestor: string;
+}
+
+/** By the names that `hazards` of a machine takes. */
+export const HAZARDS = {
+  'am-not-widened': {
+    what: 'the IOTLB range of an unaligned request is not widened to an aligned block',
+    breaks: 'S1 S2 S3',
+    ancestor: 'Linux 4.9 to 5.4 intel-svm.c intel_flush_svm_range_dev',
+  },
+  'device-tlb-before-iotlb': {
+    what: 'the device TLB is invalidated first, and refilled from the IOTLB',
+    breaks: 'S1 S2 S3',
+    ancestor: 'what the order of VT-d 6.5.2.5 and Linux intel/cache.c forbids',
+  },
+  'activation-without-flush': {
+    what: 'activation of a PASID does not carry the deferred invalidation out',
+    breaks: 'S1 S2 S3',
+    ancestor: 'the first question of August 2017 about VT-d 2.x deferred invalidation',
+  },
+  'read-then-set': {
+    what: 'the PASID-state entry is read, and marked later, not in one atomic step',
+    breaks: 'S1 S2 S3',
+    ancestor: 'what the cmpxchg of Linux 4.12 intel-svm.c intel_flush_svm_range rules out',
+  },
+  'translated-while-idle': {
+    what: 'the device goes on with translations that it has while the PASID is inactive',
+    breaks: 'S1 S2 S3',
+    ancestor: 'the second question of August 2017: a device that is not accounted for',
+  },
+  'completion-before-posted-writes': {
+    what: 'the device answers an invalidation before its writes have landed',
+    breaks: 'S1',
+    ancestor: 'Linux drivers/iommu/intel/iommu.c quirk_extra_dev_tlb_flush',
+  },
+  'overtaking-completion': {
+    what: 'an old translation reaches the device behind the invalidation, and is kept',
+    breaks: 'S1 S2 S3',
+    ancestor: 'what PCIe ATS 10.3 forbids: translation completions in flight are discarded',
+  },
+  'no-drain': {
+    what: 'IOTLB invalidations do not ask for a drain (DR = DW = 0)',
+    breaks: 'S1',
+    ancestor: 'VT-d 6.5.2.3; hardware without CAP.DRD and CAP.DWD',
+  },
+  'aborted-wait-as-done': {
+    what: 'the driver takes a wait that a time-out aborted for a complete one; VT-d only',
+    breaks: 'S1 S2 S3',
+    ancestor: 'what Linux drivers/iommu/dmar.c qi_check_fault and its retry rule out',
+  },
+  'lost-invalidation': {
+    what: 'the device loses every eighth ATS invalidation, and the IOMMU gives it up after a millisecond',
+    breaks: 'nothing on VT-d, whose driver submits anew; on AMD, where the command then counts as done, S1 S2 S3',
+    ancestor: 'invalidation time-outs: VT-d FSTS.ITE, AMD IOTLB_INV_TIMEOUT',
+  },
+  'no-caller-ref': {
+    what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',
+    breaks: 'S1',
+    ancestor: 'what the isolation reference of mm/vmscan.c and the fault reference of mm/memory.c rule out',
+  },
+} as const satisfies Readonly<Record<string, Hazard>>;
+/** A name of one. */
+export type HazardName = keyof typeof HAZARDS;
+
+/** A device with `lost-invalidation` loses every so-manieth request. */
+export const LOST_EVERY = 8;
+/** Picoseconds until the IOMMU gives an unanswered request up: 1 ms, the shortest InvTimeOut of AMD (assumed for VT-d). */
+export const INVALIDATION_TIMEOUT = 1e9;
