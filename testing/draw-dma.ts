@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { loadMachine, loadPolicy } from '../src/catalog/catalog.ts';
 import type { CostKey } from '../src/model/cost.ts';
 import { type DmaSetup, REUSES } from '../src/model/dma.ts';
+import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { PROT } from '../src/model/trace.ts';
@@ -168,14 +169,19 @@ const machine: fc.Arbitrary<Machine> = fc
       sizes: fc.constantFrom(0, 1, 3, 6),
     }),
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
+    hazards: fc.oneof(
+      { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
+      { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 1 },
+    ),
   })
-  .map(({ base, hz, iommu, device, iova, crude }) => ({
+  .map(({ base, hz, iommu, device, iova, crude, hazards }) => ({
     ...base,
     hz,
     iommu: { ...base.iommu, ...iommu },
     device: { ...base.device, ...device },
     driver: { ...base.driver, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
     iova,
+    hazards,
   }));
 
 /** Flush queues that are soon full, or soon old. */

@@ -43,7 +43,7 @@ function checkLaws({ policy, machine, reuse, ideal }: DmaSetup, { steps }: DmaPr
     if (reuse === 'immediate') expect(n.N_STALE).toBe(n.N_IN_FLIGHT! + n.N_S1_READ! + n.N_S1_WRITE! + n.N_SHARED!);
   }
   const harm = [n.N_S1_READ, n.N_S1_WRITE, n.N_SHARED, n.N_EXPOSED, openAtEnd];
-  if (ideal || unmap === 'strict') expect(harm).toEqual([0, 0, 0, 0, 0]);
+  if (ideal || (unmap === 'strict' && machine.hazards.length === 0)) expect(harm).toEqual([0, 0, 0, 0, 0]);
   if (ideal) expect(n.N_STALE).toBe(0);
 }
 

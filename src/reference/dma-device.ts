@@ -121,6 +121,7 @@ export class DmaDevice {
     const page = this.domains.page(mapping.page + index);
     flight.page = page;
     if (yield* this.translator.translate(agent, flight, page, write, null)) {
+      flight.arrived = true;
       this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
       agent.spend('device', this.price('device.dma_latency'));
       yield;
@@ -129,7 +130,7 @@ export class DmaDevice {
       // Its own mapping is ended, so that a translation that holds is another one's, which has the IOVA now.
       if (after !== null && (this.ideal || !isStale(copy))) this.counts.add('MISDIRECTED');
     } else this.counts.add('DEVICE_FAULTS');
-    Object.assign(flight, { page: null, copy: null, squashed: { iotlb: false, deviceTlb: false } });
+    Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
     this.queue.landed(flight, agent.clock);
   }
 

@@ -292,7 +292,8 @@ export class Queue {
       if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
     // Extended IOTLB invalidations drain whatever they say, and so does AMD's wait.
-    const asks = this.amd || word === 'iotlb.page' || word === 'iotlb.range' || word === 'iotlb.pasid';
+    const extended = this.machine.family === 'mm' && word !== 'iotlb.domain' && word !== 'iotlb.global';
+    const asks = this.amd || extended;
     if (!this.ats && (asks || !this.has('no-drain'))) this.link.drain(number, entry);
   }
 
