@@ -6,7 +6,7 @@ const RACES = {
   type: 'string',
   array: true,
   demandOption: true,
-  describe: 'Race files, folders, names, or all',
+  describe: 'Race files, folders, names, or all; or thread: the statements of 2017, tried',
 } as const;
 const NAMES = { ...TEXT, describe: 'a,b,...: names or YAML files, or all' } as const;
 const GATES = ['broken'] as const;

@@ -2,10 +2,13 @@ import type { CommandModule } from 'yargs';
 import { loadRaces } from '../catalog/races.ts';
 import { replayCells } from '../explore/explore.ts';
 import { cellsOf, exploreAll } from '../explore/matrix.ts';
+import { judgeThread, THREAD } from '../explore/thread.ts';
 import { engineModule } from '../jobs/module.ts';
+import { UsageError } from '../model/errors.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
-import { exploreGrid, exploreText } from '../report/explore.ts';
+import { exploreGrid, exploreMarkdown, exploreText } from '../report/explore.ts';
 import { replayText } from '../report/schedule.ts';
+import { threadGrid, threadMarkdown, threadText } from '../report/thread.ts';
 import { emit } from './emit.ts';
 import { EXIT } from './errors.ts';
 import { type ExploreArgs, exploreOptions } from './explore-options.ts';
@@ -20,15 +23,24 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     exploreOptions(y)
       .options(OUTPUT_OPTIONS)
       .example('$0 explore all', 'all shipped races under five policies')
-      .example('$0 explore madv-free-discard --policies range-end', 'one race, one policy') as never,
+      .example('$0 explore thread', 'what was said on linux-mm in August 2017, tried') as never,
   handler: async ({ races, policies, machines, set = [], workers, replay, failOn, quiet, ...output }) => {
+    const pool = { workers: parseWhole(workers, '--workers', 1, 64), signal: interrupted };
+    if (races.includes(THREAD)) {
+      if (races.length > 1 || policies || machines || set.length > 0 || replay || failOn)
+        throw new UsageError('explore thread has its own races, policies and machines, expected nothing beside it');
+      const { update, end } = startProgress('exploring', quiet);
+      const statements = await judgeThread({ ...pool, onProgress: update }).finally(end);
+      const texts = { text: threadText(statements), markdown: threadMarkdown(statements) };
+      return print({ json: { statements }, grid: threadGrid(statements), ...texts }, output);
+    }
     const names = { policies: parseNames(policies, '--policies'), machines: parseNames(machines, '--machines') };
     const cells = cellsOf(loadRaces(races), { ...names, settings: set });
     if (replay !== undefined) return emit(replayText(replayCells(cells, replay, engineModule())), output.output);
     const { update, end } = startProgress('exploring', quiet);
-    const options = { workers: parseWhole(workers, '--workers', 1, 64), onProgress: update, signal: interrupted };
-    const all = await exploreAll(cells, options).finally(end);
-    await print({ json: { races: all }, grid: exploreGrid(all), text: exploreText(all) }, output);
+    const all = await exploreAll(cells, { ...pool, onProgress: update }).finally(end);
+    const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
+    await print({ json: { races: all }, grid: exploreGrid(all), ...texts }, output);
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;
   },
 };

@@ -25,6 +25,8 @@ export interface Printable {
   readonly grid: Grid;
   /** What the table form prints instead of the rows. */
   readonly text?: string;
+  /** What the Markdown form prints instead of them. */
+  readonly markdown?: string;
 }
 
 /** Prints a result as the user asked, on stdout or into a file. */
@@ -32,7 +34,8 @@ export async function print(result: Printable, args: OutputArgs): Promise<void> 
   await emit(render(result, args.format), args.output);
 }
 
-function render({ json, grid, text }: Printable, format: Format): string {
+function render({ json, grid, text, markdown }: Printable, format: Format): string {
   if (format === 'json') return renderJson(json);
-  return format === 'table' && text !== undefined ? text : renderGrid(grid, format);
+  const instead = format === 'table' ? text : format === 'md' ? markdown : undefined;
+  return instead ?? renderGrid(grid, format);
 }

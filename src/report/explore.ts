@@ -1,5 +1,6 @@
 import type { Exploration } from '../model/exploration.ts';
-import { count, type Grid, renderGrid } from './grid.ts';
+import { count, type Grid, renderGrid, splitColumns } from './grid.ts';
+import { wrap } from './wrap.ts';
 
 /** A row per race and machine, a column per policy. */
 export function exploreGrid(explorations: readonly Exploration[]): Grid {
@@ -17,23 +18,31 @@ export function exploreGrid(explorations: readonly Exploration[]): Grid {
   };
 }
 
+/** A mail has 76 columns. */
+const MAIL = 76;
+
+/** The matrix for a mail: a table per machine, of as many policies as fit, and what the words in it mean. */
+export function exploreMarkdown(explorations: readonly Exploration[]): string {
+  const machines = [...new Set(explorations.map(({ machine }) => machine))];
+  const tables = machines.flatMap((machine) => {
+    const { columns, rows } = exploreGrid(explorations.filter((one) => one.machine === machine));
+    // Its own column says the same in every row.
+    const without = (cells: readonly string[]): string[] => cells.filter((_, i) => i !== 1);
+    return splitColumns({ columns: without(columns), rows: rows.map(without) }, MAIL).map(
+      (grid) => `On ${machine}:\n\n${renderGrid(grid, 'md')}`,
+    );
+  });
+  const remarks = remarksOn(explorations).map((remark) => wrap(remark, MAIL).join('\n'));
+  return `${[...tables, ...remarks.map((remark) => `${remark}\n`)].join('\n')}`;
+}
+
 function verdictText({ verdict, property, steps }: Exploration): string {
   return verdict === 'broken' ? `${property} in ${steps.length}` : verdict;
 }
 
 /** The matrix, what the words in it mean, races that tell no policy from another, and how to see a schedule. */
 export function exploreText(explorations: readonly Exploration[]): string {
-  const has = (verdict: string): boolean => explorations.some((one) => one.verdict === verdict);
-  const states = explorations.reduce((sum, one) => sum + one.states, 0);
-  const { entries } = explorations[0]!.bounds;
-  const lines = [
-    renderGrid(exploreGrid(explorations), 'table'),
-    `${count(states)} states of ${count(explorations.length)} explorations, with TLBs of ${entries.join(' and of ')} entries\n`,
-  ];
-  if (has('holds')) lines.push('holds    in every order of the steps, within these bounds\n');
-  if (has('broken')) lines.push('S2 in N  the property breaks; a shortest schedule that does it has N steps\n');
-  if (has('bounded')) lines.push('bounded  there were more states than are kept: nothing is said\n');
-  lines.push(...sameUnderAll(explorations));
+  const lines = [renderGrid(exploreGrid(explorations), 'table'), ...remarksOn(explorations).map((line) => `${line}\n`)];
   const broken = explorations.find(({ verdict }) => verdict === 'broken');
   if (broken !== undefined) {
     const { race, policy, machine, schedule } = broken;
@@ -44,6 +53,19 @@ export function exploreText(explorations: readonly Exploration[]): string {
   return lines.join('');
 }
 
+function remarksOn(explorations: readonly Exploration[]): string[] {
+  const has = (verdict: string): boolean => explorations.some((one) => one.verdict === verdict);
+  const states = explorations.reduce((sum, one) => sum + one.states, 0);
+  const { entries } = explorations[0]!.bounds;
+  return [
+    `${count(states)} states of ${count(explorations.length)} explorations, with TLBs of ${entries.join(' and of ')} entries`,
+    ...(has('holds') ? ['holds    in every order of the steps, within these bounds'] : []),
+    ...(has('broken') ? ['S2 in N  the property breaks; a shortest schedule that does it has N steps'] : []),
+    ...(has('bounded') ? ['bounded  there were more states than are kept: nothing is said'] : []),
+    ...sameUnderAll(explorations),
+  ];
+}
+
 function sameUnderAll(explorations: readonly Exploration[]): string[] {
   const policies = new Set(explorations.map(({ policy }) => policy));
   if (policies.size < 2) return [];
@@ -52,7 +74,7 @@ function sameUnderAll(explorations: readonly Exploration[]): string[] {
     explorations.every((one) => one.race !== race || one.verdict === verdict);
   const line = (verdict: string, words: string): string[] => {
     const names = races.filter((race) => all(race, verdict));
-    return names.length === 0 ? [] : [`${words}: ${names.join(', ')}\n`];
+    return names.length === 0 ? [] : [`${words}: ${names.join(', ')}`];
   };
   return [...line('holds', 'holds under every policy here'), ...line('broken', 'breaks under every policy here')];
 }

@@ -36,6 +36,22 @@ function markdown({ columns, rows }: Grid): string {
   return line(columns) + line(columns.map((_, i) => (right[i] ? '--:' : '---'))) + rows.map(line).join('');
 }
 
+/** The same rows in grids whose Markdown is at most `width` columns wide if it can be: each begins with the first column. */
+export function splitColumns({ columns, rows }: Grid, width: number): Grid[] {
+  const widths = columns.map((column, i) => 3 + Math.max(3, column.length, ...rows.map((row) => row[i]!.length)));
+  const groups: number[][] = [];
+  for (let i = 1, room = 0; i < columns.length; i++) {
+    room -= widths[i]!;
+    if (groups.length === 0 || room < 0) {
+      groups.push([0]);
+      room = width - 1 - widths[0]! - widths[i]!;
+    }
+    groups.at(-1)!.push(i);
+  }
+  const pick = (cells: readonly string[], group: readonly number[]): string[] => group.map((i) => cells[i]!);
+  return groups.map((group) => ({ columns: pick(columns, group), rows: rows.map((row) => pick(row, group)) }));
+}
+
 /** For programs: numbers without thousands separators, a unit that a whole column has behind its name, `-` as nothing. */
 function csv({ columns, rows }: Grid): string {
   const units = columns.map((_, i) => {

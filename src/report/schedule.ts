@@ -1,4 +1,5 @@
 import { actionText, type Replay } from '../model/exploration.ts';
+import { wrap } from './wrap.ts';
 
 /** Marks in the column of a page: its old copies can be used; they must not be any more; they were. */
 const MARKS = { open: '|', due: '!', broken: 'X' } as const;
@@ -7,7 +8,7 @@ const MARKS = { open: '|', due: '!', broken: 'X' } as const;
 export function replayText(replay: Replay): string {
   const { race, policy, machine, property, steps, about } = replay;
   const end = property === null ? 'no property breaks' : `${property} breaks in step ${steps.length}`;
-  return `${race} under ${policy} on ${machine}: ${end}\n${about.replace(/(.{1,100})(?: |$)/g, '$1\n')}\n${drawSchedule(replay)}`;
+  return `${race} under ${policy} on ${machine}: ${end}\n${wrap(about, 100).join('\n')}\n\n${drawSchedule(replay)}`;
 }
 
 /**

@@ -1,0 +1,94 @@
+import type { Statement } from '../model/statement.ts';
+
+const AMD = ['amd-v2'];
+const INTEL = ['intel-svm'];
+
+/**
+ * What was said in the review of "mmu_notifier: kill invalidate_page" on linux-mm, 29 to 31 August 2017, in other words:
+ * Andrea Arcangeli, Jerome Glisse and Nadav Amit. `implies` is what the explorations say if the statement is right.
+ */
+export const STATEMENTS: readonly Statement[] = [
+  {
+    says: 'put_page in try_to_unmap_one is not the last one: the caller holds a reference, so that range_end comes before the free',
+    who: 'Andrea Arcangeli',
+    trials: [
+      {
+        races: ['swap-reuse', 'file-reclaim-reuse'],
+        policies: ['range-end', 'linux-4.14'],
+        machines: AMD,
+        implies: 'holds',
+      },
+    ],
+  },
+  {
+    says: 'the page is locked meanwhile, so that a fault on a swap entry or a file page cannot bring another page in',
+    who: 'Andrea Arcangeli',
+    trials: [{ races: ['swap-refault'], policies: ['range-end', 'batched'], machines: AMD, implies: 'holds' }],
+  },
+  {
+    says: 'where should_defer_flush puts the primary flush off past range_end, putting the secondary one off is as safe',
+    who: 'Andrea Arcangeli',
+    trials: [
+      { races: ['swap-reuse', 'file-reclaim-reuse'], policies: ['batched'], machines: AMD, implies: 'holds' },
+      { races: ['lazyfree-batch'], policies: ['batched'], machines: AMD, implies: 'holds' },
+    ],
+    note: 'right about the free, wrong about the branches that leave no PTE: a new page comes in before the batch is flushed',
+  },
+  {
+    says: 'in try_to_unmap_one a new page can come in between the unlock and range_end in two cases, of which MADV_FREE is one',
+    who: 'Jerome Glisse',
+    trials: [
+      { races: ['madv-free-discard'], policies: ['range-end'], machines: AMD, implies: 'S2' },
+      {
+        races: ['swap-refault', 'swap-reuse', 'file-reclaim-reuse'],
+        policies: ['range-end'],
+        machines: AMD,
+        implies: 'holds',
+      },
+    ],
+    note: 'outside try_to_unmap_one it can, too: explore cow-stale-read cow-two-pages --policies range-end',
+  },
+  {
+    says: 'and so the secondary MMU has to be flushed under the lock there: range_end alone is too late, under the lock is not',
+    who: 'Jerome Glisse',
+    trials: [
+      {
+        races: ['madv-free-discard', 'cow-stale-read', 'cow-two-pages'],
+        policies: ['range-end'],
+        machines: AMD,
+        implies: 'S2',
+      },
+      {
+        races: ['madv-free-discard', 'cow-stale-read', 'cow-two-pages'],
+        policies: ['under-lock', 'linux-4.15'],
+        machines: AMD,
+        implies: 'holds',
+      },
+    ],
+  },
+  {
+    says: 'AMD always flushes',
+    who: 'Jerome Glisse',
+    trials: [
+      { races: ['idle-pasid'], policies: ['under-lock', 'range-end', 'linux-4.15'], machines: AMD, implies: 'holds' },
+    ],
+  },
+  {
+    says: 'Intel does not flush while no device uses the page table, and needs not: the hardware does when one comes back',
+    who: 'Jerome Glisse',
+    trials: [
+      { races: ['idle-pasid'], policies: ['under-lock', 'range-end', 'linux-4.15'], machines: INTEL, implies: 'holds' },
+    ],
+  },
+  {
+    says: 'tlb_flush_mmu_tlbonly calls invalidate_range, which covers munmap; range_end would not, it comes before',
+    who: 'Nadav Amit',
+    trials: [{ races: ['munmap-reuse'], policies: ['range-end', 'linux-4.14'], machines: AMD, implies: 'holds' }],
+  },
+  {
+    says: 'KVM and Xen only care about range_start and range_end',
+    who: 'Jerome Glisse',
+    trials: [],
+    note: 'no hypervisor is modelled; its mappings are gone between range_start and range_end whatever the policy',
+  },
+];
