@@ -64,19 +64,19 @@ describe('import ranks of ARCHITECTURE.md', () => {
   });
 });
 
-test('node: is imported by jobs, cli, catalog and the three files of trace that touch files', () => {
-  const allowed = /^src\/(jobs|cli|catalog)\/|^src\/trace\/(input|output|decompress)\.ts$/;
+test('node: is imported by jobs, calibrate, cli, catalog and the three files of trace that touch files', () => {
+  const allowed = /^src\/(jobs|calibrate|cli|catalog)\/|^src\/trace\/(input|output|decompress)\.ts$/;
   const strange = code.filter(
     (file) => !allowed.test(file) && importsOf(file).some((name) => name.startsWith('node:')),
   );
   expect(strange).toEqual([]);
 });
 
-test('console, process and the clock are used by the command line only', () => {
+test('console, process and the clock are used by the command line only, and the clock by what measures the host', () => {
   const strange = code.filter((file) => {
     const uses = /\b(console|process)\.\w|\bDate\.now\(|\bperformance\.now\(|\bMath\.random\(/.test(read(file));
     // The name of a part file holds the process id, so that two imports do not share one.
-    return uses && !file.startsWith('src/cli/') && file !== 'src/trace/output.ts';
+    return uses && !/^src\/(cli|calibrate)\//.test(file) && file !== 'src/trace/output.ts';
   });
   expect(strange).toEqual([]);
 });

@@ -91,6 +91,11 @@ export function loadCosts(path?: string): Costs {
   return costsOf(parseFile<Record<string, Cost>>(readText(path, path), 'costs', path), path, shipped);
 }
 
+/** Costs as the text of a file for `--costs`. */
+export function costsYaml(costs: Readonly<Partial<Record<CostKey, Cost>>>): string {
+  return stringify(costs, { lineWidth: 100 });
+}
+
 /** The policies there are. */
 export function listPolicies(): CatalogRow[] {
   return namesOn('policies').map((name) => {

@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
+import { calibrate } from './calibrate.ts';
 import { compare } from './compare.ts';
 import { decode } from './decode.ts';
 import { difference } from './difference.ts';
@@ -50,6 +51,7 @@ async function main(args: string[]): Promise<void> {
       list,
       decode,
       verify,
+      calibrate,
     ] as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
