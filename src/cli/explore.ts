@@ -6,7 +6,7 @@ import { judgeThread, THREAD } from '../explore/thread.ts';
 import { engineModule } from '../jobs/module.ts';
 import { UsageError } from '../model/errors.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
-import { exploreGrid, exploreMarkdown, exploreText } from '../report/explore.ts';
+import { exploreGrid, exploreJson, exploreMarkdown, exploreText } from '../report/explore.ts';
 import { replayText } from '../report/schedule.ts';
 import { threadGrid, threadMarkdown, threadText } from '../report/thread.ts';
 import { emit } from './emit.ts';
@@ -15,6 +15,7 @@ import { type ExploreArgs, exploreOptions } from './explore-options.ts';
 import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { startProgress } from './progress.ts';
+import { toolVersion } from './version.ts';
 
 export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
   command: 'explore <races..>',
@@ -40,7 +41,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     const { update, end } = startProgress('exploring', quiet);
     const all = await exploreAll(cells, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
-    await print({ json: { races: all }, grid: exploreGrid(all), ...texts }, output);
+    await print({ json: exploreJson(all, toolVersion()), grid: exploreGrid(all), ...texts }, output);
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;
   },
 };

@@ -1,7 +1,7 @@
 import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { actionText, type Exploration, type Replay, type ScheduleStep } from '../model/exploration.ts';
+import { actionText, type Exploration, type Replay, type ScheduleStep, staleMarks } from '../model/exploration.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Race } from '../model/race.ts';
@@ -23,6 +23,7 @@ export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => 
   const { race, policy, machine } = cell;
   const rest = {
     race: race.name,
+    about: race.about,
     policy: policy.name,
     machine: machine.name,
     bounds: { entries: ENTRIES, ...SEARCH_BOUNDS },
@@ -50,7 +51,12 @@ export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => 
     return { ...rest, verdict, property: null, states, schedule: '', steps: [] };
   }
   const { steps, schedule, property, pages, actions } = shortest;
-  const told = steps.map((step) => ({ agent: step.agent, action: actionText(step, pages, actions[step.agent] ?? []) }));
+  const marks = staleMarks(shortest);
+  const told = steps.map((step, i) => ({
+    agent: step.agent,
+    action: actionText(step, pages, actions[step.agent] ?? []),
+    stale: Object.fromEntries([...marks[i]!].map(([page, mark]) => [pages[page]!, mark])),
+  }));
   return { ...rest, verdict: 'broken', property, states, schedule, steps: told };
 }
 

@@ -9,6 +9,7 @@ import { STATEMENTS } from './statements.ts';
 
 const found = (race: string, policy: string, machine: string, property: string | null): Exploration => ({
   race,
+  about: '',
   policy,
   machine,
   verdict: property === null ? 'holds' : 'broken',

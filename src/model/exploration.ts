@@ -7,6 +7,8 @@ export type RaceVerdict = 'holds' | 'broken' | 'bounded';
 /** A race under a policy on a machine. */
 export interface Exploration {
   readonly race: string;
+  /** What the race is about. */
+  readonly about: string;
   readonly policy: string;
   readonly machine: string;
   readonly verdict: RaceVerdict;
@@ -18,7 +20,25 @@ export interface Exploration {
   readonly states: number;
   /** Of a shortest schedule that breaks it, for --replay; empty where it holds. */
   readonly schedule: string;
-  readonly steps: readonly { readonly agent: string; readonly action: string }[];
+  readonly steps: readonly ExplorationStep[];
+}
+
+/** What becomes of the stale copies of a page: they can be used; they must not be any more; they were. */
+export type StaleMark = 'open' | 'due' | 'used';
+
+/** One step of the shortest schedule, in words. `stale`: pages that have stale copies in the secondary MMU, by name. */
+export interface ExplorationStep {
+  readonly agent: string;
+  readonly action: string;
+  readonly stale: Readonly<Record<string, StaleMark>>;
+}
+
+/** The result JSON of `explore`. */
+export interface ExplorationResult {
+  readonly format: 1;
+  readonly model: number;
+  readonly tool: { readonly name: string; readonly version: string };
+  readonly races: readonly Exploration[];
 }
 
 /** One step of a schedule and what happened in it. */
@@ -104,4 +124,24 @@ function eventText({ kind, what, detail }: LogEvent, page: string): string {
     default:
       return '';
   }
+}
+
+/** Step by step, the pages that have stale copies, by page id; one whose window closes in the step is still among them. */
+export function staleMarks({ steps, pages }: Pick<Replay, 'steps' | 'pages'>): Map<number, StaleMark>[] {
+  const now = new Map<number, StaleMark>();
+  return steps.map(({ events }) => {
+    const row = new Map(now);
+    for (const { kind, what, page } of events) {
+      if (page === null || page >= pages.length) continue;
+      if (kind === 'window' && what === 'closes') now.delete(page);
+      else if (kind === 'window') now.set(page, 'open');
+      else if (kind === 'due') now.set(page, 'due');
+      if (kind === 'window' || kind === 'due') {
+        const mark = now.get(page);
+        if (mark !== undefined) row.set(page, mark);
+      }
+      if (kind === 'broken') row.set(page, 'used');
+    }
+    return row;
+  });
 }

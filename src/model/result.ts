@@ -1,5 +1,8 @@
 /** What a run is: simulated numbers only, exact, to be compared with `==`. Keys are those of the JSON result. */
 
+import type { Cost } from './cost.ts';
+import type { Uncertainty } from './uncertainty.ts';
+
 /** Grows whenever any simulated number changes for unchanged input. */
 export const MODEL = 4;
 
@@ -105,6 +108,37 @@ export interface RunResult {
   readonly repro: string;
   readonly cost: RunCost;
   readonly safety: RunSafety;
+}
+
+/** The `trace` object of a result. */
+export interface TraceResult {
+  readonly file: string;
+  readonly sha256: string;
+  readonly agents: number;
+  readonly accesses: number;
+  readonly dma: number;
+  readonly maps: number;
+  readonly unmaps: number;
+  readonly mm_ops: number;
+  /** What the command line added to the trace. */
+  readonly added: readonly string[];
+  readonly inferred: readonly string[];
+  readonly rejected: number;
+}
+
+/** The result JSON of `compare` and `run`. */
+export interface ComparisonResult {
+  readonly format: 1;
+  readonly model: number;
+  readonly tool: { readonly name: string; readonly version: string };
+  readonly trace: TraceResult;
+  /** The command line that gives the same again. */
+  readonly again: string;
+  /** Every price in nanoseconds, and the range it may lie in. */
+  readonly costs: Readonly<Record<string, Pick<Cost, 'default' | 'low' | 'high' | 'confidence'>>>;
+  readonly skipped: readonly { readonly policy: string; readonly machine: string; readonly why: string }[];
+  readonly runs: readonly RunResult[];
+  readonly uncertainty?: Omit<Uncertainty, 'recordsOfTrace'> & { readonly records_of_trace: number };
 }
 
 /** Raw outcome of one engine or reference run, before it is compared with the ideal one. Times in picoseconds. */

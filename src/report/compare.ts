@@ -1,6 +1,6 @@
 import type { Costs } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
-import type { RunResult } from '../model/result.ts';
+import type { ComparisonResult, RunResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaText } from './dma.ts';
@@ -28,16 +28,28 @@ export interface ComparisonView {
 }
 
 /** The result JSON of `compare` and `run`. */
-export function compareJson(view: ComparisonView) {
+export function compareJson(view: ComparisonView): ComparisonResult {
   return {
     format: 1,
     model: view.model,
     tool: { name: 'iommulator', version: view.version },
     trace: { ...traceResult(view.label, view.meta), added: view.added },
+    again: view.again,
+    costs: costsResult(view.costs),
     skipped: view.skipped,
     runs: view.results,
     ...(view.uncertainty && { uncertainty: uncertaintyResult(view.uncertainty) }),
   };
+}
+
+/** Prices without the words of the catalog. */
+function costsResult(costs: Costs): ComparisonResult['costs'] {
+  return Object.fromEntries(
+    Object.entries(costs).map(([key, { default: value, low, high, confidence }]) => [
+      key,
+      { default: value, low, high, confidence },
+    ]),
+  );
 }
 
 /** Rows for csv and md: one per run, plain numbers. */

@@ -1,6 +1,12 @@
-import type { Exploration } from '../model/exploration.ts';
+import type { Exploration, ExplorationResult } from '../model/exploration.ts';
+import { MODEL } from '../model/result.ts';
 import { count, type Grid, renderGrid, splitColumns } from './grid.ts';
 import { wrap } from './wrap.ts';
+
+/** The result JSON of `explore`. */
+export function exploreJson(races: readonly Exploration[], version: string): ExplorationResult {
+  return { format: 1, model: MODEL, tool: { name: 'iommulator', version }, races };
+}
 
 /** A row per race and machine, a column per policy. */
 export function exploreGrid(explorations: readonly Exploration[]): Grid {

@@ -1,8 +1,8 @@
-import { actionText, type Replay } from '../model/exploration.ts';
+import { actionText, type Replay, type StaleMark, staleMarks } from '../model/exploration.ts';
 import { wrap } from './wrap.ts';
 
 /** Marks in the column of a page: its old copies can be used; they must not be any more; they were. */
-const MARKS = { open: '|', due: '!', broken: 'X' } as const;
+const MARKS = { open: '|', due: '!', used: 'X' } as const;
 
 /** The drawing under a line that says what it is of. */
 export function replayText(replay: Replay): string {
@@ -22,8 +22,8 @@ export function drawSchedule(replay: Replay): string {
   const widths = used.map((agent) =>
     Math.max(agent.length, ...steps.map((step, i) => (step.agent === agent ? texts[i]!.length : 0))),
   );
-  const marks = marksOf(replay);
-  const shown = pages.map((name, page) => ({ name, page })).filter(({ page }) => marks.some((row) => row[page] !== ''));
+  const marks = staleMarks(replay);
+  const shown = pages.map((name, page) => ({ name, page })).filter(({ page }) => marks.some((row) => row.has(page)));
   const line = (number: string, cells: readonly string[], right: readonly string[]): string => {
     const left = cells.map((cell, i) => cell.padEnd(widths[i]!)).join('  ');
     const stale = right.map((cell, i) => cell.padEnd(shown[i]!.name.length)).join(' ');
@@ -33,7 +33,7 @@ export function drawSchedule(replay: Replay): string {
     line(
       String(i + 1),
       used.map((agent) => (agent === step.agent ? texts[i]! : '')),
-      shown.map(({ page }) => marks[i]![page]!),
+      shown.map(({ page }) => markOf(marks[i]!.get(page))),
     ),
   );
   const head = line(
@@ -44,22 +44,10 @@ export function drawSchedule(replay: Replay): string {
   const legend =
     shown.length === 0
       ? ''
-      : `${MARKS.open} stale copies of the page can be used   ${MARKS.due} and must not be any more   ${MARKS.broken} were used\n`;
+      : `${MARKS.open} stale copies of the page can be used   ${MARKS.due} and must not be any more   ${MARKS.used} were used\n`;
   return `${[head, ...rows].join('\n')}\n${legend}`;
 }
 
-/** Step by step the mark of each page. */
-function marksOf({ steps, pages }: Replay): string[][] {
-  const now: string[] = pages.map(() => '');
-  return steps.map(({ events }) => {
-    const row = [...now];
-    for (const { kind, what, page } of events) {
-      if (page === null || page >= pages.length) continue;
-      if (kind === 'window') now[page] = what === 'opens' ? MARKS.open : '';
-      else if (kind === 'due') now[page] = MARKS.due;
-      if (kind === 'window' || kind === 'due') row[page] = now[page] || row[page]!;
-      if (kind === 'broken') row[page] = MARKS.broken;
-    }
-    return row;
-  });
+function markOf(mark: StaleMark | undefined): string {
+  return mark === undefined ? '' : MARKS[mark];
 }

@@ -1,3 +1,4 @@
+import type { TraceResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { count, type Grid } from './grid.ts';
 
@@ -8,7 +9,7 @@ export interface TraceLabel {
 }
 
 /** The `trace` object of a result. */
-export function traceResult(label: TraceLabel, meta: TraceMeta) {
+export function traceResult(label: TraceLabel, meta: TraceMeta): TraceResult {
   const { counts } = meta;
   return {
     ...label,
@@ -18,7 +19,7 @@ export function traceResult(label: TraceLabel, meta: TraceMeta) {
     maps: counts.maps,
     unmaps: counts.unmaps,
     mm_ops: counts.mmOps,
-    added: [] as string[],
+    added: [],
     inferred: [...meta.inferred],
     rejected: meta.tally.rejected,
   };

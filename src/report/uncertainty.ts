@@ -1,3 +1,4 @@
+import type { ComparisonResult } from '../model/result.ts';
 import type { Interval, Ranking, Uncertainty } from '../model/uncertainty.ts';
 import { count } from './grid.ts';
 
@@ -43,6 +44,12 @@ function micro(ns: number): string {
 }
 
 /** The `uncertainty` object of the result JSON. */
-export function uncertaintyResult({ draws, records, recordsOfTrace, rankings, intervals }: Uncertainty) {
+export function uncertaintyResult({
+  draws,
+  records,
+  recordsOfTrace,
+  rankings,
+  intervals,
+}: Uncertainty): NonNullable<ComparisonResult['uncertainty']> {
   return { draws, records, records_of_trace: recordsOfTrace, rankings, intervals };
 }
