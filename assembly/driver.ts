@@ -16,7 +16,7 @@ import {
   SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
 } from './ops';
 import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
-import { beginSubmission, stepSubmission, Submission } from './submit';
+import { beginMapFlush, beginSubmission, flushesMaps, stepSubmission, Submission } from './submit';
 
 // Phases of a CPU.
 const NEXT: u32 = 0;
@@ -31,6 +31,7 @@ const QUEUE: u32 = 8;
 const FLUSH: u32 = 9; //    the queue was full
 const RETURN: u32 = 10;
 const TREE: u32 = 11; //    asks for the lock of the IOVA tree
+const FLUSH_MAP: u32 = 12; // what was not there is invalidated
 
 @unmanaged
 class Caller {
@@ -138,6 +139,11 @@ function stepMap(who: Agent, call: Caller): void {
       mapPages(mapping, fieldOf(call.record, 2) != 0, who.clock, call.record);
       spend(who, CAUSE_PTE, cost(COST_MAP_CALL) + cost(COST_MAP_PAGE) * (mapping.pages - 1));
       who.phase = MAPPED;
+      if (setting(SET_UNMAP) != UNMAP_IDEAL && flushesMaps()) beginFlushOfMap(who, call, id);
+      return;
+    }
+    case FLUSH_MAP: {
+      if (stepSubmission(call.job, who)) who.phase = MAPPED;
       return;
     }
     default: {
@@ -148,6 +154,20 @@ function stepMap(who: Agent, call: Caller): void {
       rouseDrivers(who.clock);
     }
   }
+}
+
+/** A scatter list is invalidated once, when its last piece is mapped. */
+function beginFlushOfMap(who: Agent, call: Caller, id: u32): void {
+  const mapping = instance(id);
+  let first = id;
+  while (instance(first).taken == 0) first--;
+  const head = instance(first);
+  if (mapping.page + mapping.pages != head.page + head.taken) return;
+  bump(N_PATH_SECONDARY + PATH_MAP);
+  const last = head.page + head.taken - 1;
+  if (isTooWide(head.page, head.taken)) beginSubmission(call.job, head.page, last, true);
+  else beginMapFlush(call.job, head.page, last);
+  who.phase = FLUSH_MAP;
 }
 
 function finish(who: Agent, call: Caller, path: u32, pages: u32): void {
@@ -251,15 +271,20 @@ function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
   spend(who, CAUSE_PTE, cost(COST_UNMAP_CALL) + cost(COST_UNMAP_PAGE) * (pagesIn(first, end) - 1));
 }
 
+/** Whether no one command can name the range: the domain is invalidated (VT-d: PSI falls back to DSI above MAMV). */
+@inline
+function isTooWide(first: u64, pages: u32): bool {
+  return coveringOrder(first, pages) > setting(SET_MAX_ORDER);
+}
+
 /** Invalidates the range of one unmap, scatter list included, and waits; a range too wide for a command, the domain. */
 function sync(who: Agent, call: Caller, first: u32, end: u32): bool {
   if (call.sent == 0) {
     call.sent = 1;
     const from = instance(first).page;
     const pages = pagesIn(first, end);
-    const whole = coveringOrder(from, pages) > setting(SET_MAX_ORDER);
     bump(N_PATH_SECONDARY + PATH_UNMAP);
-    beginSubmission(call.job, from, from + pages - 1, whole);
+    beginSubmission(call.job, from, from + pages - 1, isTooWide(from, pages));
   }
   return stepSubmission(call.job, who);
 }

@@ -32,6 +32,7 @@ export const IS_RETURNED: u32 = 3; // dma_unmap has returned
 // What a number in `ids` is.
 const PAGES: u32 = 0;
 const TABLES: u32 = 1;
+const UPPERS: u32 = 2;
 
 let ids: Intern = changetype<Intern>(0);
 let instances: usize = 0; // Instance[]
@@ -40,18 +41,20 @@ let live: usize = 0; //      u32[frames]: live mappings that cover it
 let lives: usize = 0; //     u32[frames]: how often it was handed back with no mapping left
 let born: usize = 0; //      u32[pages of all instances]: its frame's `lives` when nothing but memory was lent
 let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last invalidation must cover; 0 = covered
+let built: usize = 0; //     u64[spaces]: page tables of the last two levels; none is given back
 let flushed: usize = 0; //   u64[spaces]: unmaps that a flush of the domain has covered
 let state: usize = 0; //     u64 unmaps so far
 
 export function initMappings(): void {
   const pages = setting(SET_PAGES);
-  ids = newIntern(pages + setting(SET_TABLES));
+  ids = newIntern(pages + setting(SET_TABLES) * 2);
   instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
   lives = region(<usize>setting(SET_FRAMES) << 2);
   born = region(<usize>pages << 2);
   unmapped = region(<usize>pages << 3);
+  built = region(<usize>setting(SET_SPACES) << 3);
   flushed = region(<usize>setting(SET_SPACES) << 3);
   state = region(8);
 }
@@ -92,8 +95,18 @@ function tableId(key: u64): u32 {
   const next = tableCount;
   const id = ids.id(key, TABLES, next);
   if (id != next) return id;
+  const upper = key >> TABLE_LG2;
+  const at = built + (<usize>(key >> (SPACE_PAGES_LG2 - TABLE_LG2)) << 3);
+  store<u64>(at, load<u64>(at) + (ids.find(upper, UPPERS) == 0 ? 2 : 1));
+  ids.id(upper, UPPERS, 0);
   addTable(key);
   return id;
+}
+
+/** Page tables of a domain's last two levels. Linux gives one back only with an unmap of all that it spans. */
+@inline
+export function tablesOf(space: u32): u64 {
+  return load<u64>(built + (<usize>space << 3));
 }
 
 /** The mapping's PTEs are set, at the IOVA that it has been given. */

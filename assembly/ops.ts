@@ -55,6 +55,8 @@ export const COMMAND_DEVICE_ALL: u32 = 8;
 export const COMMAND_WAIT: u32 = 9;
 /** Commands of one recipe, the closing END included. */
 export const RECIPE_WORDS: u32 = 16;
+/** Recipes of a driver: of a page, of a range, of all, of a map. */
+export const RECIPES: u32 = 4;
 
 // ---- causes: what an agent's time went into ----
 export const CAUSE_COMPUTE: u32 = 0;
@@ -87,7 +89,8 @@ export const CAUSE_ACTIVATE: u32 = 26;
 export const CAUSE_IDLE: u32 = 27; //        think and idle time: not work
 export const CAUSE_IOVA: u32 = 28; //        allocating and freeing IOVAs
 export const CAUSE_FLUSH_QUEUE: u32 = 29;
-export const CAUSES: u32 = 30;
+export const CAUSE_EXIT: u32 = 30; //        in a hypervisor that emulates the IOMMU
+export const CAUSES: u32 = 31;
 
 // ---- costs, in picoseconds; the host writes them in this order ----
 export const COST_FETCH: u32 = 0;
@@ -144,7 +147,9 @@ export const COST_MAP_CALL: u32 = 50;
 export const COST_MAP_PAGE: u32 = 51;
 export const COST_UNMAP_CALL: u32 = 52;
 export const COST_UNMAP_PAGE: u32 = 53;
-export const COSTS: u32 = 54;
+export const COST_EXIT: u32 = 54; //         to the hypervisor and back
+export const COST_SHADOW: u32 = 55; //       one entry that it reads there
+export const COSTS: u32 = 56;
 
 // ---- settings; the host writes them in this order, f64 each ----
 /** Bits of a ways word that are the number of ways; above them stands the replacement. */
@@ -199,6 +204,7 @@ export const SET_RECORDS: u32 = 58;
 export const SET_UNMAP: u32 = 59; //         UNMAP_*
 export const SET_REUSE: u32 = 60; //         1: a frame given back is somebody else's
 export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
+export const SET_SHADOWED: u32 = 62; //      1: a hypervisor emulates the IOMMU
 export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
 export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick
 export const SET_MAX_ORDER: u32 = 71; //     largest block of a range command

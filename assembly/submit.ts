@@ -1,5 +1,6 @@
 // The driver's side of an invalidation: takes the queue's lock, writes the commands of the machine's recipe, rings the
-// doorbell, waits. A recipe is data; which commands it names is the machine's business.
+// doorbell, waits. A recipe is data; which commands it names is the machine's business. Where a hypervisor emulates the
+// IOMMU, the doorbell is an exit, in which it reads the page tables anew that the commands are about.
 import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
@@ -8,15 +9,18 @@ import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_NO_DRAIN } from './hazard';
 import { cost, region, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
-  CAUSE_DEFER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
+  CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
-  COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_ITAGS, SET_QUEUE_HELD,
+  COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_SHADOW,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
+  SET_SHADOWED, SET_SPACES,
 } from './ops';
+import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
 import { clearFaults, FSTS_ITE, registers } from './registers';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
+import { TABLE_LG2 } from './table';
 import {
   askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
@@ -43,13 +47,14 @@ const BEGIN: u32 = 0;
 const NEED_LOCK: u32 = 1;
 const READY: u32 = 2; //     has the queue's lock
 const WRITTEN: u32 = 3; //   the time that writing takes has passed
-const COMPLETE: u32 = 4; //  the wait has completed
-const MARK: u32 = 5; //      the PASID was idle and unmarked
+const TRAPPED: u32 = 4; //   the hypervisor is done
+const COMPLETE: u32 = 5; //  the wait has completed
+const MARK: u32 = 6; //      the PASID was idle and unmarked
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
 export const RECIPE_ALL: u32 = 2;
-const RECIPES: u32 = 3;
+export const RECIPE_MAP: u32 = 3;
 
 let recipes: usize = 0; // u32[RECIPES * RECIPE_WORDS], written by the host
 let lock: Lock = changetype<Lock>(0);
@@ -70,8 +75,20 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  const recipe = whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE;
-  job.recipe = recipes + (<usize>recipe * RECIPE_WORDS << 2);
+  job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
+}
+@inline
+function recipeOf(index: u32): usize {
+  return recipes + (<usize>index * RECIPE_WORDS << 2);
+}
+/** Whether a map is followed by an invalidation: the IOMMU may hold that nothing was there. */
+export function flushesMaps(): bool {
+  return load<u32>(recipeOf(RECIPE_MAP)) != COMMAND_END;
+}
+/** Begins the invalidation of pages that have just been mapped. */
+export function beginMapFlush(job: Submission, first: u64, last: u64): void {
+  beginSubmission(job, first, last, false);
+  job.recipe = recipeOf(RECIPE_MAP);
 }
 
 /** One step of it; returns whether it is complete. The agent may be blocked afterwards. */
@@ -112,7 +129,12 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (count - 2));
     return false;
   }
-  assert(job.phase == WRITTEN);
+  if (job.phase == WRITTEN && setting(SET_SHADOWED) != 0) {
+    job.phase = TRAPPED;
+    spend(who, CAUSE_EXIT, cost(COST_EXIT) + cost(COST_SHADOW) * entriesRead(job));
+    return false;
+  }
+  assert(job.phase == WRITTEN || job.phase == TRAPPED);
   job.group = job.recipe;
   job.slot = nextSlot();
   job.count = groupLength(job);
@@ -122,6 +144,21 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   job.phase = COMPLETE;
   block(who, CAUSE_WAIT);
   return false;
+}
+
+/** Page-table entries that a hypervisor reads for the commands up to the next wait: a path to a block, or whole tables. */
+function entriesRead(job: Submission): u64 {
+  const levels: u64 = setting(SET_LEVELS);
+  let entries: u64 = 0;
+  for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) {
+    const command = load<u32>(at);
+    if (command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE) {
+      entries += levels - 1 + (<u64>1 << coveringOrder(job.first, job.last - job.first + 1));
+    } else if (command == COMMAND_IOTLB_GLOBAL) {
+      for (let space: u32 = 0; space < setting(SET_SPACES); space++) entries += (tablesOf(space) + levels - 2) << TABLE_LG2;
+    } else if (!isDevice(command)) entries += (tablesOf(spaceOf(job.first)) + levels - 2) << TABLE_LG2;
+  }
+  return entries;
 }
 
 @inline

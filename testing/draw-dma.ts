@@ -155,6 +155,7 @@ const machine: fc.Arbitrary<Machine> = fc
       walkCache: fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) }),
       walkers: fc.integer({ min: 1, max: 3 }),
       maxAm: fc.constantFrom(0, 2, 18),
+      shadowed: fc.integer({ min: 0, max: 2 }).map((n) => n === 0),
     }),
     device: fc.record({
       ats: fc.boolean(),
@@ -168,18 +169,21 @@ const machine: fc.Arbitrary<Machine> = fc
       depot: fc.integer({ min: 0, max: 2 }),
       sizes: fc.constantFrom(0, 1, 3, 6),
     }),
+    map: fc
+      .constantFrom('', '', 'iotlb.range wait', 'iotlb.page device_tlb.page wait')
+      .map((text) => (text === '' ? [] : words(text))),
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
       { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 1 },
     ),
   })
-  .map(({ base, hz, iommu, device, iova, crude, hazards }) => ({
+  .map(({ base, hz, iommu, device, iova, map, crude, hazards }) => ({
     ...base,
     hz,
     iommu: { ...base.iommu, ...iommu },
     device: { ...base.device, ...device },
-    driver: { ...base.driver, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
+    driver: { ...base.driver, map, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
     iova,
     hazards,
   }));
@@ -193,7 +197,7 @@ const PRICED: CostKey[] = [
   'iova.alloc', 'iova.alloc_slow', 'iova.free', 'iova.free_slow', 'fq.enqueue', 'io_pte.map_call', 'io_pte.map_page',
   'io_pte.unmap_call', 'io_pte.unmap_page', 'qi.submit', 'qi.extra', 'qi.wait', 'amd.submit', 'amd.extra', 'amd.wait',
   'iotlb.inv_page', 'iotlb.inv_domain', 'iotlb.inv_global', 'device_tlb.inv', 'iommu.iotlb_hit', 'iommu.walk_start',
-  'iommu.walk_ref', 'ats.translation', 'device_tlb.inv', 'device_tlb.inv', 'device.translate_hit', 'device.dma_latency', 'ptl.handoff',
+  'iommu.walk_ref', 'ats.translation', 'device_tlb.inv', 'device_tlb.inv', 'viommu.exit', 'viommu.entry', 'device.translate_hit', 'device.dma_latency', 'ptl.handoff',
 ]; // biome-ignore format: a table
 const costs = fc
   .array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 40, 700, 20_000)), { maxLength: 8 })

@@ -53,6 +53,7 @@ test('every shipped file loads, is named as its file, and has a source', () => {
       'intel-svm',
       'intel-svm-nodis',
       'intel-vtd',
+      'intel-vtd-virtual',
       'qemu-amdvi',
       'qemu-vtd',
       'xeon-2015',

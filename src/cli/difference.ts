@@ -1,19 +1,27 @@
 import type { CommandModule } from 'yargs';
-import { type Difference, differencesOf, tracesFor } from '../jobs/difference.ts';
+import { type Difference, differencesOf, ringTrace, tracesFor } from '../jobs/difference.ts';
 import { UsageError } from '../model/errors.ts';
 import { MODEL } from '../model/result.ts';
+import { parseNames, parseWhole } from '../model/run.ts';
 import { differenceGrid, differenceJson, differenceText } from '../report/difference.ts';
+import { MAX_RING } from '../trace/generate/ring.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { type ReplayArgs, replayOptions } from './replay-options.ts';
 import { requestOf, withProgress } from './run-comparison.ts';
-import { withTrace } from './trace-argument.ts';
+import { findTrace } from './trace-argument.ts';
 import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, ReplayArgs {
   first: string;
   second: string;
   traces?: string[];
+  workingSet?: string;
 }
+
+const POLICY = { type: 'string', demandOption: true } as const;
+const TRACES = { type: 'string', array: true, defaultDescription: 'the shipped traces they are for' } as const;
+const WORKING_SET =
+  'N,...: traces of a made-up device that keeps using N pages, beside buffers mapped for one use each';
 
 export const difference: CommandModule<object, Args> = {
   command: 'difference <first> <second> [traces..]',
@@ -21,27 +29,30 @@ export const difference: CommandModule<object, Args> = {
   builder: (y) =>
     replayOptions(
       y
-        .positional('first', { type: 'string', demandOption: true, describe: 'A policy: a name or a YAML file' })
-        .positional('second', { type: 'string', demandOption: true, describe: 'The policy it is held against' })
-        .positional('traces', {
-          type: 'string',
-          array: true,
-          defaultDescription: 'the shipped traces they are for',
-          describe: 'Traces, as `compare` takes them',
-        }),
+        .positional('first', { ...POLICY, describe: 'A policy: a name or a YAML file' })
+        .positional('second', { ...POLICY, describe: 'The policy it is held against' })
+        .positional('traces', { ...TRACES, describe: 'Traces, as `compare` takes them' }),
     )
+      .option('working-set', { type: 'string', requiresArg: true, describe: WORKING_SET })
       .options(OUTPUT_OPTIONS)
       .example('$0 difference linux-4.14 under-lock sqlite', 'the price of the double invalidation of 4.14')
-      .example('$0 difference strict lazy guest.trace --machines intel-vtd', 'what strict DMA unmaps cost') as never,
-  handler: async ({ first, second, traces, ...args }) => {
+      .example('$0 difference lazy strict --working-set 16,64', 'what a flush of the domain costs') as never,
+  handler: async ({ first, second, traces = [], workingSet, ...args }) => {
     if (first === second) throw new UsageError(`${first} twice, expected two policies`);
+    const sizes = (parseNames(workingSet, '--working-set') ?? []).map((text) => {
+      return parseWhole(text, '--working-set', 1, MAX_RING);
+    });
     const request = requestOf(args);
+    const names = traces.length + sizes.length > 0 ? traces : await tracesFor(first);
+    const sources = [
+      ...sizes.map((pages) => () => ringTrace(pages)),
+      ...names.map((name) => () => findTrace(name, args.quiet)),
+    ];
     const rows: Difference[] = [];
-    for (const given of traces?.length ? traces : await tracesFor(first)) {
-      const more = await withTrace(given, args.quiet, (trace) =>
-        withProgress(trace, args, (options) => differencesOf(trace, [first, second], request, options)),
-      );
-      rows.push(...more);
+    for (const open of sources) {
+      const trace = await open();
+      const work = withProgress(trace, args, (options) => differencesOf(trace, [first, second], request, options));
+      rows.push(...(await work.finally(() => trace.close())));
     }
     const view = { rows, policies: [first, second] as const, model: MODEL, version: toolVersion() };
     await print({ json: differenceJson(view), grid: differenceGrid(view), text: differenceText(view) }, args);

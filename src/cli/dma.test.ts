@@ -39,7 +39,6 @@ test.each([
   [['--policies', 'strict,range-end'], 'policy range-end is of family mm'],
   [['--device', 'follow'], '--memory and --device are for address spaces'],
   [['--time-scale', '0'], '--time-scale is "0"'],
-  [['--set', 'machine.driver.map=iotlb.page wait'], 'machine.driver.map is not empty'],
   [['--set', 'machine.device.outstanding=40'], 'expected at most 64'],
 ])('%s is refused', (args, message) => {
   const { code, stderr, stdout } = compare(...args);

@@ -12,18 +12,24 @@ export function traceArgument<T>(y: Argv<T>) {
   });
 }
 
-/** Finds the trace, with progress while a foreign file is imported; it is closed when `use` is done. */
+/** Finds the trace, with progress while a foreign file is imported. */
+export function findTrace(given: string, quiet: boolean): Promise<LocatedTrace> {
+  const progress = startProgress(`importing ${given}`, quiet);
+  const reading = {
+    onRead: (done: number, size: number) => progress.update(done / size),
+    signal: interrupted,
+    stdin: process.stdin,
+  };
+  return locateTrace(given, reading).finally(() => progress.end());
+}
+
+/** Finds the trace; it is closed when `use` is done. */
 export async function withTrace<T>(
   given: string,
   quiet: boolean,
   use: (trace: LocatedTrace) => Promise<T>,
 ): Promise<T> {
-  const progress = startProgress(`importing ${given}`, quiet);
-  const trace = await locateTrace(given, {
-    onRead: (done, size) => progress.update(done / size),
-    signal: interrupted,
-    stdin: process.stdin,
-  }).finally(() => progress.end());
+  const trace = await findTrace(given, quiet);
   try {
     return await use(trace);
   } finally {

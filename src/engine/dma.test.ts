@@ -64,6 +64,35 @@ describe('prices', () => {
     expect(counters).toMatchObject({ N_IOTLB_PAGE: 1, N_WAIT: 1, N_MAPPED: 1, N_UNMAPPED: 1, N_DMA: 1 });
   });
 
+  test('a hypervisor that emulates it: the map is invalidated, too, and each doorbell is an exit', () => {
+    const { causes, counters, paths } = run(trace, 'strict', 'intel-vtd-virtual');
+    // A page is read by its path: an entry of each of four levels.
+    expect(causes).toMatchObject({ submit: 2 * 150_000, wait: 2 * 850_000, exit: 2 * (4_300_000 + 4 * 20_000) });
+    expect(counters).toMatchObject({ N_IOTLB_PAGE: 2, N_WAIT: 2, N_SECONDARY: 2 });
+    expect([paths.map!.invalidations, paths.unmap!.invalidations]).toEqual([1, 1]);
+  });
+
+  test('a domain flush makes it read the four tables that one mapping has, entry by entry', () => {
+    const late = new Recording(ACTORS);
+    const first = late.map(7);
+    late.unmap(first);
+    // The timer has fired by then.
+    late.map(8, { gap: 20 * MS });
+    const { causes, counters } = run(late.open(), 'lazy', 'intel-vtd-virtual');
+    expect(counters).toMatchObject({ N_IOTLB_PAGE: 2, N_IOTLB_DOMAIN: 1 });
+    expect(causes.exit).toBe(3 * 4_300_000 + (2 * 4 + 4 * 512) * 20_000);
+  });
+
+  test('a scatter list is invalidated once, when its last piece is mapped', () => {
+    const list = new Recording(ACTORS);
+    list.map(1, { pages: 2 });
+    list.map(5, { pages: 6, joined: 1 });
+    const { counters, paths, causes } = run(list.open(), 'strict', 'intel-vtd-virtual');
+    expect(counters).toMatchObject({ N_IOTLB_RANGE: 1, N_WAIT: 1 });
+    expect(paths.map).toMatchObject({ count: 2, pages: 8, invalidations: 1 });
+    expect(causes.exit).toBe(4_300_000 + (3 + 8) * 20_000);
+  });
+
   test('tables of three levels take one reference less', () => {
     const walk = (machine: string): number => run(trace, 'strict', machine).causes.device_walk!;
     expect(walk('intel-vtd') - walk('amd-vi')).toBe(70_000);

@@ -144,7 +144,7 @@ export class DmaEngine {
     config.set(encodeDmaCosts(setup, numbers), numbers('CONFIG_COSTS'));
     exports.dmaInit();
     const words = numbers('RECIPE_WORDS');
-    const recipes = new Uint32Array(memory.buffer, exports.recipesAt(), 3 * words);
+    const recipes = new Uint32Array(memory.buffer, exports.recipesAt(), numbers('RECIPES') * words);
     encodeRecipes(setup.machine, setup.machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * words);
     });
@@ -179,7 +179,8 @@ export class DmaEngine {
     const cell = wide(exports.causesAt());
     const agents = [...Array(exports.agents()).keys()];
     const stride = numbers('CAUSES');
-    const causes = CAUSES.map((name) => {
+    const listed = this.setup.machine.iommu.shadowed ? [...CAUSES, 'exit'] : CAUSES;
+    const causes = listed.map((name) => {
       const index = numbers(`CAUSE_${name.toUpperCase()}`);
       return [name, agents.reduce((sum, agent) => sum + cell(agent * stride + index), 0)] as const;
     });

@@ -19,6 +19,12 @@ const COST: Readonly<Record<string, CostKey>> = {
   COST_UNMAP_PAGE: 'io_pte.unmap_page',
 };
 
+/** What a hypervisor that emulates the IOMMU takes. */
+export const SHADOW_COST: Readonly<Record<string, CostKey>> = {
+  COST_EXIT: 'viommu.exit',
+  COST_SHADOW: 'viommu.entry',
+};
+
 /** Costs that a run of a DMA recording can pay, beside those of the queue. */
 export const DMA_COSTS: readonly CostKey[] = [
   ...Object.values(COST),
@@ -71,7 +77,7 @@ export interface DmaSizes {
 /** Costs by the engine's index, in picoseconds. */
 export function encodeDmaCosts({ costs, machine }: DmaSetup, numbers: Numbers): number[] {
   const row = encodeCosts(costs, machine, numbers);
-  for (const [name, key] of Object.entries(COST)) row[numbers(name)] = costPs(costs, key);
+  for (const [name, key] of Object.entries({ ...COST, ...SHADOW_COST })) row[numbers(name)] = costPs(costs, key);
   return row;
 }
 
@@ -119,12 +125,13 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   const tick = Math.round(PS_PER_S / machine.hz);
   if (dma.unmap === 'lazy') set('SET_QUEUE', dma.queueSize, Math.round(dma.timeoutMs * PS_PER_MS), tick);
   set('SET_MAX_ORDER', iommu.maxAm);
+  set('SET_SHADOWED', iommu.shadowed ? 1 : 0);
   return row;
 }
 
 /** Commands of the longest submission, its wait included: each device of the domain has its own. */
 function longest(machine: Machine, devices: number): number {
-  const groups = (['page', 'range', 'all'] as const).flatMap((what) =>
+  const groups = (['page', 'range', 'all', 'map'] as const).flatMap((what) =>
     submission(machine, what)
       .join(' ')
       .split(/(?<=wait) /)
@@ -138,7 +145,7 @@ function longest(machine: Machine, devices: number): number {
 
 function check({ policy, machine }: DmaSetup, { cpus, devices, devicesOfOne, spaces }: DmaSizes): void {
   const what = `${policy.name} on ${machine.name}`;
-  const { driver, iova, device, iommu } = machine;
+  const { iova, device, iommu } = machine;
   const commands = longest(machine, devicesOfOne);
   if (commands >= iommu.ring) {
     throw new UsageError(
@@ -156,6 +163,4 @@ function check({ policy, machine }: DmaSetup, { cpus, devices, devicesOfOne, spa
       `${what}: machine.iova.limit_pfn is ${iova!.limitPfn}, expected below ${MAX_IOVAS}: the engine keeps a bit per page`,
     );
   }
-  if (driver.map.length > 0)
-    throw new UsageError(`${what}: machine.driver.map is not empty, but invalidations on map are not replayed in time`);
 }

@@ -242,12 +242,13 @@ function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
   return family === 'mm' ? bits('ECS', 'MAMV') : iommu.maxAm;
 }
 
-/** Commands of an invalidation of one page, of a range, of the whole space, each closed with END. */
+/** Commands of an invalidation of one page, of a range, of the whole space, of what was mapped, each closed with END. */
 export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers): number[][] {
   const shown = ats ? machine : { ...machine, device: { ...machine.device, ats: false } };
-  return (['page', 'range', 'all'] as const).map((what) => {
+  return (['page', 'range', 'all', 'map'] as const).map((what) => {
     const words = submission(shown, what);
-    if (words.at(-1) !== 'wait') throw new UsageError(`machine ${machine.name}: driver.${what} does not end in "wait"`);
+    if (words.length > 0 && words.at(-1) !== 'wait')
+      throw new UsageError(`machine ${machine.name}: driver.${what} does not end in "wait"`);
     return [
       ...words.map((word) => numbers(`COMMAND_${word.toUpperCase().replace('_TLB', '').replace('.', '_')}`)),
       numbers('COMMAND_END'),

@@ -212,7 +212,7 @@ export class MachineEngine {
       });
     }
     const recipeWords = numbers('RECIPE_WORDS');
-    const recipes = new Uint32Array(this.memory, exports.recipesAt(), 3 * recipeWords);
+    const recipes = new Uint32Array(this.memory, exports.recipesAt(), numbers('RECIPES') * recipeWords);
     const ats = setup.machine.device.ats && (setup.device?.ats ?? true);
     encodeRecipes(setup.machine, ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * recipeWords);

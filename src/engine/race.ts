@@ -216,7 +216,7 @@ export class RaceEngine {
         lists.set(steps, (occasion * 3 + part) * words);
       });
     const recipeWords = numbers('RECIPE_WORDS');
-    const recipes = new Uint32Array(this.memory, exports.recipesAt(), 3 * recipeWords);
+    const recipes = new Uint32Array(this.memory, exports.recipesAt(), this.numbers('RECIPES') * recipeWords);
     encodeRecipes(machine, machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * recipeWords);
     });

@@ -1,4 +1,4 @@
-import { DMA_COSTS } from '../engine/encode-dma.ts';
+import { DMA_COSTS, SHADOW_COST } from '../engine/encode-dma.ts';
 import type { CostKey } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
@@ -75,7 +75,7 @@ export async function compareDma(
 function paid({ iommu }: Machine): CostKey[] {
   const queue: CostKey[] =
     iommu.commands === 'amd' ? ['amd.submit', 'amd.extra', 'amd.wait'] : ['qi.submit', 'qi.extra', 'qi.wait'];
-  return [...DMA_COSTS, ...queue];
+  return [...DMA_COSTS, ...queue, ...(iommu.shadowed ? Object.values(SHADOW_COST) : [])];
 }
 
 /** CPUs, the IOMMU, a timer per domain, devices, their accesses in flight: the engine's order of agents. */

@@ -2,9 +2,13 @@ import { loadCosts, loadPolicy } from '../catalog/catalog.ts';
 import { INVALIDATION_COSTS } from '../model/cost.ts';
 import { familiesOf } from '../model/policy.ts';
 import type { RunResult } from '../model/result.ts';
+import { writeRing } from '../trace/generate/ring.ts';
+import { codec } from '../trace/input.ts';
+import { openOutput } from '../trace/output.ts';
+import { TraceWriter } from '../trace/writer.ts';
 import { type CompareRequest, compareTrace } from './compare.ts';
 import { isRecording } from './compare-dma.ts';
-import { type LocatedTrace, locateTrace, shippedTraces } from './locate.ts';
+import { type LocatedTrace, locateTrace, shippedTraces, temporaryTrace } from './locate.ts';
 import type { PoolOptions } from './pool.ts';
 
 /** Which end of its range the price of an invalidation is taken from. */
@@ -46,6 +50,23 @@ export async function differencesOf(
       machine,
       at: { default: pair(runs[0]!), low: pair(runs[1]!), high: pair(runs[2]!) },
     };
+  });
+}
+
+/** The trace of a device that keeps using so many pages; see writeRing. */
+export function ringTrace(pages: number): Promise<LocatedTrace> {
+  return temporaryTrace(`${pages} pages`, (path) => {
+    const output = openOutput(path);
+    try {
+      const writer = new TraceWriter(output, codec);
+      writeRing(writer, pages);
+      const tally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
+      const meta = writer.finish({ source: { format: 'ring', file: `${pages} pages` }, tally, inferred: [] });
+      output.commit();
+      return meta;
+    } finally {
+      output.discard();
+    }
   });
 }
 

@@ -45,12 +45,20 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
   const name = basename(path);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
     return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
+  return temporaryTrace(name, (imported) => importFile(path, imported, { strict: false, interleave: false }, reading));
+}
+
+/** A trace in a temporary folder, which `close` removes. `write` makes the file. */
+export async function temporaryTrace(
+  name: string,
+  write: (path: string) => TraceMeta | Promise<TraceMeta>,
+): Promise<LocatedTrace> {
   const folder = mkdtempSync(join(tmpdir(), 'iommulator-'));
   const close = (): void => rmSync(folder, { recursive: true, force: true });
   try {
-    const imported = join(folder, 'imported.trace');
-    const meta = await importFile(path, imported, { strict: false, interleave: false }, reading);
-    return { path: imported, name, sha256: digest(imported), meta, close };
+    const path = join(folder, 'temporary.trace');
+    const meta = await write(path);
+    return { path, name, sha256: digest(path), meta, close };
   } catch (error) {
     close();
     throw error;

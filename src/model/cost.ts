@@ -65,12 +65,14 @@ export const COST_KEYS = [
   'io_pte.map_page',
   'io_pte.unmap_call',
   'io_pte.unmap_page',
+  'viommu.exit',
+  'viommu.entry',
 ] as const;
 export type CostKey = (typeof COST_KEYS)[number];
 
 /** Prices of an invalidation of the secondary MMU: of its commands, their wait, and of what puts one off. */
 export const INVALIDATION_COSTS: readonly CostKey[] = COST_KEYS.filter((key) =>
-  /^(qi|amd|iotlb|device_tlb|deferral)\./.test(key),
+  /^(qi|amd|iotlb|device_tlb|deferral|viommu)\./.test(key),
 );
 
 /**

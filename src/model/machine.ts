@@ -63,6 +63,9 @@ export interface Iommu {
   readonly walkers: number;
   /** Largest order (log2 of pages) of a range command; a wider range is submitted as `all`. */
   readonly maxAm: number;
+  /** A hypervisor emulates it: each doorbell is an exit, in which it reads the page tables of what is invalidated. Of dma
+   * machines. */
+  readonly shadowed: boolean;
 }
 
 /** The device behind the IOMMU. */
@@ -160,6 +163,8 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
       );
     }
   }
+  if (family === 'mm' && machine.iommu.shadowed)
+    throw new UsageError(`${place}: iommu.shadowed: read true, expected false in a machine of family mm`);
   for (const key of ['page', 'range', 'all'] as const) {
     if (driver[key].length === 0)
       throw new UsageError(`${place}: driver.${key}: read "none", expected commands such as "iotlb.page wait"`);

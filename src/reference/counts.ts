@@ -28,6 +28,7 @@ export const CAUSES = [
 /** The same of a run of a DMA recording. */
 export const DMA_CAUSES = [
   'lock_wait', 'pte', 'submit', 'wait', 'queue_wait', 'device', 'translation', 'device_walk', 'iova', 'flush_queue',
+  'exit',
 ] as const; // biome-ignore format: a table
 export type Cause = (typeof CAUSES)[number] | (typeof DMA_CAUSES)[number] | 'idle';
 

@@ -36,6 +36,8 @@ export class Driver {
     private readonly records: readonly DmaRecord[],
     private readonly mode: UnmapMode,
     private readonly iommu: Iommu,
+    /** Maps are followed by an invalidation. */
+    private readonly flushesMaps: boolean,
     private readonly parts: readonly DomainParts[],
     private readonly domains: Domains,
     private readonly queue: Queue,
@@ -68,6 +70,7 @@ export class Driver {
       yield;
       domains.map(mapping, agent.turn);
       agent.spend('pte', this.price('io_pte.map_call') + this.price('io_pte.map_page') * (mapping.pages - 1));
+      yield* this.flushMap(mapping);
     }
     yield;
     mapping.state = 'mapped';
@@ -91,6 +94,16 @@ export class Driver {
     yield;
     lock.give(agent);
     return page;
+  }
+
+  /** With caching mode the IOMMU may hold that nothing was there. A scatter list is invalidated when all of it is mapped. */
+  private *flushMap(mapping: Mapping): Turns {
+    if (this.mode === 'vanish' || !this.flushesMaps) return;
+    let head = mapping;
+    while (head.before !== null) head = head.before;
+    if (mapping.page + mapping.pages < head.page + head.allocation) return;
+    yield;
+    yield* this.invalidate('map', mapping.space, head.page, head.allocation);
   }
 
   private finish(path: 'map' | 'unmap', began: number, pages: number): void {
@@ -157,7 +170,7 @@ export class Driver {
       return;
     }
     if (mode === 'strict') {
-      yield* this.invalidate(space, page, pages);
+      yield* this.invalidate('unmap', space, page, pages);
       for (const mapping of mappings) this.domains.covered(mapping);
       yield;
     }
@@ -165,12 +178,12 @@ export class Driver {
   }
 
   /** A range that is too wide for one command takes the domain. */
-  private *invalidate(space: number, page: number, pages: number): Turns {
+  private *invalidate(path: 'map' | 'unmap', space: number, page: number, pages: number): Turns {
     const span = { first: page, last: page + pages - 1 };
     const block = covering(span);
     const tooWide = block.last - block.first + 1 > 2 ** this.iommu.maxAm;
     if (tooWide) this.counts.reach('range too wide for a command');
-    this.counts.path('unmap').invalidations++;
-    yield* this.queue.invalidate(this.agent, tooWide ? domainSpan(space) : span);
+    this.counts.path(path).invalidations++;
+    yield* this.queue.invalidate(this.agent, tooWide ? domainSpan(space) : span, path === 'map' && !tooWide);
   }
 }

@@ -67,6 +67,7 @@ class DmaMachine {
     const homes = recording.agents.filter(({ kind }) => kind === 'device').map((device) => device.space);
     const attached: Attachments = {
       spaceOf: (page) => domainSpan(domainOf(page)),
+      all: () => spaces.map(domainSpan),
       devicesOf: (page) => [...homes.keys()].filter((device) => homes[device] === domainOf(page)),
     };
     const queue = new Queue(machine, ats, price, space, hardware, link, attached, counts);
@@ -93,7 +94,19 @@ class DmaMachine {
     };
     this.drivers = cpus.map(
       (agent, i) =>
-        new Driver(agent, of('cpu')[i]!, mode, machine.iommu, parts, domains, queue, waiters, price, counts),
+        new Driver(
+          agent,
+          of('cpu')[i]!,
+          mode,
+          machine.iommu,
+          machine.driver.map.length > 0,
+          parts,
+          domains,
+          queue,
+          waiters,
+          price,
+          counts,
+        ),
     );
     const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
     const places = flyers.map((agent, i) => ({ agent, flight: space.flights[i]!, access: null, issued: 0 }));
@@ -130,7 +143,10 @@ class DmaMachine {
     const raw: RawRun = {
       elapsed: Math.max(0, ...ends),
       causes: Object.fromEntries(
-        DMA_CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]),
+        DMA_CAUSES.filter((cause) => cause !== 'exit' || this.setup.machine.iommu.shadowed).map((cause) => [
+          cause,
+          sum(this.agents.map((agent) => agent.times.get(cause) ?? 0)),
+        ]),
       ),
       counters: Object.fromEntries(DMA_COUNTERS.map((name) => [`N_${name}`, counts.of(name)])),
       paths: Object.fromEntries(counts.paths),

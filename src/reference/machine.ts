@@ -79,7 +79,7 @@ class ReferenceMachine {
       space,
       hardware,
       link,
-      { spaceOf: () => EVERYTHING, devicesOf: () => [0] },
+      { spaceOf: () => EVERYTHING, devicesOf: () => [0], all: () => [EVERYTHING] },
       counts,
     );
     const unmapped = (page: Page): void => {

@@ -35,6 +35,8 @@ export interface Attachments {
   spaceOf(page: number): Span;
   /** Devices attached to it. */
   devicesOf(page: number): readonly number[];
+  /** All spaces. */
+  all(): readonly Span[];
 }
 
 /** All pages of all spaces. */
@@ -57,8 +59,6 @@ function rounded({ first, last }: Span): Span {
 }
 
 const IOTLB_COUNTER: Partial<Record<Command, Counter>> = {
-  'iotlb.page': 'IOTLB_PAGE',
-  'iotlb.range': 'IOTLB_RANGE',
   'iotlb.pasid': 'IOTLB_PASID',
   'iotlb.domain': 'IOTLB_DOMAIN',
   'iotlb.global': 'IOTLB_GLOBAL',
@@ -130,8 +130,8 @@ export class Queue {
 
   // ---- the driver ----
 
-  /** One invalidation of the secondary MMU, from the call to its return. */
-  *invalidate(agent: Agent, span: Span): Turns {
+  /** One invalidation of the secondary MMU, from the call to its return. `map`: of what has just been mapped. */
+  *invalidate(agent: Agent, span: Span, map = false): Turns {
     this.counts.add('SECONDARY');
     if (this.machine.driver.deferral && this.active === 0 && !this.pending) {
       if (this.has('read-then-set')) {
@@ -150,7 +150,7 @@ export class Queue {
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
     const held = this.amd;
-    const groups = this.groups(agent, span);
+    const groups = this.groups(agent, span, map);
     let holds = false;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
@@ -165,6 +165,10 @@ export class Queue {
       const [submit, extra] = held ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
       agent.spend('submit', this.price(submit) + this.price(extra) * (group.length - 2));
       yield;
+      if (this.machine.iommu.shadowed) {
+        agent.spend('exit', this.price('viommu.exit') + this.price('viommu.entry') * this.entriesRead(group));
+        yield;
+      }
       this.occupied.push(...group);
       this.submitted.push(...group);
       this.rouse(agent.clock);
@@ -184,6 +188,20 @@ export class Queue {
     if (held) this.lock.give(agent);
   }
 
+  /** Entries of page tables that a hypervisor reads to carry out commands: a path to a block, or all tables of a space. */
+  private entriesRead(group: readonly Entry[]): number {
+    const { levels } = this.machine.iommu;
+    const whole = (span: Span): number => (this.space.lastTables(span.first, span.last) + levels - 2) * 512;
+    this.counts.reach('exit to the hypervisor');
+    let entries = 0;
+    for (const { word, first, last } of group) {
+      if (word === 'iotlb.page' || word === 'iotlb.range') entries += levels - 1 + (last - first + 1);
+      if (word === 'iotlb.domain') entries += whole(this.attached.spaceOf(first));
+      if (word === 'iotlb.global') for (const span of this.attached.all()) entries += whole(span);
+    }
+    return entries;
+  }
+
   /** The oldest commands leave the ring, as far as they are free. */
   private release(free: ReadonlySet<Entry>, now: number): void {
     const before = this.occupied.length;
@@ -193,10 +211,10 @@ export class Queue {
   }
 
   /** What is written: groups of commands that each end in a wait. */
-  private groups(caller: Agent, span: Span): Entry[][] {
+  private groups(caller: Agent, span: Span, map: boolean): Entry[][] {
     const { machine } = this;
     const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
-    const what = span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
+    const what = map ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
@@ -285,7 +303,9 @@ export class Queue {
     const { word, first, last } = entry;
     const { space } = this;
     this.counts.reach(`command ${word}`);
-    this.counts.add(IOTLB_COUNTER[word]!);
+    // A page or a range is told by the size of its block.
+    const block = word === 'iotlb.page' || word === 'iotlb.range';
+    this.counts.add(block ? (last > first ? 'IOTLB_RANGE' : 'IOTLB_PAGE') : IOTLB_COUNTER[word]!);
     space.dropSecondary(space.iotlb, first, last);
     space.iommuWalker.empty();
     for (const flight of space.flights)

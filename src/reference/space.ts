@@ -219,6 +219,12 @@ export class Space {
     return this.tables.filter(({ key }) => key >= Math.floor(first / 512) && key <= Math.floor((end - 1) / 512));
   }
 
+  /** Page tables of the last two levels that pages of a range have. */
+  lastTables(first: number, last: number): number {
+    const keys = this.tables.map(({ key }) => key).filter((key) => key >= first / 512 && key <= last / 512);
+    return keys.length + new Set(keys.map((key) => Math.floor(key / 512))).size;
+  }
+
   /** Copies of a page that the IOMMU or the device would use, stale ones only. */
   staleCopies(page: Page): Copy[] {
     if (this.ideal) return [];

@@ -85,9 +85,10 @@ export function differenceGrid({ rows }: DifferenceView): Grid {
 export function differenceText(view: DifferenceView): string {
   const [first, second] = view.policies;
   const causes = view.rows.map(({ trace, machine, at: { default: pair } }) => {
-    const groups = addedByGroup(pair.second, pair.first).map(({ group, ns }) => {
-      return `${group} ${((ns / pair.second.cost.work_ns) * 100).toFixed(1)} %`;
+    const parts = addedByGroup(pair.second, pair.first).map(({ group, ns }) => {
+      return [group, ((ns / pair.second.cost.work_ns) * 100).toFixed(1)] as const;
     });
+    const groups = parts.filter(([, share]) => Number(share) !== 0).map(([group, share]) => `${group} ${share} %`);
     return `${trace} on ${machine}: ${groups.join(', ')}`;
   });
   return [

@@ -7,6 +7,7 @@ import { uncertaintySentences } from './uncertainty.ts';
 /** Groups of causes, in the words of the report. */
 const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
   ['queue', ['submit', 'wait', 'queue_wait', 'defer', 'activate', 'notifier']],
+  ['hypervisor', ['exit']],
   ['waiters', ['lock_wait', 'frame_wait']],
   ['allocator', ['iova', 'flush_queue']],
   ['refills', ['l2', 'walk', 'translation', 'device_walk', 'page_request', 'fault']],
