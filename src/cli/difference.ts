@@ -1,27 +1,21 @@
 import type { CommandModule } from 'yargs';
-import { type Difference, differencesOf, ringTrace, tracesFor } from '../jobs/difference.ts';
+import { type Difference, differencesOf } from '../jobs/difference.ts';
 import { UsageError } from '../model/errors.ts';
 import { MODEL } from '../model/result.ts';
-import { parseNames, parseWhole } from '../model/run.ts';
 import { differenceGrid, differenceJson, differenceText } from '../report/difference.ts';
-import { MAX_RING } from '../trace/generate/ring.ts';
+import { type TracesArgs, tracesOf, WORKING_SET } from './difference-traces.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { type ReplayArgs, replayOptions } from './replay-options.ts';
 import { requestOf, withProgress } from './run-comparison.ts';
-import { findTrace } from './trace-argument.ts';
 import { toolVersion } from './version.ts';
 
-interface Args extends OutputArgs, ReplayArgs {
+interface Args extends OutputArgs, ReplayArgs, TracesArgs {
   first: string;
   second: string;
-  traces?: string[];
-  workingSet?: string;
 }
 
 const POLICY = { type: 'string', demandOption: true } as const;
 const TRACES = { type: 'string', array: true, defaultDescription: 'the shipped traces they are for' } as const;
-const WORKING_SET =
-  'N,...: traces of a made-up device that keeps using N pages, beside buffers mapped for one use each';
 
 export const difference: CommandModule<object, Args> = {
   command: 'difference <first> <second> [traces..]',
@@ -33,23 +27,15 @@ export const difference: CommandModule<object, Args> = {
         .positional('second', { ...POLICY, describe: 'The policy it is held against' })
         .positional('traces', { ...TRACES, describe: 'Traces, as `compare` takes them' }),
     )
-      .option('working-set', { type: 'string', requiresArg: true, describe: WORKING_SET })
+      .option('working-set', WORKING_SET)
       .options(OUTPUT_OPTIONS)
       .example('$0 difference linux-4.14 under-lock sqlite', 'the price of the double invalidation of 4.14')
       .example('$0 difference lazy strict --working-set 16,64', 'what a flush of the domain costs') as never,
-  handler: async ({ first, second, traces = [], workingSet, ...args }) => {
+  handler: async ({ first, second, ...args }) => {
     if (first === second) throw new UsageError(`${first} twice, expected two policies`);
-    const sizes = (parseNames(workingSet, '--working-set') ?? []).map((text) => {
-      return parseWhole(text, '--working-set', 1, MAX_RING);
-    });
     const request = requestOf(args);
-    const names = traces.length + sizes.length > 0 ? traces : await tracesFor(first);
-    const sources = [
-      ...sizes.map((pages) => () => ringTrace(pages)),
-      ...names.map((name) => () => findTrace(name, args.quiet)),
-    ];
     const rows: Difference[] = [];
-    for (const open of sources) {
+    for (const open of await tracesOf(args, first, args.quiet)) {
       const trace = await open();
       const work = withProgress(trace, args, (options) => differencesOf(trace, [first, second], request, options));
       rows.push(...(await work.finally(() => trace.close())));
