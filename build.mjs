@@ -4,10 +4,10 @@
 //   node build.mjs --bench      build, then every bench, one after the other
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
@@ -42,11 +42,20 @@ function newest(folder, accept) {
 const age = (file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0);
 const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.test.ts');
 
-function build() {
+async function build() {
+  buildEngines();
+  buildSources();
+  await buildValidators();
+}
+
+function buildEngines() {
   const engine = Math.max(newest('assembly', isSource), age('asconfig.json'));
   for (const target of ['release', 'checked']) {
     if (age(`build/${target}.wasm`) < engine) run('assemblyscript:asc', '--target', target);
   }
+}
+
+function buildSources() {
   const sources = Math.max(newest('src', isSource), age('tsconfig.json'));
   if (age('dist/cli/main.js') >= sources && age('build/tsconfig.tsbuildinfo') >= sources) return;
   // A source that is gone must not live on in dist.
@@ -55,7 +64,21 @@ function build() {
   run('typescript:tsc', '-p', '.');
 }
 
-build();
+/** The JSON schemas as functions: to compile them takes longer than all else that a short command does. */
+async function buildValidators() {
+  const file = 'build/validators.cjs';
+  const schemas = newest('src/catalog/schema', (name) => name.endsWith('.json'));
+  if (age(file) > Math.max(schemas, age('src/catalog/schema.ts'), age('build.mjs'))) return;
+  packageFolder('ajv');
+  const { Ajv } = require('ajv');
+  const { default: standalone } = require('ajv/dist/standalone');
+  const { SCHEMAS, schemaOf } = await import(pathToFileURL(join(root, 'dist/catalog/schema.js')).href);
+  const ajv = new Ajv({ verbose: true, messages: false, allowUnionTypes: true, code: { source: true } });
+  for (const name of SCHEMAS) ajv.addSchema(schemaOf(name), name);
+  writeFileSync(join(root, file), standalone(ajv, Object.fromEntries(SCHEMAS.map((name) => [name, name]))));
+}
+
+await build();
 if (process.argv.includes('--check')) {
   run('typescript:tsc', '-p', 'testing');
   run('@biomejs/biome:biome', 'check');

@@ -1,7 +1,8 @@
 /** The library: what the command line is made of. */
 export { type CompareRequest, type Comparison, compareTrace } from './jobs/compare.ts';
+export { importFile } from './jobs/import.ts';
 export type { Job, ResultOf } from './jobs/job.ts';
-export { importFile, type LocatedTrace, locateTrace, shippedTraces, useTrace } from './jobs/locate.ts';
+export { type LocatedTrace, locateTrace, shippedTraces, useTrace } from './jobs/locate.ts';
 export { type PoolOptions, runJobs } from './jobs/pool.ts';
 export { Interrupted, TraceError, UsageError } from './model/errors.ts';
 export type { RunResult } from './model/result.ts';

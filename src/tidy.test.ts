@@ -14,12 +14,31 @@ const code = [...under('src'), ...under('assembly')].filter((file) => !file.ends
 
 /** Paths a file imports: relative to the root of the package, or the name of a module. */
 function importsOf(file: string): string[] {
-  const found = read(file).matchAll(/^(?:import|export|\}).*?from '([^']+)';?$|^import '([^']+)';?$/gm);
+  const found = read(file).matchAll(
+    /^(?:import|export|\}).*?from '([^']+)';?$|^import '([^']+)';?$|\bimport\('([^']+)'\)/gm,
+  );
   return [...found].map((match) => {
-    const name = (match[1] ?? match[2])!;
+    const name = (match[1] ?? match[2] ?? match[3])!;
     return name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(file), name)) : name;
   });
 }
+
+/** Packages that a file needs before it can run: what is imported on the way, or as a type, is not among them. */
+function packagesOf(file: string, seen = new Set<string>()): string[] {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  const needed = read(file).matchAll(/^(?:import (?!type\b)|export (?!type\b)|\}).*?from '([^']+)';$/gm);
+  return [...needed].flatMap(([, name]) => {
+    if (name!.startsWith('.')) return packagesOf(join(dirname(file), name!), seen);
+    return name!.startsWith('node:') ? [] : [name!];
+  });
+}
+
+test('a command starts soon: what takes long to load is loaded where it is wanted', () => {
+  expect(packagesOf('src/cli/main.ts')).toEqual([]);
+  expect(new Set(packagesOf('src/cli/compare.ts'))).toEqual(new Set(['yaml']));
+  expect(packagesOf('src/cli/decode.ts')).toEqual([]);
+});
 
 describe('import ranks of ARCHITECTURE.md', () => {
   /** `src/trace/text.ts` -> `src/trace`; `src/index.ts` -> `src/index`; `assembly/tlb.ts` -> `assembly/tlb`. */

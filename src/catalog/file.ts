@@ -3,19 +3,17 @@
  * UsageError of one line that names the file, the field, what was read and what was expected.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { ErrorObject } from 'ajv';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
+import { type Schema, type SchemaName, schemaOf, validatorOf } from './schema.ts';
 
 /** Bytes of one file. The catalog's largest has a quarter; a hostile one takes the YAML parser about a second. */
 export const MAX_FILE_BYTES = 1 << 16;
 
 /** The catalog: beside this file, and from dist/ in src/. */
 export const CATALOG = new URL('../../src/catalog/', import.meta.url);
-
-/** Name of a published schema. */
-export type SchemaName = 'policy' | 'machine' | 'cpu' | 'costs';
 
 /** What a file must be, for messages, and how large it may be. */
 export interface FileKind {
@@ -82,48 +80,15 @@ function complaint(message: string): string {
   return `is not YAML: ${message.split('\n')[0]!.slice(0, 200)}`;
 }
 
-/** A JSON schema, as far as it is read here. */
-interface Schema {
-  readonly description?: string;
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, Schema>>;
-}
-
-const schemas = new Map<SchemaName, { schema: Schema; valid: ValidateFunction }>();
-
-function schemaOf(name: SchemaName): { schema: Schema; valid: ValidateFunction } {
-  const known = schemas.get(name);
-  if (known !== undefined) return known;
-  const schema = name === 'cpu' ? cpuSchema(schemaOf('machine').schema) : readSchema(name);
-  const made = { schema, valid: new Ajv({ verbose: true, allowUnionTypes: true }).compile(schema) };
-  schemas.set(name, made);
-  return made;
-}
-
-function readSchema(name: SchemaName): Schema {
-  const file = `schema/${name}.schema.json`;
-  return JSON.parse(readText(new URL(file, CATALOG), file)) as Schema;
-}
-
-/** A CPU's file is the group of a machine's file, and says what it is as that does. */
-function cpuSchema({ properties = {} }: Schema): Schema {
-  const { name, title, source, cpu } = properties as Record<'name' | 'title' | 'source' | 'cpu', Schema>;
-  return {
-    ...cpu,
-    required: ['name', 'title', 'source', ...(cpu.required ?? [])],
-    properties: { name, title, source, ...cpu.properties },
-  };
-}
-
 /** What a schema says of a field, such as `device.itags`; nothing if it has no such field. */
 export function fieldNote(name: SchemaName, field: string): string {
-  const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemaOf(name).schema);
+  const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemaOf(name));
   return found?.description ?? '';
 }
 
 /** Refuses a value that is not of the schema's shape. */
 export function checkShape(value: unknown, schema: SchemaName, place: string): void {
-  const { valid } = schemaOf(schema);
+  const valid = validatorOf(schema);
   if (!valid(value)) throw new UsageError(`${place}: ${sentence(valid.errors![0]!)}`);
 }
 

@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { importFile } from '../jobs/locate.ts';
+import { importFile } from '../jobs/import.ts';
 import { UsageError } from '../model/errors.ts';
 import { importNote } from '../report/trace.ts';
 import { parseMaxRejected } from '../trace/import/importer.ts';

@@ -1,23 +1,9 @@
 #!/usr/bin/env node
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
-import { calibrate } from './calibrate.ts';
-import { compare } from './compare.ts';
-import { decode } from './decode.ts';
-import { difference } from './difference.ts';
+import { commandsOf } from './commands.ts';
 import { EXIT, report } from './errors.ts';
-import { explore } from './explore.ts';
-import { exportCommand } from './export.ts';
-import { importCommand } from './import.ts';
-import { inspect } from './inspect.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
-import { list } from './list.ts';
-import { record } from './record.ts';
-import { run } from './run.ts';
-import { tlb } from './tlb.ts';
-import { verify } from './verify.ts';
 import { toolVersion } from './version.ts';
 
 const START = `iommulator replays recorded memory accesses through a model of TLBs and IOMMUs.
@@ -34,25 +20,16 @@ async function main(args: string[]): Promise<void> {
     process.stdout.write(START);
     return;
   }
+  if (args.join() === '--version') {
+    process.stdout.write(`${toolVersion()}\n`);
+    return;
+  }
   refuseTwice(args);
+  const [{ default: yargs }, commands] = await Promise.all([import('yargs'), commandsOf(args)]);
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
-    .command([
-      compare,
-      run,
-      difference,
-      explore,
-      tlb,
-      importCommand,
-      record,
-      exportCommand,
-      inspect,
-      list,
-      decode,
-      verify,
-      calibrate,
-    ] as never)
+    .command(commands as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()
@@ -87,7 +64,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(report(new UsageError(`cannot write to standard output: ${error.code}`)));
 });
 try {
-  await main(hideBin(process.argv));
+  await main(process.argv.slice(2));
 } catch (error) {
   process.exitCode = report(error);
 } finally {

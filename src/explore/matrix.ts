@@ -1,6 +1,6 @@
-import { Piscina } from 'piscina';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
-import { allCores, type PoolOptions } from '../jobs/pool.ts';
+import type { PoolOptions } from '../jobs/pool.ts';
+import { allCores, Threads } from '../jobs/threads.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import type { Exploration } from '../model/exploration.ts';
 import type { Race } from '../model/race.ts';
@@ -23,11 +23,7 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
 export async function exploreAll(cells: readonly Cell[], options: PoolOptions = {}): Promise<Exploration[]> {
   const workers = Math.max(1, Math.min(options.workers ?? allCores(), cells.length));
   const shared = new SharedArrayBuffer(4);
-  const pool = new Piscina({
-    filename: new URL('./worker.js', import.meta.url).href,
-    minThreads: workers,
-    maxThreads: workers,
-  });
+  const threads = new Threads(new URL('./worker.js', import.meta.url), workers);
   const stop = (): void => {
     Atomics.store(new Int32Array(shared), 0, 1);
   };
@@ -38,14 +34,14 @@ export async function exploreAll(cells: readonly Cell[], options: PoolOptions = 
     return await Promise.all(
       cells.map(async (cell) => {
         const task: CellTask = { cell, shared };
-        const reply = (await pool.run(task)) as CellReply;
+        const reply = await threads.run<CellTask, CellReply>(task);
         options.onProgress?.(++done / cells.length);
         return unwrap(reply);
       }),
     );
   } finally {
     options.signal?.removeEventListener('abort', stop);
-    await pool.destroy();
+    await threads.end();
   }
 }
 

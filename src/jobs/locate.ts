@@ -2,11 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Interrupted, TraceError } from '../model/errors.ts';
+import { TraceError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
-import { type ImportRequest, importTrace } from '../trace/import/index.ts';
-import { codec, digest, headOf, type Input, openInput, openRandom, type ReadOptions } from '../trace/input.ts';
-import { openOutput } from '../trace/output.ts';
+import { codec, digest, openRandom, type ReadOptions } from '../trace/input.ts';
 import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
 
 /** The shipped traces, beside `dist` and `src` alike. */
@@ -45,6 +43,7 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
   const name = basename(path);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
     return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
+  const { importFile } = await import('./import.ts');
   return temporaryTrace(name, (imported) => importFile(path, imported, { strict: false, interleave: false }, reading));
 }
 
@@ -87,36 +86,6 @@ export async function useTrace<T>(path: string, use: (trace: Trace) => T | Promi
     return await use(openTrace(file, codec, basename(path)));
   } finally {
     file.close();
-  }
-}
-
-/** Imports a foreign file into the trace file `to`, which appears whole or not at all. */
-export async function importFile(
-  from: string,
-  to: string,
-  request: ImportRequest,
-  reading: ReadOptions = {},
-): Promise<TraceMeta> {
-  const input = openInput(from, reading);
-  await headOf(input, 1);
-  return importInput(input, to, request, reading.signal);
-}
-
-/** Imports what is being read into the trace file `to`, which appears whole or not at all. */
-export async function importInput(
-  input: Input,
-  to: string,
-  request: ImportRequest,
-  signal: AbortSignal | undefined,
-): Promise<TraceMeta> {
-  const output = openOutput(to);
-  try {
-    const meta = await importTrace(input, output, request);
-    if (signal?.aborted) throw new Interrupted('interrupted');
-    output.commit();
-    return meta;
-  } finally {
-    output.discard();
   }
 }
 

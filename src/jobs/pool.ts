@@ -1,8 +1,7 @@
-import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import type { Job, PassReply, PassTask, ResultOf } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
+import { allCores, Threads } from './threads.ts';
 
 /** How jobs are run, watched and stopped. */
 export interface PoolOptions {
@@ -13,18 +12,16 @@ export interface PoolOptions {
   /** Stops the work; the promise then rejects with `Interrupted`. */
   readonly signal?: AbortSignal;
   /** Threads of an earlier call that are used again; otherwise they live as long as the call. */
-  readonly pool?: Piscina;
+  readonly threads?: Threads;
 }
 
 const TICK_MS = 100;
+/** Records times jobs that take less time than a thread takes to start: they are done in this one. */
+const SMALL = 1 << 17;
 
-/** Workers if nothing else is said. */
-export const allCores = availableParallelism;
-
-/** Worker threads for several calls; the caller destroys them. */
-export function openPool(workers: number = allCores()): Piscina {
-  const filename = new URL('./worker.js', import.meta.url).href;
-  return new Piscina({ filename, minThreads: workers, maxThreads: workers });
+/** Worker threads for several calls; the caller ends them. */
+export function passThreads(workers?: number): Threads {
+  return new Threads(new URL('./worker.js', import.meta.url), workers);
 }
 
 /**
@@ -36,10 +33,11 @@ export async function runJobs<J extends Job>(
   jobs: readonly J[],
   options: PoolOptions = {},
 ): Promise<ResultOf<J>[]> {
-  const workers = Math.max(1, Math.min(options.workers ?? allCores(), jobs.length));
+  const small = trace.meta.counts.records * jobs.length <= SMALL;
+  const workers = small ? 1 : Math.max(1, Math.min(options.workers ?? allCores(), jobs.length));
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
-  const pool = options.pool ?? openPool(workers);
+  const threads = options.threads ?? passThreads(workers);
   const stop = (): void => {
     for (const words of shared) Atomics.store(new Int32Array(words), 1, 1);
   };
@@ -59,14 +57,23 @@ export async function runJobs<J extends Job>(
         shared: shared[i]!,
       }),
     );
-    const replies = (await Promise.all(tasks.map((task) => pool.run(task)))) as PassReply[];
+    const replies = await Promise.all(
+      tasks.map((task) => (small ? here(task) : threads.run<PassTask, PassReply>(task))),
+    );
     const dealt = replies.map(unwrap);
     return jobs.map((_, i) => dealt[i % workers]![Math.floor(i / workers)] as ResultOf<J>);
   } finally {
     clearInterval(tick);
     options.signal?.removeEventListener('abort', stop);
-    if (options.pool === undefined) await pool.destroy();
+    if (options.threads === undefined) await threads.end();
   }
+}
+
+/** Does in this thread what a worker would do. Signals come through before. */
+async function here(task: PassTask): Promise<PassReply> {
+  await new Promise((resolve) => setImmediate(resolve));
+  const { default: pass } = await import('./worker.ts');
+  return pass(task);
 }
 
 function unwrap(reply: PassReply): readonly ResultOf<Job>[] {

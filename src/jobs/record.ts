@@ -6,7 +6,7 @@ import { TraceError, UsageError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { lackey } from '../trace/import/lackey.ts';
 import { streamInput } from '../trace/input.ts';
-import { importInput } from './locate.ts';
+import { importInput } from './import.ts';
 
 /** Where valgrind writes its log: a pipe of its own, so that the program keeps its three. */
 const LOG = 3;

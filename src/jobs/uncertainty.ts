@@ -1,7 +1,7 @@
 import { drawCosts, intervalsOf, rankingsOf, type Uncertainty } from '../model/uncertainty.ts';
 import { type CompareRequest, compareTrace } from './compare.ts';
 import { type LocatedTrace, prefixOf } from './locate.ts';
-import { openPool, type PoolOptions } from './pool.ts';
+import { type PoolOptions, passThreads } from './pool.ts';
 
 /** All draws together replay at most as much as this many comparisons of the whole trace. */
 const WHOLE_TRACES = 20;
@@ -18,7 +18,7 @@ export async function drawComparisons(
 ): Promise<Uncertainty> {
   const records = trace.meta.counts.records;
   const part = draws <= WHOLE_TRACES ? trace : await prefixOf(trace, Math.ceil((records * WHOLE_TRACES) / draws));
-  const pool = openPool(options.workers);
+  const threads = passThreads(options.workers);
   try {
     let done = 0;
     const compare = async (settings: readonly string[]) => {
@@ -26,7 +26,7 @@ export async function drawComparisons(
       const comparison = await compareTrace(
         part,
         { ...request, settings: [...request.settings, ...settings] },
-        { ...options, pool, onProgress },
+        { ...options, threads, onProgress },
       );
       done++;
       return comparison;
@@ -45,6 +45,6 @@ export async function drawComparisons(
       intervals: intervalsOf(base.results, rows),
     };
   } finally {
-    await pool.destroy();
+    await threads.end();
   }
 }

@@ -2,12 +2,12 @@ import { createReadStream } from 'node:fs';
 import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import * as zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
-import unbzip2 from 'unbzip2-stream';
-import xz from 'xz-decompress';
-import yauzl from 'yauzl';
+import type * as yauzl from 'yauzl';
 
-/** Decompression by magic number, never by file name; always in blocks, so that memory does not grow with the file. */
+/**
+ * Decompression by magic number, never by file name; always in blocks, so that memory does not grow with the file. What
+ * is not built into Node is loaded where it is wanted.
+ */
 
 /** Bytes that are read, and that native decompressors return, at a time. */
 export const BLOCK = 1 << 20;
@@ -50,8 +50,9 @@ export function isZip(head: Uint8Array): boolean {
 
 /** The members of a zip file in the order of their names, one behind the other: a file cut in chunks is whole again. */
 export async function* unzipped(path: string): AsyncGenerator<Uint8Array> {
+  const { default: zips } = await import('yauzl');
   const zip = await new Promise<yauzl.ZipFile>((resolve, reject) => {
-    yauzl.open(path, { lazyEntries: true, autoClose: false }, (error, opened) =>
+    zips.open(path, { lazyEntries: true, autoClose: false }, (error, opened) =>
       error ? reject(error) : resolve(opened),
     );
   });
@@ -107,6 +108,7 @@ async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
     yield* through(source, native({ chunkSize: BLOCK }));
     return;
   }
+  const { Decompress } = await import('fzstd');
   const ready = new Ready();
   const decompress = new Decompress((block) => ready.push(block));
   for await (const block of source) {
@@ -119,11 +121,13 @@ async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
 
 /** xz in WebAssembly (xz-embedded); one stream, any check. */
 async function* unxz(source: Bytes): AsyncGenerator<Uint8Array> {
+  const { default: xz } = await import('xz-decompress');
   const web = Readable.toWeb(Readable.from(source)) as unknown as globalThis.ReadableStream<Uint8Array>;
   yield* new xz.XzReadableStream(web) as unknown as ReadableStream<Uint8Array>;
 }
 
 async function* bunzip2(source: Bytes): AsyncGenerator<Uint8Array> {
+  const { default: unbzip2 } = await import('unbzip2-stream');
   const ready = new Ready();
   const decompress = unbzip2();
   let failed: Error | undefined;
