@@ -22,6 +22,7 @@ import {
   loadCpu,
   loadMachine,
   loadPolicy,
+  withPolicySetting,
   withSetting,
 } from './catalog.ts';
 import { CATALOG } from './file.ts';
@@ -301,4 +302,12 @@ test('lists and descriptions are plain rows; --yaml is what loads again', () => 
   ]);
   expect(loadMachine(file('copy.yaml', catalogYaml('machines', 'amd-vi')))).toEqual(loadMachine('amd-vi'));
   expect(loadCosts(file('costs.yaml', catalogYaml('costs')))).toEqual(loadCosts());
+});
+
+test('a setting of a policy changes those that have it', () => {
+  const [lazy, strict] = [loadPolicy('lazy'), loadPolicy('strict')];
+  expect(withPolicySetting([lazy, strict], 'policy.dma.queue_size=64')).toEqual([
+    { ...lazy, dma: { ...lazy.dma, queueSize: 64 } },
+    strict,
+  ]);
 });

@@ -12,6 +12,7 @@ import {
   loadMachine,
   loadPolicy,
   settingKind,
+  withPolicySetting,
   withSetting,
 } from './catalog.ts';
 
@@ -358,9 +359,24 @@ const CALLS: [string, () => unknown, string][] = [
   [
     'set nothing',
     () => settingKind('outstanding=4'),
-    '--set "outstanding=4": expected machine.KEY=VALUE or cost.KEY=VALUE',
+    '--set "outstanding=4": expected machine.KEY=VALUE, cost.KEY=VALUE or policy.KEY=VALUE',
   ],
   ['set no value', () => settingKind('machine.hz'), '--set "machine.hz": expected machine.KEY=VALUE'],
+  [
+    'set policy key',
+    () => withPolicySetting([loadPolicy('lazy')], 'policy.dma.queue_sizes=4'),
+    '--set policy.dma.queue_sizes: no such key of a policy; keys are dma.queue_size, dma.timeout_ms',
+  ],
+  [
+    'set key of no policy',
+    () => withPolicySetting([loadPolicy('strict')], 'policy.dma.queue_size=4'),
+    '--set policy.dma.queue_size: none of strict has such a key',
+  ],
+  [
+    'set policy value',
+    () => withPolicySetting([loadPolicy('lazy')], 'policy.dma.queue_size=1'),
+    '--set policy.dma.queue_size: dma.queue_size: read 1, expected >= 2',
+  ],
   ['set wrong kind', () => withSetting(amd, 'cost.qi.wait=1'), '--set cost.qi.wait: is not a setting of a machine'],
   ['set wrong kind of costs', () => withSetting(costs, 'machine.hz=1'), '--set machine.hz: is not a setting of costs'],
   [

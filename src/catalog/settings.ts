@@ -1,14 +1,15 @@
-/** `--set machine.KEY=V` and `--set cost.KEY=V`: changed copies, checked as if they had been read from a file. */
+/** `--set machine.KEY=V`, `--set cost.KEY=V` and `--set policy.KEY=V`: changed copies, checked as if they had been read from a file. */
 import type { Cost, Costs } from '../model/cost.ts';
 import { COST_KEYS, costsOf, isCostKey } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type Machine, type MachineSpec, machineOf, machineSpec } from '../model/machine.ts';
 import { nearText, quote } from '../model/near.ts';
+import type { LazyUnmap, Policy } from '../model/policy.ts';
 import { checkShape } from './file.ts';
 import { cpuSpec } from './machines.ts';
 
 /** What a setting changes. */
-export type SettingKind = 'machine' | 'cost';
+export type SettingKind = 'machine' | 'cost' | 'policy';
 
 /** Fields of a machine that say what it is, not how it works. */
 const FIXED = new Set(['name', 'family', 'title', 'source']);
@@ -34,10 +35,10 @@ export function settingKind(setting: string): SettingKind {
 }
 
 function split(setting: string): { kind: SettingKind; key: string; value: string; place: string } {
-  const match = /^(machine|cost)\.([^=]+)=(.*)$/s.exec(setting);
+  const match = /^(machine|cost|policy)\.([^=]+)=(.*)$/s.exec(setting);
   if (match === null) {
     throw new UsageError(
-      `--set ${quote(setting)}: expected machine.KEY=VALUE or cost.KEY=VALUE, such as machine.device.outstanding=4`,
+      `--set ${quote(setting)}: expected machine.KEY=VALUE, cost.KEY=VALUE or policy.KEY=VALUE, such as machine.device.outstanding=4`,
     );
   }
   const [, kind, key, value] = match as unknown as [string, SettingKind, string, string];
@@ -53,6 +54,32 @@ export function withSetting(target: Machine | Costs, setting: string): Machine |
   if (isMachine !== (kind === 'machine'))
     throw new UsageError(`${place}: is not a setting of ${isMachine ? 'a machine' : 'costs'}`);
   return isMachine ? setMachine(target as Machine, key, value, place) : setCost(target as Costs, key, value, place);
+}
+
+/** Keys of a policy that a setting takes: numbers of its half for the DMA API. */
+const POLICY_KEYS = { 'dma.queue_size': 'queueSize', 'dma.timeout_ms': 'timeoutMs' } as const;
+
+/**
+ * Copies of policies with one setting changed. One that has no such key, as `strict` has no queue, stays as it is, but
+ * one of them has to have it.
+ */
+export function withPolicySetting(policies: readonly Policy[], setting: string): Policy[] {
+  const { key, value, place } = split(setting);
+  const field = Object.hasOwn(POLICY_KEYS, key) ? POLICY_KEYS[key as keyof typeof POLICY_KEYS] : undefined;
+  if (field === undefined)
+    throw new UsageError(`${place}: no such key of a policy; keys are ${Object.keys(POLICY_KEYS).join(', ')}`);
+  const has = (policy: Policy): boolean => policy.dma !== undefined && Object.hasOwn(policy.dma, field);
+  if (!policies.some(has))
+    throw new UsageError(`${place}: none of ${policies.map(({ name }) => name).join(', ')} has such a key`);
+  const number = typed(value, 0);
+  return policies.map((policy) => {
+    if (!has(policy)) return policy;
+    const dma = { ...(policy.dma as LazyUnmap), [field]: number as number };
+    const { name, title, source } = policy;
+    const spec = { unmap: dma.unmap, queue_size: dma.queueSize, timeout_ms: dma.timeoutMs };
+    checkShape({ name, title, source, dma: spec }, 'policy', place);
+    return { ...policy, dma };
+  });
 }
 
 function setMachine(machine: Machine, key: string, value: string, place: string): Machine {

@@ -6,12 +6,11 @@ import type { Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { commandLine } from './command-line.ts';
-import type { CompareRequest, Comparison } from './compare.ts';
+import type { CompareRequest, Plan } from './compare.ts';
 import { compose } from './compose.ts';
 import type { DmaJob } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
-import { loadPairs, type Pair, sameRuns } from './pairs.ts';
-import { type PoolOptions, runJobs } from './pool.ts';
+import { loadPairs, type Pair } from './pairs.ts';
 
 /** What follows from a DMA recording if nothing else is asked for. */
 export const DMA_DEFAULTS = {
@@ -27,12 +26,8 @@ export function isRecording({ counts }: TraceMeta): boolean {
   return counts.maps + counts.unmaps > 0;
 }
 
-/** Runs every policy on every machine, and the ideal run of each machine, on one DMA recording. */
-export async function compareDma(
-  trace: LocatedTrace,
-  request: CompareRequest,
-  options: PoolOptions = {},
-): Promise<Comparison> {
+/** What is to be run on a DMA recording: every policy on every machine, and the ideal run of each machine. */
+export function planDma(trace: LocatedTrace, request: CompareRequest): Plan {
   const { meta, name } = trace;
   if (request.memory !== undefined || request.device !== undefined)
     throw new UsageError(
@@ -49,27 +44,35 @@ export async function compareDma(
   });
   const used = machines.filter((machine) => pairs.some((pair) => pair.machine === machine));
   const ideals = used.map((machine) => job(pairs.find((pair) => pair.machine === machine)!, true));
-  const raw = await runJobs(trace, [...ideals, ...pairs.map((pair) => job(pair, false))], options);
-  const runs = raw.slice(ideals.length);
-  const results = pairs.map(({ policy, machine, given }, i) =>
-    compose({
-      policy: policy.name,
-      machine,
-      costs,
-      seed,
-      checked: CHECKED,
-      paid: paid(machine),
-      repro: commandLine('run', trace, request, [given.policy], [given.machine], replayWords(request)),
-      run: runs[i]!,
-      ideal: raw[used.indexOf(machine)]!,
-      baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,
-      agentName: (agent) => agentName(agent, meta, machine),
-      vpnOf: (page) => page,
-    }),
-  );
-  const same = sameRuns(pairs, runs);
-  const again = commandLine('compare', trace, request, request.policies, request.machines, replayWords(request));
-  return { results, added: [], skipped, costs, machines: used, same, model: MODEL, again };
+  return {
+    pairs,
+    jobs: [...ideals, ...pairs.map((pair) => job(pair, false))],
+    results(raw, alone = false) {
+      const runs = raw.slice(ideals.length);
+      return pairs.map(({ policy, machine, given }, i) =>
+        compose({
+          policy: policy.name,
+          machine,
+          costs,
+          seed,
+          checked: CHECKED,
+          paid: paid(machine),
+          repro: commandLine('run', trace, request, [given.policy], [given.machine], replayWords(request)),
+          run: runs[i]!,
+          ideal: raw[used.indexOf(machine)]!,
+          baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
+          agentName: (agent) => agentName(agent, meta, machine),
+          vpnOf: (page) => page,
+        }),
+      );
+    },
+    added: () => [],
+    skipped,
+    costs,
+    machines: used,
+    model: MODEL,
+    again: commandLine('compare', trace, request, request.policies, request.machines, replayWords(request)),
+  };
 }
 
 function paid({ iommu }: Machine): CostKey[] {

@@ -8,9 +8,9 @@ import { DEFAULT_LOOKAHEAD, type Follow, parseDevice, parseMemory, type RunSetup
 import type { TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
 import { commandLine } from './command-line.ts';
-import { compareDma, isRecording } from './compare-dma.ts';
+import { isRecording, planDma } from './compare-dma.ts';
 import { compose } from './compose.ts';
-import type { MachineJob } from './job.ts';
+import type { DmaJob, MachineJob } from './job.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
 import { loadPairs, type Pair, type PairRequest, sameRuns } from './pairs.ts';
 import { type PoolOptions, runJobs } from './pool.ts';
@@ -53,14 +53,37 @@ export interface Comparison {
 /** Properties that the engine checks in a run of an address space. */
 const CHECKED = ['S1', 'S2', 'S3'];
 
+/** The runs that a comparison is made of, before they are made. */
+export interface Plan extends Omit<Comparison, 'results' | 'added' | 'same'> {
+  readonly pairs: readonly Pair[];
+  /** The ideal run of each machine, then one for each pair. */
+  readonly jobs: readonly (MachineJob | DmaJob)[];
+  /** Raw runs of the jobs to results. Each is divided by the first of its machine, or with `alone` by itself. */
+  results(raw: readonly RawRun[], alone?: boolean): RunResult[];
+  /** What the command line added to the trace. */
+  added(run: RawRun): string[];
+}
+
 /** Runs every policy on every machine, and the ideal run of each machine, on one trace. */
 export async function compareTrace(
   trace: LocatedTrace,
   request: CompareRequest,
   options: PoolOptions = {},
 ): Promise<Comparison> {
+  const { pairs, jobs, results, added, ...plan } = planOf(trace, request);
+  const raw = await runJobs(trace, jobs, options);
+  const runs = raw.slice(jobs.length - pairs.length);
+  if (pairs.length > 1) refuseEmpty(trace, runs);
+  return { ...plan, results: results(raw), added: added(runs[0]!), same: sameRuns(pairs, runs) };
+}
+
+/** What is to be run for a request. */
+export function planOf(trace: LocatedTrace, request: CompareRequest): Plan {
+  return isRecording(trace.meta) ? planDma(trace, request) : planSpace(trace, request);
+}
+
+function planSpace(trace: LocatedTrace, request: CompareRequest): Plan {
   const { meta } = trace;
-  if (isRecording(meta)) return compareDma(trace, request, options);
   if (request.reuse !== undefined || request.timeScale !== undefined)
     throw new UsageError(`${trace.name} has no DMA mappings: --reuse and --time are for those`);
   const { costs, machines, pairs, skipped } = loadPairs(request, DEFAULTS, 'mm');
@@ -75,34 +98,33 @@ export async function compareTrace(
   const ideals = used.map((machine) =>
     job({ policy: pairs.find((pair) => pair.machine === machine)!.policy, machine }, true),
   );
-  const raw = await runJobs(trace, [...ideals, ...pairs.map((pair) => job(pair, false))], options);
-  const runs = raw.slice(ideals.length);
-  if (pairs.length > 1) refuseEmpty(trace, runs);
-  const vpnOf = pageNumbers(trace.path, runs);
-  const results = pairs.map(({ policy, machine, given }, i) =>
-    compose({
-      policy: policy.name,
-      machine,
-      costs,
-      seed: request.seed,
-      checked: CHECKED,
-      paid: paidCosts(machine),
-      repro: commandLine('run', trace, request, [given.policy], [given.machine], added(request)),
-      run: runs[i]!,
-      ideal: raw[used.indexOf(machine)]!,
-      baseline: runs[pairs.findIndex((pair) => pair.machine === machine)]!,
-      agentName: (agent) => agentName(agent, meta),
-      vpnOf,
-    }),
-  );
-  const same = sameRuns(pairs, runs);
   return {
-    results,
-    added: addedText(frames, device, meta, runs[0]!),
+    pairs,
+    jobs: [...ideals, ...pairs.map((pair) => job(pair, false))],
+    results(raw, alone = false) {
+      const runs = raw.slice(ideals.length);
+      const vpnOf = pageNumbers(trace.path, runs);
+      return pairs.map(({ policy, machine, given }, i) =>
+        compose({
+          policy: policy.name,
+          machine,
+          costs,
+          seed: request.seed,
+          checked: CHECKED,
+          paid: paidCosts(machine),
+          repro: commandLine('run', trace, request, [given.policy], [given.machine], added(request)),
+          run: runs[i]!,
+          ideal: raw[used.indexOf(machine)]!,
+          baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
+          agentName: (agent) => agentName(agent, meta),
+          vpnOf,
+        }),
+      );
+    },
+    added: (run) => addedText(frames, device, meta, run),
     skipped,
     costs,
     machines: used,
-    same,
     model: MODEL,
     again: commandLine('compare', trace, request, request.policies, request.machines, added(request)),
   };

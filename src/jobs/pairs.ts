@@ -5,6 +5,7 @@ import {
   loadMachine,
   loadPolicy,
   settingKind,
+  withPolicySetting,
   withSetting,
 } from '../catalog/catalog.ts';
 import type { Costs } from '../model/cost.ts';
@@ -58,7 +59,9 @@ export function loadPairs(
       changes('machine').reduce<Machine>(withSetting, loadMachine(name)),
     ]),
   );
-  const lists = new Map(names(policies, 'policies').map((name) => [name, loadPolicy(name)]));
+  const given = names(policies, 'policies');
+  const changed = changes('policy').reduce<Policy[]>(withPolicySetting, given.map(loadPolicy));
+  const lists = new Map(given.map((name, i) => [name, changed[i]!]));
   return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, family, lenient) };
 }
 
