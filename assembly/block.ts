@@ -43,6 +43,11 @@ export function tagId(domain: u32, pasid: u32): u32 {
   store<u32>(pasids + (<usize>tag << 2), pasid);
   return tag + 1;
 }
+/** Tags so far. */
+@inline
+export function tagsInUse(): u32 {
+  return tagCount;
+}
 @inline
 export function domainOf(tag: u32): u32 {
   return load<u32>(domains + (<usize>(tag - 1) << 2));

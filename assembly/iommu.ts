@@ -5,7 +5,7 @@
 // behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
 // service; requests to devices and drains go on beside (pending.ts).
 import {
-  AMD_ALL, AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder, amdPending,
+  AMD_ALL, AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder, amdPde, amdPending,
   amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores,
 } from './amdvi';
 import { Agent, spend } from './clock';
@@ -29,14 +29,13 @@ import {
 import {
   abortStatus, advanceHead, headSlot, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
-import { deviceCount, dropCopies, iommuStage, iotlb, spaceOfDevice } from './space';
+import { deviceCount, dropCopies, dropTables, iotlb, spaceOfDevice } from './space';
 import {
   VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB,
   VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdDomain, vtdDrains,
-  vtdFirstPage, vtdGranularity, vtdOrder, vtdPage, vtdQueueDepth, vtdSource, vtdType, vtdWaitAddress, vtdWaitData,
+  vtdFirstPage, vtdGranularity, vtdHint, vtdOrder, vtdPage, vtdQueueDepth, vtdSource, vtdType, vtdWaitAddress, vtdWaitData,
   vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites,
 } from './vtd';
-import { emptyWalker } from './walk';
 
 // What a command is, after decoding.
 const IS_WAIT: u32 = 0;
@@ -83,6 +82,7 @@ let price: u32 = 0;
 let counter: u32 = 0;
 let source: u32 = 0;
 let drains: bool = false;
+let leafOnly: bool = false; // walk caches may stay
 
 export function initIommu(): void {
   state = changetype<State>(region(offsetof<State>()));
@@ -102,6 +102,7 @@ function wait(index: u32): Wait {
 
 function decode(at: usize): void {
   price = COST_INV_PAGE;
+  leafOnly = false;
   if (isAmd()) decodeAmd(at);
   else decodeVtd(at);
 }
@@ -134,6 +135,7 @@ function decodeAmd(at: usize): void {
     return;
   }
   if (what == IS_WAIT || what == IS_TABLE) return;
+  leafOnly = !amdPde(at);
   const order = amdOrder(at);
   span(amdFirstPage(at), order);
   source = amdDevice(at);
@@ -160,6 +162,7 @@ function decodeVtd(at: usize): void {
   if (granularity == VTD_PASID_PAGE) {
     // The low AM bits of the address are ignored: a block is always aligned to its size.
     const order = vtdAddressMask(at);
+    leafOnly = vtdHint(at) != 0;
     span((vtdPage(at) >> order) << order, order);
     counter = order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
     if (setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
@@ -245,8 +248,7 @@ function carryOut(hardware: Agent): void {
   note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);
   bump(counter);
   dropCopies(iotlb, firstPage, lastPage, now);
-  // IH is 0 and PDE is 1 in all that these drivers submit: upper levels of the whole space go (model's choice).
-  emptyWalker(iommuStage.walker);
+  if (!leafOnly) dropTables(firstPage, lastPage);
   squash(firstPage, lastPage, ALL_DEVICES);
   // With ATS the device answers for what it was given.
   if (drains && setting(SET_ATS) == 0) drain(state.fetched, firstPage, lastPage);

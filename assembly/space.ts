@@ -6,16 +6,16 @@
 import {
   Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
 } from './cache';
-import { initBlocks, NO_PASID, tagId } from './block';
+import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
-  SET_L1I_SETS, SET_L2_SETS, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES,
+  SET_L1I_SETS, SET_L2_SETS, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import { format, frameOf, initPlaces, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf } from './table';
-import { emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
+import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
 
 /** Bit of an entry's frame word: the frame was freed since. */
 export const FREED: u32 = 1 << 31;
@@ -302,6 +302,24 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
       if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
       else bump(N_OVER);
     }
+  }
+}
+
+/**
+ * Drops what the IOMMU's walk caches have of the tables of pages `first` .. `last`: of all their space, or of those pages
+ * alone, as hardware chooses (VT-d 6.5.2.3: at least those).
+ */
+export function dropTables(first: u64, last: u64): void {
+  const walker = iommuStage.walker;
+  const part = setting(SET_WALK_DROPS) != 0;
+  const bits = TABLE_LG2 * format.levels;
+  const space = <u32>(first >> bits);
+  const ofOne = !part && tagsInUse() == 1;
+  if (last == u64.MAX_VALUE || (ofOne && domainOf(1) == space)) emptyWalker(walker);
+  else if (!ofOne) {
+    const inSpace = (<u64>1 << bits) - 1;
+    const end = part ? min(last - (first & ~inSpace), inSpace) : inSpace;
+    dropWalker(walker, space, part ? first & inSpace : 0, end);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
   COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_SHADOW,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
@@ -234,6 +234,16 @@ function inDomain(page: u64): u64 {
   return page & ((<u64>1 << SPACE_PAGES_LG2) - 1);
 }
 
+/**
+ * Whether the driver says that only leaves have changed: it has freed no table. An unmap frees those that its range covers
+ * whole (Linux drivers/iommu/intel/iommu.c dma_pte_clear_level); address spaces free none here.
+ */
+function spares(job: Submission): bool {
+  if (setting(SET_HINT) == 0) return false;
+  const first = (job.first + (1 << TABLE_LG2) - 1) >> TABLE_LG2;
+  return setting(SET_DMA) == 0 || ((first + 1) << TABLE_LG2) - 1 > job.last;
+}
+
 function writeAmd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
   const pages = job.last - job.first + 1;
   const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
@@ -242,7 +252,7 @@ function writeAmd(at: usize, command: u32, job: Submission, source: u32, status:
   const page = inDomain(job.first);
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
-  else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, 1, guest);
+  else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
 }
 
 function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
@@ -255,7 +265,7 @@ function writeVtd(at: usize, command: u32, job: Submission, source: u32, status:
   else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
   else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
-  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, job.first, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), 0, 0);
+  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, job.first, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), spares(job) ? 1 : 0, 0);
 }
 
 /** Commands of a domain without PASIDs. */
@@ -266,5 +276,5 @@ function writeLegacy(at: usize, command: u32, job: Submission, source: u32, orde
   else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, queueDepth(), page, order);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
   else if (command >= COMMAND_IOTLB_PASID) encodeIotlb(at, VTD_DOMAIN, did, 0, 0, 0);
-  else encodeIotlb(at, VTD_PAGE, did, (page >> order) << order, order, 0);
+  else encodeIotlb(at, VTD_PAGE, did, (page >> order) << order, order, spares(job) ? 1 : 0);
 }

@@ -10,7 +10,7 @@ import {
 } from './format';
 import { region } from './layout';
 import { pageAddress, pageIndex, wordIn } from './memory';
-import { putBlock, useBlock } from './tagged';
+import { ANY, dropBlocks, putBlock, useBlock } from './tagged';
 
 @unmanaged
 export class Walker {
@@ -53,6 +53,11 @@ export function emptyWalker(walker: Walker): void {
   empty(walker.pml4e);
   empty(walker.pml5e);
   empty(walker.pml6e);
+}
+
+/** Drops the tables of pages `first` .. `last` of a domain, whatever the PASID. */
+export function dropWalker(walker: Walker, domain: u32, first: u64, last: u64): void {
+  for (let level: u32 = 1; level <= 5; level++) dropBlocks(walker.at(level), domain, ANY, first, last);
 }
 
 // ---- the walk ----

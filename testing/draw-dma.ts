@@ -7,7 +7,7 @@ import type { Command, Machine } from '../src/model/machine.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { PROT } from '../src/model/trace.ts';
 import type { Trace } from '../src/trace/reader.ts';
-import { geometry, perhaps } from './draw.ts';
+import { geometry, hint, perhaps, walkDrops } from './draw.ts';
 import { COSTS, costsWith } from './machine.ts';
 import { type Actors, Recording } from './recording.ts';
 
@@ -39,6 +39,7 @@ const piece = fc.oneof(
   { arbitrary: fc.constant(1), weight: 12 },
   { arbitrary: fc.integer({ min: 2, max: 9 }), weight: 2 },
   { arbitrary: fc.constant(33), weight: 1 },
+  { arbitrary: fc.constant(600), weight: 1 },
 );
 const access = { page: fc.nat(40), write: fc.nat(1), late: time };
 const line: fc.Arbitrary<Line> = fc.oneof(
@@ -153,6 +154,7 @@ const machine: fc.Arbitrary<Machine> = fc
       ring: fc.constantFrom(6, 6, 7, 16),
       iotlb: geometry(6),
       walkCache: fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) }),
+      walkDrops,
       walkers: fc.integer({ min: 1, max: 3 }),
       maxAm: fc.constantFrom(0, 2, 18),
       shadowed: fc.integer({ min: 0, max: 2 }).map((n) => n === 0),
@@ -172,18 +174,19 @@ const machine: fc.Arbitrary<Machine> = fc
     map: fc
       .constantFrom('', '', 'iotlb.range wait', 'iotlb.page device_tlb.page wait')
       .map((text) => (text === '' ? [] : words(text))),
+    ih: hint,
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
       { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 1 },
     ),
   })
-  .map(({ base, hz, iommu, device, iova, map, crude, hazards }) => ({
+  .map(({ base, hz, iommu, device, iova, map, ih, crude, hazards }) => ({
     ...base,
     hz,
     iommu: { ...base.iommu, ...iommu },
     device: { ...base.device, ...device },
-    driver: { ...base.driver, map, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
+    driver: { ...base.driver, map, ih, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
     iova,
     hazards,
   }));

@@ -109,6 +109,8 @@ export const geometry = (ways: number) =>
 export const perhaps = (ways: number) =>
   fc.oneof({ arbitrary: geometry(ways), weight: 3 }, { arbitrary: fc.constant(NO_CACHE), weight: 1 });
 const walkCache = fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) });
+export const walkDrops = fc.constantFrom<Machine['iommu']['walkDrops']>('range', 'space');
+export const hint = fc.constantFrom<Machine['driver']['ih']>('never', 'leaf-only');
 const MACHINES = ['amd-v2', 'intel-svm', 'intel-svm-nodis'].map((name) => loadMachine(name));
 const words = (text: string): Command[] => text.split(' ') as Command[];
 
@@ -140,6 +142,7 @@ const machine: fc.Arbitrary<Machine> = fc
       ring: fc.constantFrom(4, 4, 5, 16),
       iotlb: geometry(6),
       walkCache,
+      walkDrops,
       walkers: fc.integer({ min: 1, max: 3 }),
     }),
     device: fc.record({
@@ -149,6 +152,7 @@ const machine: fc.Arbitrary<Machine> = fc
       outstanding: fc.integer({ min: 1, max: 8 }),
       atcOnIdle: fc.constantFrom<Machine['device']['atcOnIdle']>('keep', 'keep', 'drop'),
     }),
+    ih: hint,
     odd: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 2 },
@@ -156,7 +160,7 @@ const machine: fc.Arbitrary<Machine> = fc
       { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 2 },
     ),
   })
-  .map(({ base, cpu, iommu, device, odd, hazards }) => ({
+  .map(({ base, cpu, iommu, device, ih, odd, hazards }) => ({
     ...base,
     cpu: { ...base.cpu, ...cpu },
     iommu: { ...base.iommu, ...iommu, levels: iommu.walkers + 2 },
@@ -164,6 +168,7 @@ const machine: fc.Arbitrary<Machine> = fc
     hazards,
     driver: {
       ...base.driver,
+      ih,
       ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}),
       ...(hazards.some((name) => OF_DEFERRAL.has(name)) ? { deferral: true } : {}),
     },

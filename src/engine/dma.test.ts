@@ -8,6 +8,7 @@ import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import { costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import type { HazardName } from '../model/hazard.ts';
+import type { Machine } from '../model/machine.ts';
 import type { RawRun } from '../model/result.ts';
 import type { TraceEvent } from '../model/trace.ts';
 import type { Trace } from '../trace/reader.ts';
@@ -40,6 +41,30 @@ function lateWrite(late: number): Trace {
   recording.dma(id, { late });
   return recording.open();
 }
+
+test('what an invalidation leaves of the walk caches: its hint, its domain, its range', () => {
+  // In each of two domains: two mappings in one leaf table, used; the first is unmapped, the second used again.
+  const recording = new Recording(ACTORS);
+  for (const space of [0, 1]) {
+    const [first, second] = [7, 9].map((frame) => recording.map(frame, { space, pages: 33, cpu: space }));
+    for (const id of [first!, second!]) recording.dma(id, { device: 2 + space, gap: MS });
+    recording.unmap(first!, { accesses: 1, space, cpu: space, gap: 3 * MS });
+    recording.dma(second!, { device: 2 + space, page: 1, gap: 5 * MS });
+  }
+  const trace = recording.open();
+  const refs = (machine: string, ih: Machine['driver']['ih'], walkDrops: Machine['iommu']['walkDrops']): number => {
+    const base = loadMachine(machine);
+    const changed = { ...base, driver: { ...base.driver, ih }, iommu: { ...base.iommu, walkDrops } };
+    return run(trace, 'strict', machine, { machine: changed }).counters.N_WALK_REFS!;
+  };
+  // Cold 4, in the same table 1; after the unmap 4 again, or 1 with the hint.
+  for (const drops of ['space', 'range'] as const) {
+    expect(refs('intel-vtd', 'never', drops)).toBe(2 * (4 + 1 + 4));
+    expect(refs('intel-vtd', 'leaf-only', drops)).toBe(2 * (4 + 1 + 1));
+    expect(refs('amd-vi', 'never', drops)).toBe(2 * (3 + 1 + 3));
+    expect(refs('amd-vi', 'leaf-only', drops)).toBe(2 * (3 + 1 + 1));
+  }
+});
 
 describe('prices', () => {
   const recording = new Recording(ACTORS);

@@ -194,6 +194,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_DEFERRAL', driver.deferral ? 1 : 0);
   set('SET_CHANGE_PTE', driver.changePte === 'flush' ? 1 : 0);
   set('SET_ALIGNED', widensRanges(machine) ? 1 : 0);
+  set('SET_HINT', driver.ih === 'leaf-only' ? 1 : 0);
+  set('SET_WALK_DROPS', iommu.walkDrops === 'range' ? 1 : 0);
   // AMD polls for the completion under the IOMMU's lock; VT-d drops its lock between polls (Linux 4.12 dmar.c, amd_iommu.c).
   set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);

@@ -59,6 +59,8 @@ export interface Iommu {
    * or the whole space. */
   readonly pageDrops: 'range' | 'low-byte' | 'space';
   readonly walkCache: WalkCache;
+  /** Of the walk caches, what a command that does not spare them drops: what leads to its range, or all of its space. */
+  readonly walkDrops: 'range' | 'space';
   /** Walks at a time. */
   readonly walkers: number;
   /** Largest order (log2 of pages) of a range command; a wider range is submitted as `all`. */
@@ -94,7 +96,7 @@ export interface Driver {
   /** `aligned`: the order is raised until one aligned block covers the range. `as-given`: order of the rounded-up page count
    * alone, so that an unaligned IOTLB range is covered in part; the device-TLB word is right in both. */
   readonly rangeCover: 'aligned' | 'as-given';
-  /** VT-d invalidation hint, which spares the walk caches: never given, or given whenever no table page was freed. */
+  /** Commands that spare the walk caches (VT-d IH = 1, AMD PDE = 0): never, or whenever no table page was freed. */
   readonly ih: 'never' | 'leaf-only';
   /** An idle PASID is marked instead of invalidated; see `deferral.*` costs. */
   readonly deferral: boolean;

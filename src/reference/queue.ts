@@ -18,6 +18,8 @@ interface Entry {
   readonly caller: Agent | null;
   /** Whose TLB it is about. */
   readonly device: number | null;
+  /** Only leaves have changed, it says. */
+  readonly sparesTables: boolean;
   /** The wait will not be completed. */
   aborted: boolean;
 }
@@ -222,7 +224,14 @@ export class Queue {
       for (const device of devices)
         groups
           .at(-1)!
-          .push({ word, ...this.reach(word, span), caller: isWait ? caller : null, device, aborted: false });
+          .push({
+            word,
+            ...this.reach(word, span),
+            caller: isWait ? caller : null,
+            device,
+            sparesTables: this.sparesTables(word, span),
+            aborted: false,
+          });
       if (isWait) groups.push([]);
     }
     // Where there is no device, there is nothing to wait for.
@@ -242,6 +251,14 @@ export class Queue {
     return word === 'device_tlb.page' || word === 'device_tlb.range'
       ? covering(span)
       : this.attached.spaceOf(span.first);
+  }
+
+  /** Hinted where no table was freed. Unmapping all pages of a table of domains frees it; address spaces keep theirs. */
+  private sparesTables(word: Command, { first, last, whole }: Span): boolean {
+    if (this.machine.driver.ih === 'never' || whole || (word !== 'iotlb.page' && word !== 'iotlb.range')) return false;
+    const wholeTable = Math.ceil(first / 512) * 512 + 511 <= last;
+    if (wholeTable) this.counts.reach('range of a whole table');
+    return !(wholeTable && this.machine.family === 'dma');
   }
 
   // ---- the IOMMU ----
@@ -307,7 +324,12 @@ export class Queue {
     const block = word === 'iotlb.page' || word === 'iotlb.range';
     this.counts.add(block ? (last > first ? 'IOTLB_RANGE' : 'IOTLB_PAGE') : IOTLB_COUNTER[word]!);
     space.dropSecondary(space.iotlb, first, last);
-    space.iommuWalker.empty();
+    if (entry.sparesTables) this.counts.reach('tables spared');
+    else if (last === Number.POSITIVE_INFINITY) space.iommuWalker.empty();
+    else {
+      const tables = this.machine.iommu.walkDrops === 'range' ? entry : this.attached.spaceOf(first);
+      space.iommuWalker.drop(tables.first, tables.last);
+    }
     for (const flight of space.flights)
       if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.

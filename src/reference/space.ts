@@ -103,6 +103,15 @@ export class Walker {
     for (const { cache } of this.levels) cache.remove(() => true);
   }
 
+  /** Forgets the tables of these pages. */
+  drop(first: number, last: number): void {
+    this.levels.forEach(({ cache }, i) => {
+      const pages = 512 ** (i + 1);
+      const gone = cache.remove((table) => table * pages <= last && (table + 1) * pages > first);
+      if (gone.length > 0) this.counts.reach('table forgotten');
+    });
+  }
+
   /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
   walk({ key }: Table): number {
     let read = 0;
