@@ -155,8 +155,8 @@ class ReferenceMachine {
       if (mapped.has(frame!.number)) throw new Error(`page ${id}: frame ${frame!.number} is mapped twice`);
       mapped.add(frame!.number);
     }
+    // One without references that is not free yet is in the hands of a path that the end of the run cut off.
     for (const { number, refs, free } of this.frames.all)
-      // One without references that is not free yet is in the hands of a path that the end of the run cut off.
       if (free ? refs > 0 || mapped.has(number) : refs === 0 && mapped.has(number))
         throw new Error(`frame ${number}: ${refs} references, ${free ? 'free' : 'in use'}`);
   }

@@ -222,16 +222,14 @@ export class Queue {
       const isWait = word === 'wait';
       const devices = word.startsWith('device_tlb.') ? this.attached.devicesOf(span.first) : [null];
       for (const device of devices)
-        groups
-          .at(-1)!
-          .push({
-            word,
-            ...this.reach(word, span),
-            caller: isWait ? caller : null,
-            device,
-            sparesTables: this.sparesTables(word, span),
-            aborted: false,
-          });
+        groups.at(-1)!.push({
+          word,
+          ...this.reach(word, span),
+          caller: isWait ? caller : null,
+          device,
+          sparesTables: this.sparesTables(word, span),
+          aborted: false,
+        });
       if (isWait) groups.push([]);
     }
     // Where there is no device, there is nothing to wait for.
