@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   explore: async () => (await import('./explore.ts')).explore,
   tlb: async () => (await import('./tlb.ts')).tlb,
   import: async () => (await import('./import.ts')).importCommand,
+  gen: async () => (await import('./gen.ts')).gen,
   record: async () => (await import('./record.ts')).record,
   export: async () => (await import('./export.ts')).exportCommand,
   inspect: async () => (await import('./inspect.ts')).inspect,

@@ -1,13 +1,11 @@
 import type { CommandModule } from 'yargs';
 import { CATALOG_KINDS, type CatalogKind, catalogYaml, describe, listCatalog } from '../catalog/catalog.ts';
-import { listRaces } from '../catalog/races.ts';
-import { shippedTraces } from '../jobs/locate.ts';
 import { UsageError } from '../model/errors.ts';
-import { catalogGrid, hazardGrid } from '../report/catalog.ts';
+import { catalogGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
-import { IMPORTERS } from '../trace/import/index.ts';
 import { COUNTS_OPTIONS, type CountsArgs, counted } from './counts-options.ts';
 import { emit } from './emit.ts';
+import { LISTINGS, takesName } from './listings.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 
 interface Args extends OutputArgs, CountsArgs {
@@ -16,7 +14,7 @@ interface Args extends OutputArgs, CountsArgs {
   yaml: boolean;
 }
 
-const KINDS = [...CATALOG_KINDS, 'formats', 'hazards', 'races', 'traces'] as const;
+const KINDS = [...CATALOG_KINDS, ...(Object.keys(LISTINGS) as (keyof typeof LISTINGS)[])] as const;
 
 export const list: CommandModule<object, Args> = {
   command: 'list <what> [name]',
@@ -24,7 +22,7 @@ export const list: CommandModule<object, Args> = {
   builder: (y) =>
     y
       .positional('what', { choices: KINDS, demandOption: true, describe: 'Kind of thing' })
-      .positional('name', { type: 'string', describe: 'A policy, machine, CPU, cost or path' })
+      .positional('name', { type: 'string', describe: 'A policy, machine, CPU, cost, path or workload' })
       .option('yaml', { type: 'boolean', default: false, describe: 'The file itself, to copy and edit' })
       .options(COUNTS_OPTIONS)
       .options(OUTPUT_OPTIONS)
@@ -33,12 +31,12 @@ export const list: CommandModule<object, Args> = {
       .example('$0 list paths --counts --policies all', 'invalidations of every path and policy') as never,
   handler: async ({ what, name, yaml, ...args }) => {
     const kind = CATALOG_KINDS.find((known) => known === what);
-    if (kind === undefined && (yaml || name !== undefined)) {
+    if (kind === undefined && (yaml || (name !== undefined && !takesName(what)))) {
       throw new UsageError(`list ${what} takes no name and no --yaml; ${CATALOG_KINDS.join(', ')} do`);
     }
     const table = counted(args, what === 'paths' && !yaml && name === undefined);
     if (kind !== undefined && yaml) return emit(catalogYaml(kind, name), args.output);
-    const grid = table ?? (kind === undefined ? other(what) : catalog(kind, name));
+    const grid = table ?? (kind === undefined ? LISTINGS[what as keyof typeof LISTINGS](name) : catalog(kind, name));
     const json = grid.rows.map((row) => Object.fromEntries(row.map((cell, i) => [grid.columns[i]!, cell])));
     return print({ json, grid }, args);
   },
@@ -46,11 +44,4 @@ export const list: CommandModule<object, Args> = {
 
 function catalog(kind: CatalogKind, name: string | undefined): Grid {
   return name === undefined ? catalogGrid(listCatalog(kind)) : describe(kind, name);
-}
-
-function other(what: string): Grid {
-  if (what === 'hazards') return hazardGrid();
-  if (what === 'races') return { columns: ['race', 'never', 'source'], rows: listRaces() };
-  if (what === 'traces') return { columns: ['trace'], rows: shippedTraces().map((name) => [name]) };
-  return { columns: ['format', 'what', 'source'], rows: IMPORTERS.map((i) => [i.name, i.summary, i.source]) };
 }

@@ -6,7 +6,7 @@ import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
 import { compareSentences } from './sentences.ts';
-import { type TraceLabel, traceResult } from './trace.ts';
+import { origin, type TraceLabel, traceResult } from './trace.ts';
 import { uncertaintyResult } from './uncertainty.ts';
 
 /** What the reports of a comparison are made from. */
@@ -114,7 +114,7 @@ function intro({ label, meta, added }: ComparisonView): string[] {
   const cpus = meta.agents.filter((agent) => agent.kind === 'cpu').length;
   const recorded = `${cpus} CPU, ${accesses} M accesses, ${count(counts.mmOps)} address-space changes (${source.format}, ${label.sha256.slice(0, 6)}..)`;
   return [
-    `${name} recorded  ${recorded}`,
+    `${name} ${origin(meta)} ${recorded}`,
     ...added.map((text, i) => `${' '.repeat(9)}${i === 0 ? 'added   ' : '        '}  ${text}`),
   ];
 }

@@ -2,6 +2,7 @@ import type { RunResult } from '../model/result.ts';
 import type { ComparisonView } from './compare.ts';
 import { count } from './grid.ts';
 import { compareSentences } from './sentences.ts';
+import { origin } from './trace.ts';
 
 const HEAD = [
   '     per page unmapped   domain flushes        stale entries     verdict on',
@@ -16,7 +17,7 @@ export function dmaText(view: ComparisonView): string {
   const cpus = agents.filter((agent) => agent.kind === 'cpu').length;
   const lines = [
     `${label.file.replace(/\.trace$/, '')}`,
-    `         recorded  ${cpus} CPU, ${agents.length - cpus} devices, ${count(counts.dma)} device accesses (${source.format}, ${label.sha256.slice(0, 6)}..)`,
+    `         ${origin(meta)} ${cpus} CPU, ${agents.length - cpus} devices, ${count(counts.dma)} device accesses (${source.format}, ${label.sha256.slice(0, 6)}..)`,
     `                   ${count(counts.maps)} mappings, ${count(counts.unmaps)} unmaps`,
     `${' '.repeat(wide + 13)}${HEAD[0]}`,
     `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,

@@ -25,6 +25,11 @@ export function traceResult(label: TraceLabel, meta: TraceMeta): TraceResult {
   };
 }
 
+/** Whether a trace was recorded, in nine characters. */
+export function origin({ source }: TraceMeta): string {
+  return source.format === 'gen' ? 'generated' : 'recorded ';
+}
+
 /** What is in a trace, as rows of name and value. */
 export function traceGrid(label: TraceLabel, meta: TraceMeta): Grid {
   const { counts, tally } = meta;
@@ -60,4 +65,12 @@ export function importNote({ tally, counts }: TraceMeta): string {
   const accesses = `${count(counts.fetches + counts.datas + counts.dma)} accesses in ${count(counts.records)} records`;
   const fates = `${count(tally.accepted)} accepted, ${count(tally.rejected)} rejected, ${count(tally.ignored)} ignored`;
   return `${accesses}; ${count(tally.lines)} lines: ${fates}`;
+}
+
+/** What a generator made, in one line, and what to do with it. */
+export function generatedNote({ counts }: TraceMeta, file: string, options?: string): string {
+  const accesses = `${count(counts.fetches + counts.datas + counts.dma)} accesses in ${count(counts.records)} records`;
+  const changes = counts.maps > 0 ? counts.unmaps : counts.mmOps;
+  const made = `${accesses}, ${count(changes)} ${counts.maps > 0 ? 'unmaps' : 'address-space changes'}`;
+  return `${made}; next: iommulator compare ${file}${options === undefined ? '' : ` ${options}`}`;
 }

@@ -1,5 +1,6 @@
 import type { Follow } from '../../model/run.ts';
 import { type Chunk, HEAD_OP, HEAD_SHIFT } from '../format.ts';
+import { Random } from './random.ts';
 
 const FETCH = 0;
 const EVENT = 3;
@@ -13,7 +14,7 @@ export type Posts = Uint32Array;
  */
 export class Follower {
   private left: number;
-  private state: number;
+  private readonly random: Random;
   private dataPage = -1;
 
   constructor(
@@ -21,7 +22,7 @@ export class Follower {
     seed: number,
   ) {
     this.left = follow.every;
-    this.state = (Math.imul(seed, 0x85ebca6b) | 1) >>> 0;
+    this.random = new Random(seed);
   }
 
   /** Posts of the next chunk. */
@@ -37,19 +38,10 @@ export class Follower {
       if (this.left > 0) continue;
       // A run longer than the distance posts once: it is one page.
       this.left = this.follow.every - (-this.left % this.follow.every);
-      if (this.dataPage >= 0) posts.push(i, ((this.dataPage << 1) | (this.writes() ? 1 : 0)) >>> 0);
+      if (this.dataPage >= 0)
+        posts.push(i, ((this.dataPage << 1) | (this.random.chance(this.follow.write) ? 1 : 0)) >>> 0);
     }
     return Uint32Array.from(posts);
-  }
-
-  /** xorshift32, as in assembly/random.ts. */
-  private writes(): boolean {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x >>> 0;
-    return this.state < this.follow.write * 2 ** 32;
   }
 }
 

@@ -1,0 +1,52 @@
+import { UsageError } from '../../model/errors.ts';
+import { nearText, quote } from '../../model/near.ts';
+import type { TraceMeta } from '../../model/trace.ts';
+import { codec } from '../input.ts';
+import { type ByteSink, TraceWriter } from '../writer.ts';
+import { madvDontneed, madvFree, munmapStorm } from './allocations.ts';
+import { nicReceive, nicTransmit } from './network.ts';
+import { accelerator, cowStorm, jit } from './programs.ts';
+import { Random } from './random.ts';
+import { nvme, rdma } from './storage.ts';
+import { gups, pointerChase } from './tables.ts';
+import { SIZES, type Sizes, type Workload } from './workload.ts';
+
+/** All workloads: of address spaces, then of the DMA API. A new one is an object and a line here. */
+export const WORKLOADS: readonly Workload[] = [
+  munmapStorm,
+  madvFree,
+  madvDontneed,
+  jit,
+  cowStorm,
+  accelerator,
+  pointerChase,
+  gups,
+  nicReceive,
+  nicTransmit,
+  nvme,
+  rdma,
+];
+
+/** The workload of that name. */
+export function workloadNamed(name: string): Workload {
+  const names = WORKLOADS.map((workload) => workload.name);
+  const found = WORKLOADS.find((workload) => workload.name === name);
+  if (found) return found;
+  throw new UsageError(`no workload ${quote(name)}, expected one of ${names.join(', ')}${nearText(name, names)}`);
+}
+
+/** `source.format` of a trace that was not recorded. */
+export const GENERATED = 'gen';
+
+/** Writes a workload as a trace: the same seed and sizes, the same bytes. What is in the trace then. */
+export function generateTrace(workload: Workload, sizes: Sizes, seed: number, sink: ByteSink): TraceMeta {
+  const writer = new TraceWriter(sink, codec);
+  workload.write(writer, sizes, new Random(seed));
+  const own = SIZES.filter((key) => workload.sizes[key]);
+  const words = [workload.name, ...own.map((key) => `--${key} ${sizes[key]}`), `--seed ${seed}`];
+  return writer.finish({
+    source: { format: GENERATED, file: words.join(' ') },
+    tally: { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} },
+    inferred: [`Generated, not recorded; it imitates ${workload.stands}.`, ...workload.assumes],
+  });
+}

@@ -1,0 +1,63 @@
+import { MAP_FLAG, PROT } from '../../model/trace.ts';
+import { FETCH, READ, type TraceWriter, WRITE } from '../writer.ts';
+import { Ranges } from './ranges.ts';
+
+/** First page of the program's code: where x86-64 ld puts it. */
+const CODE = 0x400;
+/** First page above all mappings: TASK_SIZE of 47 bits, less the stack (assumed, no randomisation). */
+const TOP = 0x7_ffff_7fff;
+
+/** Protections that workloads use. */
+export const DATA = PROT.read | PROT.write;
+export const TEXT = PROT.read | PROT.exec;
+
+/** A program on one CPU: what it executes, what it touches, and its system calls. */
+export class Process {
+  private readonly space: number;
+  private readonly cpu: number;
+  private readonly addresses = new Ranges(TOP);
+
+  constructor(private readonly out: TraceWriter) {
+    this.space = out.space('mm', 'mm');
+    this.cpu = out.agent('cpu0', 'cpu', this.space);
+  }
+
+  /** Executes `instructions` of the code page `page` of the program. */
+  run(instructions: number, page = 0): void {
+    this.execute(CODE + page, instructions);
+  }
+
+  /** Executes `instructions` of the page `vpn`. */
+  execute(vpn: number, instructions: number): void {
+    for (let i = 0; i < instructions; i++) this.out.access(this.cpu, FETCH, vpn, false);
+  }
+
+  read(vpn: number, times = 1): void {
+    for (let i = 0; i < times; i++) this.out.access(this.cpu, READ, vpn, false);
+  }
+
+  write(vpn: number, times = 1): void {
+    for (let i = 0; i < times; i++) this.out.access(this.cpu, WRITE, vpn, false);
+  }
+
+  /** Maps `pages` anonymous pages, or those of a private file; the first page. */
+  map(pages: number, { prot = DATA, file = false } = {}): number {
+    const first = this.addresses.take(pages);
+    this.out.event(this.cpu, 'mmap', [this.space, first, first + pages, prot, file ? MAP_FLAG.file : 0]);
+    return first;
+  }
+
+  unmap(first: number, pages: number): void {
+    this.addresses.give(first, pages);
+    this.out.event(this.cpu, 'munmap', [this.space, first, first + pages]);
+  }
+
+  protect(first: number, pages: number, prot: number): void {
+    this.out.event(this.cpu, 'mprotect', [this.space, first, first + pages, prot]);
+  }
+
+  /** `advice`: a number of `ADVICE`. */
+  advise(first: number, pages: number, advice: number): void {
+    this.out.event(this.cpu, 'madvise', [this.space, first, first + pages, advice]);
+  }
+}
