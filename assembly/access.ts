@@ -7,7 +7,7 @@ import { cost } from './layout';
 import { BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
 import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
 import { reachable } from './pasid';
-import { noteUser, oblige } from './safety';
+import { noteUser, oblige, OWES_NOTHING } from './safety';
 import { aim, CpuCaches, entryOf, fillCpu, recheck } from './space';
 import { format, frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
@@ -57,7 +57,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
     setPte(page, next);
     recheck(page, now);
   }
-  if (noteUser(page, who.id)) oblige(page, now, false, reachable());
+  if (noteUser(page, who.id)) oblige(page, now, OWES_NOTHING, reachable());
   fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
   fillCpu(first, page, entryOf(page), frameOf(page), now);
   return IS_SERVED;

@@ -70,14 +70,15 @@ export const N_ITAG_STALLS: u32 = 109; //    commands that waited for a free ITa
 export const N_ABORTED: u32 = 110; //        waits that a time-out aborted
 export const N_RETRIES: u32 = 111; //        submissions that were submitted anew after a time-out
 export const N_IOVA_WAIT_PS: u32 = 112; //   locks of the IOVA trees
-export const COUNTERS: u32 = 113;
+export const N_S4: u32 = 113;
+export const COUNTERS: u32 = 114;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;
 
 let counters: usize = 0; // u64[COUNTERS]
 let histograms: usize = 0;
-export let first: usize = 0; // u64[FIRST_WORDS]: property 1..3, page, change time, use time, agent, record; 0 = none
+export let first: usize = 0; // u64[FIRST_WORDS]: property 1..7, page, change time, use time, agent, record; 0 = none
 
 // Histogram: 32 sub-buckets per power of two, as HdrHistogram with 5 bits; below 32 a bucket a value.
 const SUB_LG2: u32 = 5;

@@ -5,7 +5,7 @@ import { SPACE_PAGES_LG2 } from './command';
 import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
 import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
-import { countEmpty, oblige, openedBy, violation } from './safety';
+import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
   addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
@@ -196,7 +196,7 @@ export function handBack(mapping: Instance, now: u64): void {
   for (let i: u32 = 0; i < mapping.pages; i++) {
     const id = pageId(mapping.page + i);
     // A window that is younger belongs to a later unmap of the same IOVA.
-    if (openedBy(id, mapping.began)) oblige(id, now, false, true);
+    if (openedBy(id, mapping.began)) oblige(id, now, OWES_NOTHING, true);
     const frame = frameAt(mapping, i);
     count(frame, -1);
     if (!isLive(frame)) markFreed(frame);

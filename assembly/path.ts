@@ -5,6 +5,7 @@ import { Agent, DONE, agent, agentCount, exchange, knows, spend } from './clock'
 import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
+import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
 import { cost, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
@@ -17,7 +18,7 @@ import {
   STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
 } from './ops';
 import { reachable } from './pasid';
-import { oblige, setAsked } from './safety';
+import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
 import { cpuCount, flushCpu, flushCpuPage, markFreed } from './space';
 import { Submission, beginSubmission, stepSubmission } from './submit';
 import { PTE_P, TABLE_LG2, firstTable, keyAt, pte, tableAt, tableCount, tableOfPage, touched, vpnOf } from './table';
@@ -136,7 +137,7 @@ function finish(run: Run, who: Agent): void {
       setAsked(page, 0);
       const flags = pte(page);
       if (run.occasion == AT_PROTECT || run.occasion == AT_LAZYFREE || (flags & PTE_P) == 0) {
-        oblige(page, now, run.occasion == AT_PROTECT, reachable());
+        oblige(page, now, run.occasion == AT_PROTECT ? OWES_PERMISSION : run.occasion == AT_LAZYFREE ? OWES_DIRTY : OWES_NOTHING, reachable());
       }
     }
   }
@@ -288,6 +289,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
     run.phase = 1;
     bump(N_PATH_SECONDARY + run.occasion);
     beginSubmission(run.job, first, last, whole);
+    if (run.occasion == AT_LAZYFREE && hazard(HAZARD_CLEAN_KEEPS_DEVICE_TLB)) run.job.spares = 1;
   }
   if (!stepSubmission(run.job, who)) return false;
   run.phase = 0;
@@ -355,7 +357,7 @@ function freeOne(page: u32, frame: u32, who: Agent): u64 {
   if (!freeFrame(frame)) return 0;
   const now = who.clock;
   note(LOG_FREE, who.id, frame, 0, page + 1, now);
-  oblige(page, now, false, reachable());
+  oblige(page, now, OWES_NOTHING, reachable());
   markFreed(frame);
   return 1;
 }

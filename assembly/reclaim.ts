@@ -9,6 +9,8 @@ import {
 } from './ops';
 import { Run } from './execution';
 import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from './path';
+import { reachable } from './pasid';
+import { oblige, OWES_DIRTY } from './safety';
 import {
   frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched, vpnOf,
 } from './table';
@@ -65,6 +67,7 @@ export function stepReclaim(who: Agent): void {
   }
   if (who.phase == MIDDLE) {
     who.phase = TAIL;
+    readContents(who);
     begin(who, PART_TAIL);
     return;
   }
@@ -90,6 +93,13 @@ function spanBatch(run: Run): void {
   if (run.touched == 0) return;
   run.first = run.allFirst;
   run.end = run.allLast + 1;
+}
+/** What goes to swap has been written out: a device's write from here on would be lost. */
+function readContents(who: Agent): void {
+  for (let i: u32 = 0; i < count(); i++) {
+    const swapped = load<u32>(row(i), 8) == AT_RECLAIM_SWAP && load<u32>(row(i), 12) != 0;
+    if (swapped) oblige(load<u32>(row(i)), who.clock, OWES_DIRTY, reachable());
+  }
 }
 function reach(run: Run, page: u32): void {
   run.touched = 1;

@@ -1,12 +1,12 @@
-// Safety: windows of stale copies, obligation points, the properties S1, S2, S3 at the instant an access lands.
+// Safety: windows of stale copies, obligation points, the properties S1 to S4 at the instant an access lands.
 //
 // A copy is an entry of the IOTLB or the device TLB, or a translation in flight. A page's window is open while a stale
 // copy of it is left; it is exposed from its obligation point on: the frame freed, the first CPU access through the new
-// PTE, the return of the operation that narrowed it.
+// PTE, the return of the operation that narrowed or cleaned it, the read of its content for swap.
 import { epoch, knows } from './clock';
 import {
   add, bump, first, H_CPU_WINDOW, H_EXPOSED, H_WINDOW, N_ALLOWED, N_EXPOSED, N_IN_FLIGHT, N_S1_READ, N_S1_WRITE, N_S2,
-  N_S3, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
+  N_S3, N_S4, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
 } from './counters';
 import { region, setting } from './layout';
 import { LOG_BROKEN, LOG_DUE, LOG_WINDOW, note } from './log';
@@ -15,7 +15,7 @@ import { SET_REUSE } from './ops';
 let staleCopies: usize = 0; // u32[pages]: stale copies in the secondary MMU
 let changedAt: usize = 0; //   u64[pages]: 1 + when the window opened; 0 = closed
 let obligedAt: usize = 0; //   u64[pages]: 1 + when the obligation fell due inside the open window; 0 = not yet
-let narrowed: usize = 0; //    u8[pages]: the obligation that fell due was a permission's
+let owed: usize = 0; //        u8[pages]: what fell due besides, OWES_*
 let userAgent: usize = 0; //   u32[pages]: 1 + the first CPU that used the present PTE, and
 let userEpoch: usize = 0; //   u32[pages]: its epoch then; 0 = nobody yet
 let asked: usize = 0; //       u8[pages]: the program asked for the change itself and has not been answered
@@ -27,7 +27,7 @@ export function initSafety(pages: u32): void {
   staleCopies = region(<usize>pages << 2);
   changedAt = region(<usize>pages << 3);
   obligedAt = region(<usize>pages << 3);
-  narrowed = region(<usize>pages);
+  owed = region(<usize>pages);
   userAgent = region(<usize>pages << 2);
   userEpoch = region(<usize>pages << 2);
   asked = region(<usize>pages);
@@ -72,7 +72,7 @@ export function staleCopyGone(page: u32, now: u64): void {
   if (load<u64>(obliged) != 0) record(H_EXPOSED, now + 1 - load<u64>(obliged));
   store<u64>(opened, 0);
   store<u64>(obliged, 0);
-  store<u8>(narrowed + page, 0);
+  store<u8>(owed + page, 0);
   store<u32>(totals, openWindows() - 1);
   note(LOG_WINDOW, 0, 0, 0, page + 1, now);
 }
@@ -105,8 +105,15 @@ export function openedBy(page: u32, time: u64): bool {
   return load<u64>(changedAt + (<usize>page << 3)) <= time + 1;
 }
 
+/** Of an obligation: an old copy must not be used, */
+export const OWES_NOTHING: u32 = 0;
+/** nor write where the page may not be written any more, */
+export const OWES_PERMISSION: u32 = 1;
+/** nor write without setting a D bit that was cleared, or after the content was read. */
+export const OWES_DIRTY: u32 = 2;
+
 /** The page's obligation falls due. `reachable`: its copies are not behind a deferred invalidation. */
-export function oblige(page: u32, now: u64, permission: bool, reachable: bool): void {
+export function oblige(page: u32, now: u64, owes: u32, reachable: bool): void {
   if (!hasStaleCopy(page) || !reachable) return;
   const at = obligedAt + (<usize>page << 3);
   if (load<u64>(at) == 0) {
@@ -114,7 +121,7 @@ export function oblige(page: u32, now: u64, permission: bool, reachable: bool): 
     bump(N_EXPOSED);
     note(LOG_DUE, 0, 0, 0, page + 1, now);
   }
-  if (permission) store<u8>(narrowed + page, 1);
+  store<u8>(owed + page, load<u8>(owed + page) | <u8>owes);
 }
 
 /** The PTE was cleared: whoever uses the next one is its first user. */
@@ -154,7 +161,8 @@ export function landStale(page: u32, write: bool, freed: bool, same: bool, devic
     return;
   }
   if (load<u64>(obligedAt + (<usize>page << 3)) == 0) bump(N_IN_FLIGHT);
-  else if (write && load<u8>(narrowed + page) != 0) violation(N_S3, 3, page, device, now, cursor);
+  else if (write && (load<u8>(owed + page) & OWES_PERMISSION) != 0) violation(N_S3, 3, page, device, now, cursor);
+  else if (write && (load<u8>(owed + page) & OWES_DIRTY) != 0) violation(N_S4, 4, page, device, now, cursor);
   else bump(N_SHARED);
 }
 

@@ -38,6 +38,7 @@ export class Submission {
   slot: u32; //     its first slot
   count: u32; //    its slots
   phase: u32;
+  spares: u32; //   1: device TLBs are left out
 }
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
 const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
@@ -75,6 +76,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
+  job.spares = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
 }
 @inline
@@ -179,10 +181,14 @@ function retry(job: Submission, who: Agent): void {
 function isDevice(command: u32): bool {
   return command >= COMMAND_DEVICE_PAGE && command <= COMMAND_DEVICE_ALL;
 }
+/** Whether a device's TLB is invalidated too: it is one of the space. */
+function isConcerned(job: Submission, device: u32): bool {
+  return job.spares == 0 && spaceOfDevice(device) == spaceOf(job.first);
+}
 /** Commands up to and with the next wait; every group ends in one. Each device of the space has its own. */
 function groupLength(job: Submission): u32 {
   let devices: u32 = 0;
-  for (let i: u32 = 0; i < deviceCount; i++) if (spaceOfDevice(i) == spaceOf(job.first)) devices++;
+  for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) devices++;
   let count: u32 = 1;
   for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count += isDevice(load<u32>(at)) ? devices : 1;
   return count;
@@ -201,7 +207,7 @@ function writeGroup(job: Submission, who: Agent): void {
     const command = load<u32>(job.recipe);
     job.recipe += 4;
     if (isDevice(command)) {
-      for (let i: u32 = 0; i < deviceCount; i++) if (spaceOfDevice(i) == spaceOf(job.first)) write(command, job, SOURCE + i, 0);
+      for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) write(command, job, SOURCE + i, 0);
     } else write(command, job, 0, command == COMMAND_WAIT ? who.id + 1 : 0);
     if (command == COMMAND_WAIT) return;
   }

@@ -83,6 +83,7 @@ const COUNTERS = [
   'N_S1_WRITE',
   'N_S2',
   'N_S3',
+  'N_S4',
   'N_EXPOSED',
   'N_WINDOWS_EMPTY',
   'N_CPU_STALE',

@@ -29,7 +29,7 @@ const DMA_MUTATIONS: typeof MUTATIONS = [
   { file: 'flushqueue.ts', text: 'if (oldest.counter >= cookie(space).finished) return;', instead: '', does: 'an IOVA is free before the flush: S6' },
   { file: 'issuer.ts', text: 'mapping.began + after - 1 - who.clock', instead: 'mapping.began + after - who.clock', does: 'a late access is a picosecond later' },
   { file: 'mapping.ts', text: 'if (!isLive(frame)) markFreed(frame);', instead: 'markFreed(frame);', does: 'a frame of another mapping is free' },
-  { file: 'submit.ts', text: 'if (spaceOfDevice(i) == spaceOf(job.first)) write(', instead: 'write(', does: 'devices of other domains are asked too' },
+  { file: 'submit.ts', text: 'if (isConcerned(job, i)) write(', instead: 'write(', does: 'devices of other domains are asked too' },
 ]; // biome-ignore format: a table
 
 /** Programs, and recordings, that a mutation is given to show. */

@@ -51,7 +51,7 @@ export interface Comparison {
 }
 
 /** Properties that the engine checks in a run of an address space. */
-const CHECKED = ['S1', 'S2', 'S3'];
+const CHECKED = ['S1', 'S2', 'S3', 'S4'];
 
 /** The runs that a comparison is made of, before they are made. */
 export interface Plan extends Omit<Comparison, 'results' | 'added' | 'same'> {

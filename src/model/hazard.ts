@@ -62,6 +62,11 @@ export const HAZARDS = {
     breaks: 'nothing on VT-d, whose driver submits anew; on AMD, where the command then counts as done, S1 S2 S3',
     ancestor: 'invalidation time-outs: VT-d FSTS.ITE, AMD IOTLB_INV_TIMEOUT',
   },
+  'clean-keeps-device-tlb': {
+    what: 'MADV_FREE clears dirty bits and does not invalidate the device TLB',
+    breaks: 'S4',
+    ancestor: 'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
+  },
   'no-caller-ref': {
     what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',
     breaks: 'S1',

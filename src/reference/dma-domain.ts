@@ -90,7 +90,7 @@ export class Domains {
     mapping.state = 'returned';
     for (const [i, page] of this.pagesOf(mapping).entries()) {
       // A window that is younger belongs to a later unmap of the same IOVA.
-      if (page.window === null || page.window.opened <= mapping.began) this.safety.oblige(page, now, false, true);
+      if (page.window === null || page.window.opened <= mapping.began) this.safety.oblige(page, now, null, true);
       else this.counts.reach('window of a later unmap');
       this.putFrame(mapping, i);
     }

@@ -53,7 +53,7 @@ export interface Page {
   /** The program has asked for a change of it and has no answer yet. */
   asked: boolean;
   /** Since when stale copies of it are in the IOMMU or the device. */
-  window: { readonly opened: number; obliged: number | null; narrowed: boolean } | null;
+  window: { readonly opened: number; obliged: number | null; owed: readonly string[] } | null;
   /** Since when stale entries of it are in CPU TLBs. */
   cpuWindow: number | null;
   /** The device has worked on it. */

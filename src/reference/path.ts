@@ -210,7 +210,8 @@ export class Paths {
   private *invalidate(run: Operation, span: Span | null): Turns {
     if (this.ideal || span === null) return;
     this.counts.path(run.path).invalidations++;
-    yield* this.queue.invalidate(run.agent, span);
+    const keeps = run.path === 'madv_free' && this.machine.hazards.includes('clean-keeps-device-tlb');
+    yield* this.queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all');
   }
 
   /** The CPU flushes its own TLB; others ask it by IPI. */
@@ -248,7 +249,7 @@ export class Paths {
     let freed = 0;
     const release = (page: Page, frame: Frame): void => {
       if (!this.frames.release(frame)) return;
-      this.safety.oblige(page, now, false, this.queue.reachable);
+      this.safety.oblige(page, now, null, this.queue.reachable);
       freed++;
     };
     if (run.range === null && run.oldFrame !== null) release(run.page!, run.oldFrame);
@@ -265,15 +266,19 @@ export class Paths {
     agent.spend('free', this.price('page.free') * freed);
   }
 
+  /** What goes to swap has been written out: what a device writes from now on would be lost. */
+  writtenOut(page: Page, now: number): void {
+    this.safety.oblige(page, now, 'dirty', this.queue.reachable);
+  }
+
   private finish(run: Operation): void {
     const now = run.agent.clock;
     if (run.path === 'mremap') this.free(run);
     if (run.range !== null) {
       for (const page of run.changed.keys()) {
         page.asked = false;
-        const narrowed = run.path === 'mprotect';
-        if (narrowed || run.path === 'madv_free' || !page.pte.present)
-          this.safety.oblige(page, now, narrowed, this.queue.reachable);
+        const owes = run.path === 'mprotect' ? 'permission' : run.path === 'madv_free' ? 'dirty' : null;
+        if (owes !== null || !page.pte.present) this.safety.oblige(page, now, owes, this.queue.reachable);
       }
     }
     if (run.newFrame === null) return;

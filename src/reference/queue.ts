@@ -132,8 +132,8 @@ export class Queue {
 
   // ---- the driver ----
 
-  /** One invalidation of the secondary MMU, from the call to its return. `map`: of what has just been mapped. */
-  *invalidate(agent: Agent, span: Span, map = false): Turns {
+  /** One invalidation of the secondary MMU, from the call to its return: of what has just been mapped, or of IOTLBs alone. */
+  *invalidate(agent: Agent, span: Span, of: 'all' | 'map' | 'iotlbs' = 'all'): Turns {
     this.counts.add('SECONDARY');
     if (this.machine.driver.deferral && this.active === 0 && !this.pending) {
       if (this.has('read-then-set')) {
@@ -152,7 +152,7 @@ export class Queue {
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
     const held = this.amd;
-    const groups = this.groups(agent, span, map);
+    const groups = this.groups(agent, span, of);
     let holds = false;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
@@ -213,14 +213,15 @@ export class Queue {
   }
 
   /** What is written: groups of commands that each end in a wait. */
-  private groups(caller: Agent, span: Span, map: boolean): Entry[][] {
+  private groups(caller: Agent, span: Span, of: 'all' | 'map' | 'iotlbs'): Entry[][] {
     const { machine } = this;
     const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
-    const what = map ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
+    const what = of === 'map' ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
-      const devices = word.startsWith('device_tlb.') ? this.attached.devicesOf(span.first) : [null];
+      const asked = of === 'iotlbs' ? [] : this.attached.devicesOf(span.first);
+      const devices = word.startsWith('device_tlb.') ? asked : [null];
       for (const device of devices)
         groups.at(-1)!.push({
           word,

@@ -54,6 +54,8 @@ export class Reclaim {
       const middle = this.paths.begin({ agent, path, part: 'middle', page, oldFrame: frame, changed });
       yield;
       yield* this.paths.run(middle);
+      for (const row of batch)
+        if (row.changed && row.path === 'reclaim_swap') this.paths.writtenOut(row.page, agent.clock);
       for (const row of batch) yield* this.tail(row);
       this.frames.wakeAll(agent, agent.clock);
       yield;

@@ -3,6 +3,9 @@ import type { Counter, Counts } from './counts.ts';
 import type { Page } from './page.ts';
 import { type Copy, isFreed, isStale, type Space } from './space.ts';
 
+/** What an old copy may not do from an obligation point on, besides being used: write what is read-only, write unnoticed. */
+export type Owed = 'permission' | 'dirty' | null;
+
 /** Obligation points, and what an access through an old translation breaks when it lands. */
 export class Safety {
   constructor(
@@ -14,7 +17,7 @@ export class Safety {
   ) {}
 
   /** The page's old translation must be unusable from now on. `reachable`: it is not behind a deferred invalidation. */
-  oblige(page: Page, now: number, permission: boolean, reachable: boolean): void {
+  oblige(page: Page, now: number, owes: Owed, reachable: boolean): void {
     this.space.watch(page, now);
     if (page.window === null) return;
     if (!reachable) {
@@ -22,8 +25,8 @@ export class Safety {
       return;
     }
     if (page.window.obliged === null) this.counts.add('EXPOSED');
-    const { opened, obliged, narrowed } = page.window;
-    page.window = { opened, obliged: obliged ?? now, narrowed: narrowed || permission };
+    const { opened, obliged, owed } = page.window;
+    page.window = { opened, obliged: obliged ?? now, owed: owes === null ? owed : [...owed, owes] };
   }
 
   /** A translation was taken away or narrowed. */
@@ -36,7 +39,7 @@ export class Safety {
   used(page: Page, cpu: Agent, now: number, reachable: boolean): void {
     if (page.user !== null) return;
     page.user = { agent: cpu.id, epoch: cpu.epoch };
-    this.oblige(page, now, false, reachable);
+    this.oblige(page, now, null, reachable);
   }
 
   /** A device access reaches memory. */
@@ -59,7 +62,8 @@ export class Safety {
       if (page.asked) this.counts.add('ALLOWED');
       else violation('S2', 2);
     } else if (window!.obliged === null) this.counts.add('IN_FLIGHT');
-    else if (write && window!.narrowed) violation('S3', 3);
+    else if (write && window!.owed.includes('permission')) violation('S3', 3);
+    else if (write && window!.owed.includes('dirty')) violation('S4', 4);
     else {
       this.counts.add('SHARED');
       this.counts.reach('stale use after the obligation, no property broken');

@@ -273,7 +273,7 @@ export class Space {
   /** Opens or closes the window of a page, as there are stale copies of it or not. */
   watch(page: Page, now: number, stale = this.staleCopies(page).length > 0): void {
     if (stale && page.window === null) {
-      page.window = { opened: now, obliged: null, narrowed: false };
+      page.window = { opened: now, obliged: null, owed: [] };
       this.open.add(page);
       this.counts.reach('window opened');
     } else if (!stale && page.window !== null) {
