@@ -65,7 +65,8 @@ export const HAZARDS = {
   'clean-keeps-device-tlb': {
     what: 'MADV_FREE clears dirty bits and does not invalidate the device TLB',
     breaks: 'S4',
-    ancestor: 'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
+    ancestor:
+      'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
   },
   'no-caller-ref': {
     what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',

@@ -184,6 +184,10 @@ export class Driver {
     const tooWide = block.last - block.first + 1 > 2 ** this.iommu.maxAm;
     if (tooWide) this.counts.reach('range too wide for a command');
     this.counts.path(path).invalidations++;
-    yield* this.queue.invalidate(this.agent, tooWide ? domainSpan(space) : span, path === 'map' && !tooWide ? 'map' : 'all');
+    yield* this.queue.invalidate(
+      this.agent,
+      tooWide ? domainSpan(space) : span,
+      path === 'map' && !tooWide ? 'map' : 'all',
+    );
   }
 }
