@@ -13,7 +13,7 @@ import {
 } from './ops';
 import { beginRange, clearRun } from './path';
 import { activate, deactivate } from './pasid';
-import { reclaimPages, stepReclaim } from './reclaim';
+import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { setKind, setReadOnly, vpnOf } from './table';
 
@@ -84,6 +84,7 @@ export function stepActor(who: Agent): void {
 function goOnReclaiming(who: Agent): void {
   stepReclaim(who);
   if (who.phase != USER) return;
+  clearBatch();
   clearRun(who.id);
   next(who);
 }

@@ -12,7 +12,7 @@
 // LRU and FIFO keep a set in order, first way first: by last use, or by fill; empty ways last. There are no stamps, so two
 // sets with the same future hold the same bytes. Other ways of replacement keep an entry in its place, and a mark beside
 // it: see replacement.ts.
-import { region, setting } from './layout';
+import { fixed, region, setting } from './layout';
 import { SET_L1I_SETS, SET_SEED, WAYS_BITS } from './ops';
 import { draw, seedState } from './random';
 import { countsRuns, emptied, filled, inPlace, LRU, RANDOM, used, victim } from './replacement';
@@ -50,13 +50,13 @@ export class Cache {
 
 /** A cache of `sets` x `ways` for ids below `ids`. `seed`: of its own random choices, if it makes any. */
 export function newCache(sets: u32, ways: u32, replacement: u32, ids: u32, seed: u32 = 0): Cache {
-  const cache = changetype<Cache>(region(offsetof<Cache>()));
+  const cache = changetype<Cache>(fixed(offsetof<Cache>()));
   cache.sets = sets;
   cache.ways = ways;
   cache.replacement = replacement;
   cache.entries = region(<usize>sets * ways << WAY);
   cache.marks = inPlace(replacement) ? region(<usize>sets * ways << 2) : 0;
-  cache.setOf = region(<usize>ids << 2);
+  cache.setOf = fixed(<usize>ids << 2);
   seedState(changetype<usize>(cache) + offsetof<Cache>('random'), seed);
   return cache;
 }

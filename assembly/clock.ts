@@ -71,6 +71,7 @@ export function wake(who: Agent, now: u64): u64 {
   who.state = RUNNABLE;
   const waited = now > who.clock ? now - who.clock : 0;
   spend(who, who.waitsFor, waited);
+  who.waitsFor = 0;
   return waited;
 }
 

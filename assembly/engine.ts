@@ -67,7 +67,7 @@ export function init(): void {
   initSubmit(hardware);
   initRecent();
   initLists();
-  initPaths();
+  initPaths(hardware, flights);
   initFaults(reclaimer);
   initReclaim();
   initFlights(flights);

@@ -1,7 +1,7 @@
 // AMD's event log: entries of 16 bytes, written by hardware, read by software (48882, 2.5). Full, it drops what comes and
 // says so until software has emptied and restarted it.
 import { setWords } from './command';
-import { region } from './layout';
+import { fixed, region } from './layout';
 import { registers, STATUS_EVENT, STATUS_EVENT_OVERFLOW, STATUS_EVENT_RUN } from './registers';
 
 const ENTRY_BYTES: usize = 16;
@@ -15,7 +15,7 @@ let entries: usize = 0;
 let state: usize = 0; // u32 head, tail
 
 export function initEventLog(): void {
-  entries = region(<usize>EVENT_ENTRIES * ENTRY_BYTES);
+  entries = fixed(<usize>EVENT_ENTRIES * ENTRY_BYTES);
   state = region(8);
 }
 /** Address of the entries; those from head to tail are unread. */

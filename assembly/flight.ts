@@ -281,6 +281,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
 
 function rest(who: Agent, held: Flight): void {
   memory.fill(changetype<usize>(held), 0, offsetof<Flight>());
+  memory.fill(request(who.id - first), 0, 16);
   who.phase = REST;
   landed(who.id - first, who.clock);
   block(who, CAUSE_IDLE);

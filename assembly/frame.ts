@@ -1,7 +1,7 @@
 // Frames: a reference ledger and a stack of free ones. Frame 0 is the shared zero page: always there, never counted.
 import { acquire, Agent, agent, agentCount, block, release, wake } from './clock';
 import { hazard, HAZARD_NO_CALLER_REF } from './hazard';
-import { region } from './layout';
+import { fixed, region } from './layout';
 import { CAUSE_FRAME_WAIT } from './ops';
 
 /** References of a free frame: nobody can take or put one. */
@@ -18,7 +18,7 @@ export let frameCount: u32 = 0;
 export function initFrames(count: u32): void {
   frameCount = count;
   refs = region(<usize>(count + 1) << 2);
-  pages = region(<usize>(count + 1) << 2);
+  pages = fixed(<usize>(count + 1) << 2);
   stack = region(<usize>count << 2);
   for (let i: u32 = 0; i < count; i++) {
     store<u32>(stack + (<usize>i << 2), count - i);
@@ -27,7 +27,7 @@ export function initFrames(count: u32): void {
   free = region(4);
   store<u32>(free, count);
   waiting = region(agentCount);
-  heard = region(<usize>agentCount << 2);
+  heard = fixed(<usize>agentCount << 2);
 }
 /** Frames that nobody has. */
 @inline
@@ -44,6 +44,7 @@ export function allocFrame(page: u32): u32 {
   assert(freeFrames() > 0);
   store<u32>(free, freeFrames() - 1);
   const frame = load<u32>(stack + (<usize>freeFrames() << 2));
+  store<u32>(stack + (<usize>freeFrames() << 2), 0);
   assert(refsOf(frame) == FREE);
   store<u32>(refs + (<usize>frame << 2), 1);
   store<u32>(pages + (<usize>frame << 2), page + 1);

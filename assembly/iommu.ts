@@ -243,6 +243,7 @@ function reject(reason: u32): void {
 /** The effect of what is in hand. */
 function carryOut(hardware: Agent): void {
   decode(hand);
+  memory.fill(hand, 0, slotBytes());
   if (what != IS_IOTLB) return;
   const now = hardware.clock;
   note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);
@@ -284,6 +285,7 @@ function completeWait(hardware: Agent): void {
   if ((does & FENCES) != 0) state.fenced = 0;
   state.waits--;
   memory.copy(waits, waits + offsetof<Wait>(), <usize>state.waits * offsetof<Wait>());
+  memory.fill(changetype<usize>(wait(state.waits)), 0, offsetof<Wait>());
 }
 
 /**

@@ -9,10 +9,29 @@ export function line(bytes: usize): usize {
 
 /** Where the next region begins. */
 let top: usize = 0;
+/** Where the next fixed one does, and the end of the room for those; 0: they are like others. */
+let fixedTop: usize = 0;
+let fixedEnd: usize = 0;
+/** Bytes that a region begins at a multiple of, less 1. */
+let align: usize = 63;
 
 /** Starts a new arena: forgets all regions. */
 export function openArena(): void {
   top = line(__heap_base);
+  fixedTop = fixedEnd = 0;
+  align = 63;
+}
+/** From here on regions follow one another without gaps, and fixed ones lie apart, in `bytes` set aside for them. */
+export function openPacked(bytes: usize): void {
+  fixedTop = region(bytes);
+  fixedEnd = fixedTop + bytes;
+  align = 7;
+}
+/** Regions begin at lines again, and all are alike. */
+export function closePacked(): void {
+  top = line(top);
+  fixedTop = fixedEnd = 0;
+  align = 63;
 }
 
 /** Where the next region will begin. */
@@ -24,14 +43,29 @@ export function arenaTop(): usize {
 /** The next region of the arena, zeroed. Grows memory; traps when the host's limit is reached. */
 export function region(bytes: usize): usize {
   const at = top;
-  top = line(top + bytes);
+  top = (top + bytes + align) & ~align;
   const have: usize = <usize>memory.size() << 16;
-  if (top > have) {
-    const pages = <i32>((top - have + 0xffff) >> 16);
-    if (memory.grow(pages) < 0) unreachable();
-  }
+  reach(top);
   // What has just been added is zero, and costs no real memory before it is used.
   if (at < have) memory.fill(at, 0, min(top, have) - at);
+  return at;
+}
+/** Grows memory up to an address behind all regions, for whoever uses what is left; traps when the host's limit is reached. */
+export function reach(end: usize): void {
+  const have: usize = <usize>memory.size() << 16;
+  if (end <= have) return;
+  if (memory.grow(<i32>((end - have + 0xffff) >> 16)) < 0) unreachable();
+}
+
+/**
+ * A region that stays as it is once a run has begun, or that a race never reads: it is the same in all states of a race, and
+ * is neither copied nor hashed with them.
+ */
+export function fixed(bytes: usize): usize {
+  if (fixedEnd == 0) return region(bytes);
+  const at = fixedTop;
+  fixedTop += (bytes + 7) & ~7;
+  if (fixedTop > fixedEnd) unreachable();
   return at;
 }
 

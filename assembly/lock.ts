@@ -1,6 +1,6 @@
 // First-come resources: page-table locks (one per leaf table), the lock of the invalidation queue, those of the IOVA
 // trees (one per domain), walkers.
-import { acquire, agent, Agent, agentCount, block, MAX_AGENTS, release, spend, wake } from './clock';
+import { acquire, agent, Agent, agentCount, block, release, spend, wake } from './clock';
 import { add, bump, H_LOCK_HOLD, N_IOVA_WAIT_PS, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
 import { cost, region } from './layout';
 import { LOCK_GIVEN, LOCK_TAKEN, LOCK_WAITS, LOG_LOCK, note } from './log';
@@ -14,7 +14,7 @@ export class Lock {
   kind: u32; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK
   since: u64; //    when the owner took it
   heard: usize; //  u32[agentCount]: what the last owner knew
-  waiters: usize; // u8[MAX_AGENTS], first come first
+  waiters: usize; // u8[agentCount], first come first
 }
 const LOCK_BYTES: usize = offsetof<Lock>();
 
@@ -28,13 +28,13 @@ export const IOVA_LOCK: u32 = 3;
 export function newLocks(count: u32, owners: u32, kind: u32): usize {
   const locks = region(<usize>count * LOCK_BYTES);
   const heard = region(<usize>count * agentCount << 2);
-  const waiters = region(<usize>count * MAX_AGENTS);
+  const waiters = region(<usize>count * agentCount);
   for (let i: u32 = 0; i < count; i++) {
     const lock = lockOf(locks, i);
     lock.free = owners;
     lock.kind = kind;
     lock.heard = heard + (<usize>i * agentCount << 2);
-    lock.waiters = waiters + <usize>i * MAX_AGENTS;
+    lock.waiters = waiters + <usize>i * agentCount;
   }
   return locks;
 }
@@ -70,6 +70,7 @@ export function give(lock: Lock, who: Agent): void {
   const next = agent(load<u8>(lock.waiters));
   lock.waiting--;
   memory.copy(lock.waiters, lock.waiters + 1, lock.waiting);
+  store<u8>(lock.waiters + lock.waiting, 0);
   const waited = wake(next, who.clock);
   if (lock.kind == PAGE_TABLE_LOCK) add(N_LOCK_WAIT_PS, waited);
   if (lock.kind == QUEUE_LOCK) add(N_QUEUE_WAIT_PS, waited);

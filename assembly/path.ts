@@ -6,7 +6,7 @@ import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bu
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
-import { cost, region, setting } from './layout';
+import { cost, fixed, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import {
@@ -33,7 +33,7 @@ const PARTS: u32 = 3;
 /** Steps of one part, END included. */
 export const LIST_WORDS: u32 = 64;
 
-let runs: usize = 0; //  Run[agentCount]
+let runs: usize = 0; //  u32[agentCount]: address of the Run of an agent, 0 if it runs no lists
 let lists: usize = 0; // u32[OCCASIONS * PARTS * LIST_WORDS], written by the host
 let locks: usize = 0; // of leaf tables
 let ideal: bool = false;
@@ -43,12 +43,15 @@ let stepwise: bool = false;
 export function initLists(): void {
   lists = region(<usize>OCCASIONS * PARTS * LIST_WORDS << 2);
 }
-export function initPaths(): void {
+/** Agents `first` .. `end` - 1 run no lists. */
+export function initPaths(first: u32, end: u32): void {
   ideal = setting(SET_IDEAL) != 0;
   stepwise = setting(SET_STEPWISE) != 0;
   locks = newLocks(setting(SET_TABLES), 1, PAGE_TABLE_LOCK);
-  runs = region(<usize>agentCount * RUN_BYTES);
+  runs = fixed(<usize>agentCount << 2);
   for (let id: u32 = 0; id < agentCount; id++) {
+    if (id >= first && id < end) continue;
+    store<u32>(runs + (<usize>id << 2), <u32>region(RUN_BYTES));
     const run = runOf(id);
     run.job = changetype<Submission>(region(offsetof<Submission>()));
     // Ranges are the business of CPUs.
@@ -60,7 +63,7 @@ export function listsAt(): usize {
 }
 @inline
 export function runOf(id: u32): Run {
-  return changetype<Run>(runs + <usize>id * RUN_BYTES);
+  return changetype<Run>(<usize>load<u32>(runs + (<usize>id << 2)));
 }
 
 /** Begins a list for one page. */

@@ -6,7 +6,7 @@ import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, LOG_COMMAND, note } from './log';
-import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_TIMEOUT } from './ops';
+import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_STEPWISE, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
 import {
@@ -55,8 +55,10 @@ let link: u32 = 0;
 export function initPending(hardwareAgent: u32, linkAgent: u32): void {
   hardware = hardwareAgent;
   link = linkAgent;
-  // A wait holds back whatever submits more: no more drains than slots, no more requests than ITags.
-  all = region((<usize>setting(SET_RING) + ITAGS * deviceCount) * BYTES);
+  // A wait holds back whatever submits more: no more drains than slots, no more requests than ITags. In a race nobody
+  // submits before the slots of what he has submitted have come back.
+  const most = setting(SET_RING) + (setting(SET_STEPWISE) != 0 ? 0 : ITAGS * deviceCount);
+  all = region(<usize>most * BYTES);
   state = changetype<State>(region(offsetof<State>()));
   assert(flightCount <= 64 && MAX_AGENTS <= 64);
   block(agent(link), CAUSE_IDLE);
@@ -167,6 +169,7 @@ function remove(index: u32): void {
   state.count--;
   const at = all + <usize>index * BYTES;
   memory.copy(at, at + BYTES, <usize>(state.count - index) * BYTES);
+  memory.fill(all + <usize>state.count * BYTES, 0, BYTES);
 }
 
 // ---- the link ----

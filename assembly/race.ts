@@ -59,7 +59,7 @@ export function raceInit(): void {
   initPending(hardware, link);
   initPasid();
   initSubmit(hardware);
-  initPaths();
+  initPaths(device, flights);
   initFaults(reclaimer);
   initReclaim();
   initFlights(flights);

@@ -177,6 +177,11 @@ function isIn(page: u32, taken: u32): bool {
   for (let i: u32 = 0; i < taken; i++) if (load<u32>(row(i)) == page) return true;
   return false;
 }
+/** Forgets a batch that is over: its rows say nothing of what comes. */
+export function clearBatch(): void {
+  memory.fill(batch, 0, <usize>count() << 4);
+  store<u32>(size, 0);
+}
 function occasionOf(flags: u32): u32 {
   if ((flags & PTE_LAZY) != 0) return (flags & PTE_D) != 0 ? AT_RECLAIM_REDIRTIED : AT_RECLAIM_LAZYFREE;
   return (flags & PTE_CACHE) != 0 ? AT_RECLAIM_FILE : AT_RECLAIM_SWAP;

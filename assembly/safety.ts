@@ -94,9 +94,11 @@ export function staleCpuGone(page: u32, now: u64): void {
   assert(load<u32>(at) > 0);
   store<u32>(totals, staleCpuEntries() - 1, 4);
   store<u32>(at, load<u32>(at) - 1);
+  if (load<u32>(at) != 0) return;
   const since = load<u64>(cpuSince + (<usize>page << 3));
+  store<u64>(cpuSince + (<usize>page << 3), 0);
   // A CPU's private steps may be ahead of the change that closes the window.
-  if (load<u32>(at) == 0) record(H_CPU_WINDOW, now + 1 > since ? now + 1 - since : 0);
+  record(H_CPU_WINDOW, now + 1 > since ? now + 1 - since : 0);
 }
 
 /** Whether the page's open window began by then, so that a change of that time is in it. */

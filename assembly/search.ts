@@ -1,7 +1,7 @@
 // Every schedule of a race, depth first. A state that has been seen is not gone through again, which leaves out no state
 // that can be reached: what happens from a state on depends on nothing but the state. Where a property breaks, the search
 // goes on for a shorter schedule, and comes back to a state that it reaches with fewer steps than before.
-import { region } from './layout';
+import { arenaTop, reach, region } from './layout';
 import { isNamed, raceEnabled, raceOver, raceStep } from './race';
 import { countersAt } from './counters';
 import { hashState, restoreState, saveState, stateBytes } from './snapshot';
@@ -27,11 +27,12 @@ const STOP_BYTES: usize = offsetof<Stop>();
 
 let stops: usize = 0; //   Stop[most]
 let copies: usize = 0; //  the state at each stop
-let seen: usize = 0; //    u64[slots]: hash of a state; 0 = empty
-let lengths: usize = 0; // u16[slots]: fewest steps it was reached with
+let tables: usize = 0; //  tables of 2^FIRST_LG2, twice as many, .. slots: 16 bytes a slot, one table behind the other
+let seen: usize = 0; //    the one in use: {u64 hash of a state, 0 = empty; u32 fewest steps it was reached with; u32}[slots]
 let watched: usize = 0; // u32[MAX_WATCHED], written by the host: counter + 1; 0 = none
 let best: usize = 0; //    u32[most]: agents of the schedule found
-let slots: u32 = 0;
+let slots: u32 = 0; //     of the table in use
+let mostSlots: u32 = 0;
 let most: u32 = 0; //      stops of the longest schedule
 let depth: u32 = 0; //     stops in hand
 let states: u32 = 0;
@@ -42,16 +43,20 @@ let broken: bool = false;
 let stuck: bool = false;
 let steps: f64 = 0;
 
+/** Slots of the first table: a small race touches little memory. */
+const FIRST_LG2: u32 = 10;
+/** log2 of the bytes of a slot. */
+const SLOT_LG2: usize = 4;
+
 /** Room for a search: 2^slotsLg2 states, schedules of `longest` steps. */
 export function searchInit(slotsLg2: u32, longest: u32): void {
-  slots = 1 << slotsLg2;
+  mostSlots = 1 << max(slotsLg2, FIRST_LG2);
   most = longest;
   stops = region(<usize>(most + 1) * STOP_BYTES);
   copies = region(<usize>(most + 1) * stateBytes());
-  seen = region(<usize>slots << 3);
-  lengths = region(<usize>slots << 1);
   watched = region(<usize>MAX_WATCHED << 2);
   best = region(<usize>most << 2);
+  tables = arenaTop();
 }
 export function watchedAt(): usize {
   return watched;
@@ -79,7 +84,7 @@ export function searchStart(): void {
   begin();
 }
 function begin(): void {
-  memory.fill(seen, 0, <usize>slots << 3);
+  openTable(1 << FIRST_LG2);
   states = depth = 0;
   see(0);
   enter(0);
@@ -180,24 +185,50 @@ const OLD: u32 = 0;
 const NEW: u32 = 1;
 const FULL: u32 = 2;
 
-function see(length: u32): u32 {
-  const hash = hashState();
+/** An empty table of `count` slots is in use. Tables lie behind smaller ones, which are half as large all together. */
+function openTable(count: u32): void {
+  slots = count;
+  seen = tables + (<usize>(count - (1 << FIRST_LG2)) << SLOT_LG2);
+  const bytes = <usize>count << SLOT_LG2;
+  reach(seen + bytes);
+  memory.fill(seen, 0, bytes);
+}
+/** The slot of a hash, or the empty one where it belongs. */
+@inline
+function slotOf(hash: u64): usize {
   let slot = <u32>hash & (slots - 1);
   while (true) {
-    const at = seen + (<usize>slot << 3);
+    const at = seen + (<usize>slot << SLOT_LG2);
     const found = load<u64>(at);
-    if (found == hash) {
-      const fewest = lengths + (<usize>slot << 1);
-      if (!shortening || length >= load<u16>(fewest)) return OLD;
-      store<u16>(fewest, <u16>length);
-      return NEW;
-    }
-    if (found == 0) break;
+    if (found == hash || found == 0) return at;
     slot = (slot + 1) & (slots - 1);
   }
-  if (states >= slots - (slots >> 2)) return FULL;
-  store<u64>(seen + (<usize>slot << 3), hash);
-  store<u16>(lengths + (<usize>slot << 1), <u16>length);
+}
+/** What the table in use holds goes to one of twice as many slots. */
+function grow(): void {
+  const end = seen + (<usize>slots << SLOT_LG2);
+  let from = seen;
+  openTable(slots << 1);
+  for (; from < end; from += 1 << SLOT_LG2) {
+    if (load<u64>(from) != 0) memory.copy(slotOf(load<u64>(from)), from, 1 << SLOT_LG2);
+  }
+}
+
+function see(length: u32): u32 {
+  const hash = hashState();
+  let at = slotOf(hash);
+  if (load<u64>(at) != 0) {
+    if (!shortening || length >= load<u32>(at, 8)) return OLD;
+    store<u32>(at, length, 8);
+    return NEW;
+  }
+  if (states >= slots - (slots >> 2)) {
+    if (slots == mostSlots) return FULL;
+    grow();
+    at = slotOf(hash);
+  }
+  store<u64>(at, hash);
+  store<u32>(at, length, 8);
   states++;
   return NEW;
 }

@@ -1,15 +1,20 @@
 // The state of a machine as one block of the arena: copied, put back, hashed. What is in it depends on nothing that is
 // over: sets stand in order of use, lists that have ended are cleared, and where no cost is paid all clocks stand at 0.
-import { arenaTop } from './layout';
+import { arenaTop, closePacked, openPacked } from './layout';
 
 let first: usize = 0;
 let end: usize = 0;
 
-/** What is laid out from here on is state, until `endState`. */
+/** Room for what is laid out among the state and is none: names, geometry, leaf tables of eight pages that lie apart. */
+const FIXED_BYTES: usize = 1 << 16;
+
+/** What is laid out from here on is state, until `endState`, unless it is fixed. */
 export function beginState(): void {
+  openPacked(FIXED_BYTES);
   first = arenaTop();
 }
 export function endState(): void {
+  closePacked();
   end = arenaTop();
 }
 /** Address of the state. */

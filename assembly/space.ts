@@ -8,7 +8,7 @@ import {
 } from './cache';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
-import { region, setting } from './layout';
+import { fixed, region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
@@ -85,7 +85,7 @@ export function initSpace(): void {
   cpuCount = setting(SET_CPUS);
   flightCount = setting(SET_OUTSTANDING);
   ideal = setting(SET_IDEAL) != 0;
-  cpus = region(<usize>cpuCount * CPU_BYTES);
+  cpus = fixed(<usize>cpuCount * CPU_BYTES);
   flights = region(<usize>flightCount * FLIGHT_BYTES);
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
@@ -96,8 +96,8 @@ export function initSpace(): void {
   }
   iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
   deviceCount = max<u32>(1, setting(SET_DEVICES));
-  devices = region(<usize>deviceCount << 2);
-  tlbs = region(<usize>deviceCount * sizeof<usize>());
+  devices = fixed(<usize>deviceCount << 2);
+  tlbs = fixed(<usize>deviceCount * sizeof<usize>());
   for (let i: u32 = 0; i < deviceCount; i++) {
     store<usize>(tlbs + <usize>i * sizeof<usize>(), changetype<usize>(cacheAt(SET_DEVICE_TLB_SETS, pages, i)));
   }

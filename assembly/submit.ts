@@ -6,7 +6,7 @@ import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { bump, N_RETRIES, N_SECONDARY } from './counters';
 import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_NO_DRAIN } from './hazard';
-import { cost, region, setting } from './layout';
+import { cost, fixed, setting } from './layout';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
@@ -62,7 +62,7 @@ let lock: Lock = changetype<Lock>(0);
 let hardware: u32 = 0; //  agent of the IOMMU
 
 export function initSubmit(hardwareAgent: u32): void {
-  recipes = region(<usize>RECIPES * RECIPE_WORDS << 2);
+  recipes = fixed(<usize>RECIPES * RECIPE_WORDS << 2);
   lock = lockOf(newLocks(1, 1, QUEUE_LOCK), 0);
   hardware = hardwareAgent;
 }

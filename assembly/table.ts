@@ -5,7 +5,7 @@
 // zero page; LAZY MADV_FREE was said of it; CACHE it maps a page of the page cache; BUSY reclaim works on it.
 import { Format, FORMAT_AMD_V1, FORMAT_SECOND, HAS_XD, leafEntry, SETS_ACCESSED, SETS_DIRTY, tableEntry } from './format';
 import { Intern, newIntern } from './intern';
-import { region } from './layout';
+import { fixed, region } from './layout';
 import { mapPage, initMemory, pageAddress, pageIndex, setColumn, writeThin } from './memory';
 
 export const PTE_P: u32 = 1;
@@ -60,19 +60,19 @@ export function initPlaces(tables: u32, rules: u32, levels: u32): void {
 }
 /** Room for `pages` pages in `tables` leaf tables. */
 export function initTable(pages: u32, tables: u32): void {
-  leaves = region(<usize>tables << 2);
+  leaves = fixed(<usize>tables << 2);
   words = region(<usize>pages << 3);
   setColumn(words);
-  vpns = region(<usize>pages << 3);
-  tableOf = region(<usize>pages << 2);
+  vpns = fixed(<usize>pages << 3);
+  tableOf = fixed(<usize>pages << 2);
   flags = region(<usize>pages << 2);
   frames = region(<usize>pages << 2);
   kinds = region(<usize>pages << 2);
   readOnly = region(pages);
-  touched = region(pages);
-  slots = region(<usize>tables << (TABLE_LG2 + 2));
-  keys = region(<usize>tables << 3);
-  order = region(<usize>tables << 2);
+  touched = fixed(pages);
+  slots = fixed(<usize>tables << (TABLE_LG2 + 2));
+  keys = fixed(<usize>tables << 3);
+  order = fixed(<usize>tables << 2);
   pageCount = 0;
   tableCount = 0;
 }

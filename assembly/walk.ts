@@ -8,7 +8,7 @@ import {
   ENTRY_RESERVED, Format, FORMAT_AMD_V1, FORMAT_SECOND, GRANTS_ALL, GRANTS_EXECUTE, GRANTS_READ, GRANTS_USER, GRANTS_WRITE, isClean, marked, orderAt,
   PROTECTS_SUPERVISOR, reaches,
 } from './format';
-import { region } from './layout';
+import { fixed, region } from './layout';
 import { pageAddress, pageIndex, wordIn } from './memory';
 import { ANY, dropBlocks, putBlock, useBlock } from './tagged';
 
@@ -28,7 +28,7 @@ export class Walker {
 
 /** Walk caches of the geometry that begins at `index` in the settings; `cpu`: whose, 0 if the IOMMU's. */
 export function newWalker(index: u32, cpu: u32): Walker {
-  const walker = changetype<Walker>(region(offsetof<Walker>()));
+  const walker = changetype<Walker>(fixed(offsetof<Walker>()));
   walker.pde = cacheAt(index, 0, cpu);
   walker.pdpte = cacheAt(index + 2, 0, cpu);
   walker.pml4e = cacheAt(index + 4, 0, cpu);
@@ -37,7 +37,7 @@ export function newWalker(index: u32, cpu: u32): Walker {
 }
 /** Walk caches of every level, fully associative, of `ways` each. */
 export function newWalkerOf(ways: u32): Walker {
-  const walker = changetype<Walker>(region(offsetof<Walker>()));
+  const walker = changetype<Walker>(fixed(offsetof<Walker>()));
   const sets: u32 = ways == 0 ? 0 : 1;
   walker.pde = newCache(sets, ways, 0, 0);
   walker.pdpte = newCache(sets, ways, 0, 0);

@@ -200,6 +200,7 @@ export class RaceEngine {
     const row = encodeSettings(setup, { pages: race.pages.length, tables, fetches: 0, posts: 1 }, numbers);
     row[numbers('SET_CPUS')] = cpus;
     row[numbers('SET_FRAMES')] = frames;
+    row[numbers('SET_BATCH')] = race.pages.length;
     row[numbers('SET_LOW')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_FLAGS')] = race.flags.length;
