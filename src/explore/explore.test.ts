@@ -65,7 +65,7 @@ describe('a schedule that breaks a property', () => {
   test('is told step by step', () => {
     expect(found.steps.length).toBeGreaterThan(10);
     expect(found.steps.filter(({ action }) => action === '')).toEqual([]);
-    expect(found.steps.at(-1)).toEqual({ agent: 'dev0', action: 'read v: lands by old entry' });
+    expect(found.steps.at(-1)).toEqual({ agent: 'dev0', action: 'read v: lands by old entry', stale: { v: 'used' } });
   });
 
   test('is the shortest: breadth first finds none that is shorter', () => {
