@@ -1,6 +1,7 @@
 // What the npm scripts run. One command each, no shell, so that they are the same on every system.
 //   node build.mjs              both engines and dist/, each only if its sources are newer
 //   node build.mjs --check      build, types of the tests, lint, unused code, package form, then all tests
+//   node build.mjs --browser    build, then the tests that want a Chromium
 //   node build.mjs --bench      build, then every bench, one after the other
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
@@ -86,6 +87,8 @@ if (process.argv.includes('--check')) {
   run('publint');
   run('vitest', 'run');
 }
+if (process.argv.includes('--browser')) run('vitest', 'run', '--config', 'vitest.browser.config.ts');
+
 /** Compiles the project in `folder`, which imports sources of `src`, to build/`name`. */
 function compile(folder, name) {
   const out = join(root, 'build', name);

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   list: async () => (await import('./list.ts')).list,
   decode: async () => (await import('./decode.ts')).decode,
   verify: async () => (await import('./verify.ts')).verify,
+  report: async () => (await import('./report.ts')).reportCommand,
   calibrate: async () => (await import('./calibrate.ts')).calibrate,
 };
 

@@ -134,7 +134,7 @@ export interface ComparisonResult {
   readonly trace: TraceResult;
   /** The command line that gives the same again. */
   readonly again: string;
-  /** Every price in nanoseconds, and the range it may lie in. */
+  /** Every cost in nanoseconds, and the range it may lie in. */
   readonly costs: Readonly<Record<string, Pick<Cost, 'default' | 'low' | 'high' | 'confidence'>>>;
   readonly skipped: readonly { readonly policy: string; readonly machine: string; readonly why: string }[];
   readonly runs: readonly RunResult[];

@@ -42,7 +42,7 @@ export function compareJson(view: ComparisonView): ComparisonResult {
   };
 }
 
-/** Prices without the words of the catalog. */
+/** Costs without the words of the catalog. */
 function costsResult(costs: Costs): ComparisonResult['costs'] {
   return Object.fromEntries(
     Object.entries(costs).map(([key, { default: value, low, high, confidence }]) => [

@@ -5,7 +5,7 @@ import { count } from './grid.ts';
 import { uncertaintySentences } from './uncertainty.ts';
 
 /** Groups of causes, in the words of the report. */
-const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
+export const GROUPS: readonly (readonly [word: string, causes: readonly string[]])[] = [
   ['queue', ['submit', 'wait', 'queue_wait', 'defer', 'activate', 'notifier']],
   ['hypervisor', ['exit']],
   ['waiters', ['lock_wait', 'frame_wait']],
@@ -90,7 +90,8 @@ function deferral(runs: readonly RunResult[]): string[] {
   ];
 }
 
-const MEANING = {
+/** What each verdict of a run means. */
+export const MEANING = {
   safe: 'no stale entry outlived its page here; `used` is before an invalidation ended, as always',
   exposed: 'a device could have used a page no longer its own, and did not in this order of events',
   unsafe: 'a device used a page, or a permission, that was no longer its own',

@@ -1,0 +1,33 @@
+import type { CommandModule } from 'yargs';
+import { readResult } from '../catalog/results.ts';
+import { reportPage } from '../report/page/page.ts';
+import { emit } from './emit.ts';
+import { toolVersion } from './version.ts';
+
+interface Args {
+  results: string[];
+  output: string;
+}
+
+export const reportCommand: CommandModule<object, Args> = {
+  command: 'report <results..>',
+  describe: 'Results as one HTML page with charts and tables, which loads nothing',
+  builder: (y) =>
+    y
+      .positional('results', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'Files that compare, run or explore wrote with --format json',
+      })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        requiresArg: true,
+        demandOption: true,
+        describe: 'The page, written whole or not at all; - for standard output',
+      })
+      .example('$0 report sqlite.json -o sqlite.html', 'after: compare sqlite --format json -o sqlite.json')
+      .example('$0 report sqlite.json races.json -o r.html', 'a comparison and an exploration on one page') as never,
+  handler: async ({ results, output }) => emit(await reportPage(results.map(readResult), toolVersion()), output),
+};

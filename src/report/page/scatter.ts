@@ -1,0 +1,137 @@
+import { scaleLinear, scaleSymlog } from 'd3-scale';
+import { symbol, symbolCircle, symbolSquare, symbolTriangle } from 'd3-shape';
+import type { Verdict } from '../../model/result.ts';
+import type { Label } from './bars.ts';
+import { html, type Markup } from './markup.ts';
+import { duration, round } from './number.ts';
+import { figure, fixed, shorten, ticks, WIDTH, word } from './svg.ts';
+import { runOf, table } from './table.ts';
+
+/** What one run costs and how far it is exposed. */
+export interface Dot {
+  readonly label: Label;
+  /** Nanoseconds per page. */
+  readonly added: number;
+  /** Nanoseconds; null where the exposure never ends, as where nothing is invalidated. */
+  readonly exposed: number | null;
+  readonly verdict: Verdict;
+}
+
+const SHAPES = { safe: symbolCircle, exposed: symbolTriangle, unsafe: symbolSquare } as const;
+const VERDICTS = ['safe', 'exposed', 'unsafe'] as const;
+const LEFT = 90;
+const RIGHT = 24;
+const PLOT = 200;
+const HEAD = 24;
+/** The strip above an axis, for what never ends. */
+const ABOVE = 28;
+
+/** Cost to the right, exposure upward, one plot per machine; cheap and safe is below and to the left. */
+export function scatter(id: string, dots: readonly Dot[]): Markup {
+  const machines = [...new Set(dots.map(({ label }) => label.machine))];
+  const most = Math.max(10, ...dots.map(({ exposed }) => exposed ?? 0));
+  const added = dots.map((dot) => dot.added / 1000);
+  const x = scaleLinear([Math.min(0, ...added), Math.max(0, ...added) || 1], [LEFT, WIDTH - RIGHT - 70]).nice();
+  const decade = Math.max(3, Math.ceil(Math.log10(most)));
+  const step = Math.ceil((decade - 1) / 5);
+  const marks = [
+    0,
+    ...Array.from({ length: Math.floor((decade - 2) / step) + 1 }, (_, i) => 10 ** (decade - i * step)),
+  ];
+  let top = 0;
+  const content = machines.map((machine) => {
+    const plot = top + HEAD + ABOVE;
+    const bottom = plot + PLOT;
+    const y = scaleSymlog([0, 10 ** decade], [bottom, plot]).constant(10);
+    const mine = dots.filter(({ label }) => label.machine === machine);
+    const left = x.range()[0]!;
+    const right = WIDTH - RIGHT;
+    const words = place(
+      mine.map((dot) => ({ dot, x: x(dot.added / 1000), y: dot.exposed === null ? plot - 14 : y(dot.exposed) })),
+      bottom,
+    );
+    const lines = marks.map(
+      (value) =>
+        html`<path d="M${left} ${fixed(y(value))}H${right}" class="${value === 0 ? 'zero' : 'grid'}"/>${word(left - 8, y(value) + 4, round(value), 'end', 'tick')}`,
+    );
+    const never = mine.some(({ exposed }) => exposed === null)
+      ? word(left - 8, plot - 10, 'never ends', 'end', 'tick')
+      : '';
+    const corner = html`<rect class="corner" x="${left}" y="${bottom - 26}" width="${fixed((right - left) / 4)}" height="26"/>${word(left + 6, bottom - 9, 'cheap and safe', 'start', 'tick')}`;
+    const drawn = words.map(({ dot, x: cx, y: cy, lx, ly }) => {
+      const { label, verdict } = dot;
+      const tip = `${label.policy} on ${machine}: ${duration(dot.added)} added per page, exposed ${exposure(dot)}, ${verdict}`;
+      const far =
+        Math.abs(ly - cy) > 12
+          ? html`<path class="lead" d="M${fixed(cx)} ${fixed(cy)}L${fixed(lx)} ${fixed(ly - 4)}"/>`
+          : '';
+      return html`<g class="mark" data-verdict="${verdict}"${runOf({ run: label.index })}><title>${tip}</title>${far}<path class="${verdict}" transform="translate(${fixed(cx)} ${fixed(cy)})" d="${symbol(SHAPES[verdict], 90)()}"/>${word(lx, ly, shorten(label.policy, 160))}</g>\n`;
+    });
+    const head = word(0, top + 15, shorten(machine, 400), 'start', 'machine');
+    const part = html`${head}${corner}${lines}${never}${ticks(x.ticks(6), x, String, plot, bottom)}${drawn}`;
+    top = bottom + 26;
+    return part;
+  });
+  const title = 'Cost against exposure';
+  return figure({
+    id,
+    title,
+    about: `To the right: work added per page, in us. Upward: for how long, all pages together, a device could have used a page that was no longer its own.`,
+    legend: VERDICTS.filter((verdict) => dots.some((dot) => dot.verdict === verdict)).map(
+      (verdict) =>
+        html`<li><svg width="18" height="16" aria-hidden="true" focusable="false"><path class="${verdict}" transform="translate(9 8)" d="${symbol(SHAPES[verdict], 80)()}"/></svg>${verdict}</li>`,
+    ),
+    height: top + 14,
+    content: html`${content}${word(WIDTH - RIGHT, top + 8, 'us added per page', 'end', 'tick')}`,
+    table: table(
+      title,
+      [
+        { title: 'machine', kind: 'name' },
+        { title: 'policy', kind: 'name' },
+        { title: 'added per page', kind: 'number' },
+        { title: 'exposed in all', kind: 'number' },
+        { title: 'verdict' },
+      ],
+      dots.map((dot) => ({
+        run: dot.label.index,
+        cells: [
+          dot.label.machine,
+          dot.label.policy,
+          { text: duration(dot.added), value: dot.added },
+          { text: exposure(dot), value: dot.exposed ?? Number.MAX_VALUE },
+          dot.verdict,
+        ],
+      })),
+    ),
+  });
+}
+
+function exposure({ exposed }: Dot): string {
+  return exposed === null ? 'for ever' : duration(exposed);
+}
+
+interface Placed {
+  readonly dot: Dot;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Where the words go: beside their mark, or as far above or below it as there is room. */
+function place(dots: readonly Placed[], bottom: number): (Placed & { lx: number; ly: number })[] {
+  const taken: { left: number; right: number; y: number }[] = dots.map(({ x, y }) => ({
+    left: x - 7,
+    right: x + 7,
+    y: y + 4,
+  }));
+  return dots.map((dot) => {
+    const width = shorten(dot.dot.label.policy, 160).length * 6.6;
+    const free = (lx: number, ly: number): boolean =>
+      ly < bottom - 2 && !taken.some(({ left, right, y }) => lx < right && lx + width > left && Math.abs(y - ly) < 13);
+    const side = dot.x + 10 + width > WIDTH ? dot.x - 10 - width : dot.x + 10;
+    const steps = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? -1 : 1) * Math.ceil(i / 2) * 14);
+    const shift = steps.find((step) => free(side, dot.y + 4 + step)) ?? 0;
+    const ly = dot.y + 4 + shift;
+    taken.push({ left: side, right: side + width, y: ly });
+    return { ...dot, lx: side, ly };
+  });
+}
