@@ -1,9 +1,11 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
+import { BIN, iommulator, ROOT, withFolder } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
 import { loadCosts } from '../catalog/catalog.ts';
+import { PATH_NAMES } from '../model/path.ts';
 import type { RunResult } from '../model/result.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
 
@@ -140,28 +142,73 @@ describe('--uncertainty', () => {
 });
 
 describe('names are only names', () => {
+  /** A copy of the package in which every policy, machine and path has another name, and the text with the old ones. */
+  function renamed(folder: string): (text: string) => string {
+    const old = new Map<string, string>();
+    const copy = (path: string): void => cpSync(join(ROOT, path), join(folder, path), { recursive: true });
+    const rewrite = (path: string, change: (text: string) => string): void =>
+      writeFileSync(join(folder, path), change(readFileSync(join(folder, path), 'utf8')));
+    for (const path of ['dist', 'src/catalog', 'build/release.wasm', 'package.json']) copy(path);
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    const newName = (kind: string, name: string): string => {
+      const made = [...old].find(([, known]) => known === `${kind} ${name}`)?.[0] ?? `${kind}X${old.size}X`;
+      old.set(made, `${kind} ${name}`);
+      return made;
+    };
+    const inYaml = (kind: string) => (text: string) =>
+      text
+        .replace(/^(name|extends): (.*)$/gm, (_, key, name) => `${key}: ${newName(kind, name)}`)
+        .replace(/^ {4}(\w+): "/gm, (_, name) => `    ${newName('path', name)}: "`);
+    for (const [kind, shelf] of [
+      ['policy', 'policies'],
+      ['machine', 'machines'],
+    ] as const) {
+      for (const file of readdirSync(join(folder, 'src/catalog', shelf))) {
+        const to = `${newName(kind, file.replace('.yaml', ''))}.yaml`;
+        renameSync(join(folder, 'src/catalog', shelf, file), join(folder, 'src/catalog', shelf, to));
+        rewrite(join('src/catalog', shelf, to), inYaml(kind));
+      }
+    }
+    rewrite('dist/model/path.js', (text) =>
+      text.replace(/^ {4}(\w+): \{$/gm, (_, name) => `    ${newName('path', name)}: {`),
+    );
+    rewrite('dist/engine/encode.js', (text) =>
+      text.replace(/^( {4}AT_\w+): '(\w+)',$/gm, (_, at, name) => `${at}: '${newName('path', name)}',`),
+    );
+    expect([...old.values()].filter((name) => name.startsWith('path ')).sort()).toEqual(
+      PATH_NAMES.map((name) => `path ${name}`).sort(),
+    );
+    return (text) => text.replace(/(policy|machine|path)X\d+X/g, (name) => old.get(name)!.split(' ')[1]!);
+  }
+
   test(
-    'renaming policy and machine changes no number',
+    'renaming all policies, machines and paths changes no byte of a result but the names',
     () =>
       withFolder((folder) => {
-        mkdirSync(join(folder, 'my'));
-        for (const [kind, name] of [
-          ['policies', 'range-end'],
-          ['machines', 'amd-v2'],
-        ] as const) {
-          const { stdout } = iommulator(['list', kind, name, '--yaml']);
-          writeFileSync(join(folder, 'my', `${kind}.yaml`), stdout.replace(/^name: .*$/m, 'name: something-else'));
-        }
+        const back = renamed(folder);
         writeFileSync(join(folder, 'small.trace'), writeProgram(RECLAIMED));
-        const mine = ['--policy', 'my/policies.yaml', '--machine', 'my/machines.yaml'];
-        const [theirs] = json(['run', 'small.trace', '--policy', 'range-end', '--machine', 'amd-v2'], folder).runs;
-        const [ours] = json(['run', 'small.trace', ...mine], folder).runs;
-        expect({ ...ours!, policy: '', machine: '', repro: '' }).toEqual({
-          ...theirs!,
-          policy: '',
-          machine: '',
-          repro: '',
-        });
+        const names = (bin: string, kind: string): string[] => {
+          const { stdout } = run(bin, ['list', kind, '--format', 'json']);
+          const rows = JSON.parse(stdout) as { name: string; family: string }[];
+          return rows.filter(({ family }) => family.includes('mm')).map(({ name }) => name);
+        };
+        const run = (bin: string, args: readonly string[]) =>
+          spawnSync(process.execPath, [bin, ...args], { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 28 });
+        const compare = (bin: string): string => {
+          const named = ['policies', 'machines'].map((kind) =>
+            names(bin, kind).toSorted((a, b) => (back(a) < back(b) ? -1 : 1)),
+          );
+          const [policies, machines] = named.map((list) => list.join());
+          const pairs = ['--policies', policies!, '--machines', machines!, '--quiet'];
+          const { stdout, stderr, status } = run(bin, ['compare', 'small.trace', ...pairs, '--format', 'json']);
+          expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+          return stdout;
+        };
+        const theirs = compare(BIN);
+        const ours = compare(join(folder, 'dist/cli/main.js'));
+        expect((JSON.parse(ours) as Result).runs.length).toBeGreaterThan(20);
+        expect(ours).not.toMatch(/range-end|amd-v2|madv_free/);
+        expect(back(ours)).toBe(theirs);
       }),
     60_000,
   );
