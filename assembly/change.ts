@@ -2,18 +2,18 @@
 import { Agent, spend } from './clock';
 import { N_UNMAPPED, bump, first } from './counters';
 import { Run, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
-import { setPageOf } from './frame';
+import { refsOf, setPageOf, shareFrame } from './frame';
 import { cost } from './layout';
 import {
-  AT_COW, AT_FAULT, AT_LAZYFREE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_UNMAP, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
-  COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MOVED, STEP_SET_NEW,
+  AT_CLEAN, AT_COW, AT_FAULT, AT_LAZYFREE, AT_MERGE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_UNMAP, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
+  COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
   STEP_SET_NONE, STEP_SET_OLD, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
 import { noteUnmapped } from './recent';
 import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
-  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
   isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
@@ -78,7 +78,15 @@ function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
   if ((flags & PTE_P) == 0) return;
   // A range that becomes writable, or clean pages to clean again, narrow nothing.
   if (run.occasion == AT_PROTECT && (run.writable != 0 || (flags & PTE_W) == 0)) return;
-  if (run.occasion == AT_LAZYFREE && (flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
+  if (run.occasion == AT_LAZYFREE && (flags & (PTE_ZERO | PTE_CACHE | PTE_SHARED | PTE_MERGED)) != 0) return;
+  if (run.occasion == AT_UNTRACK && (flags & PTE_W) == 0) return;
+  if (run.occasion == AT_SHARE) {
+    if ((flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
+    shareFrame(frameOf(page), page);
+    flags |= PTE_SHARED;
+    setPte(page, flags);
+    if ((flags & PTE_W) == 0) return;
+  }
   setPte(page, flags & ~PTE_P);
   spend(who, CAUSE_PTE, cost(COST_PTE_CLEAR));
   recheck(page, now);
@@ -117,7 +125,7 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
     }
     case STEP_SET_NEW: {
       install(run, page, flags);
-      if (run.occasion != AT_COW || run.touched != 0) break;
+      if (run.occasion == AT_FAULT || run.touched != 0) break;
       // Replaced without a clear before.
       recheck(page, now);
       countEmpty(page);
@@ -125,7 +133,11 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
       break;
     }
     case STEP_SET_READONLY: {
-      setPte(page, (flags | PTE_P) & ~PTE_W);
+      setPte(page, (flags | PTE_P) & ~(run.occasion == AT_CLEAN ? PTE_W | PTE_D : PTE_W));
+      break;
+    }
+    case STEP_SET_MIGRATION: {
+      setPte(page, PTE_BUSY);
       break;
     }
     case STEP_SET_CLEAN: {
@@ -147,7 +159,7 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
 /** A fault's PTE. */
 function install(run: Run, page: u32, flags: u32): void {
   if (run.mode == MODE_REUSE) {
-    setPte(page, flags | PTE_W | PTE_D | PTE_A);
+    setPte(page, (flags | PTE_W | PTE_D | PTE_A) & ~PTE_SHARED);
     return;
   }
   setEntry(page, PTE_P | PTE_A | run.writable | (run.mode == MODE_ZERO ? PTE_ZERO : 0), run.newFrame);
@@ -221,6 +233,9 @@ export function check(run: Run): void {
     // As pte_same() does; the range may be gone or read-only by now, too.
     if ((flags & ~(PTE_A | PTE_D)) != run.expects || kindOf(page) == KIND_GONE) good = false;
     if (run.writes != 0 && isReadOnly(page)) good = false;
-  } else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
+    // A child may have come since.
+    if (run.mode == MODE_REUSE && (flags & PTE_SHARED) != 0 && refsOf(run.oldFrame) != 1) good = false;
+  } else if (run.occasion == AT_MERGE && (flags & PTE_W) != 0) good = false;
+  else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
   run.skip = good ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // A CPU runs its records. TLB hits are private: they run ahead up to the time at which somebody else could change
 // something. A walk, a fault, an event, a post is shared and waits for its turn.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
+import { mapped, mapPages } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
@@ -8,21 +9,23 @@ import { post } from './device';
 import { stepList } from './fault';
 import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
 import {
-  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
   COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
-  EVENT_PROTECT, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
+  EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
 } from './ops';
 import { beginRange } from './path';
 import { publish } from './recent';
 import { LRU } from './replacement';
 import { CpuCaches, cpuCaches } from './space';
-import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, tableAt, tableCount, TABLE_LG2, touch } from './table';
+import { touch } from './table';
+import { beginWork, hasList, nextList, reap } from './work';
 
 // Phases of a CPU.
 const USER: u32 = 0;
 const KERNEL: u32 = 1; //  a list runs
 const MAPPING: u32 = 2; // a list runs that makes room for a mapping,
 const MOVING: u32 = 3; //  or for a range that moves
+const WORKING: u32 = 4; // page by page
 
 /** Where one CPU is in its program. */
 @unmanaged
@@ -108,7 +111,8 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   const p = program;
   if (who.phase != USER) {
     publish(p.base + p.cursor);
-    if (!stepList(who)) return WENT_ON;
+    if (who.phase != WORKING || hasList(who)) if (!stepList(who)) return WENT_ON;
+    if (who.phase == WORKING && nextList(who)) return WENT_ON;
     if (who.phase == MOVING) {
       startMove(who, event());
       return WENT_ON;
@@ -371,6 +375,8 @@ function startEvent(who: Agent): void {
   const op = <u32>field(row, 0);
   const first = field(row, 1);
   const end = field(row, 2);
+  // One child at a time: an earlier one is gone by the next fork.
+  if (op == EVENT_REAP || (op == EVENT_RANGE && end > first && field(row, 3) == AT_SHARE)) reap(who);
   if (op == EVENT_NONE || end <= first || (op == EVENT_MOVE && overlaps(row))) {
     p.cursor++;
     return;
@@ -392,7 +398,15 @@ function startEvent(who: Agent): void {
     }
     return;
   }
+  if (op == EVENT_PAGES) {
+    who.phase = WORKING;
+    if (beginWork(who, first, end, <u32>field(row, 3), <u32>field(row, 4))) return;
+    who.phase = USER;
+    p.cursor++;
+    return;
+  }
   const occasion = op == EVENT_MAP || op == EVENT_UNMAP ? AT_UNMAP
+    : op == EVENT_RANGE ? <u32>field(row, 3)
     : op == EVENT_DISCARD ? AT_DISCARD
     : op == EVENT_LAZYFREE ? AT_LAZYFREE
     : AT_PROTECT;
@@ -414,29 +428,4 @@ function overlaps(row: usize): bool {
   const end = field(row, 2);
   const to = field(row, 3);
   return to < end && first < to + end - first;
-}
-
-/** Whether a page of the range has a PTE, which a fixed mapping then replaces. */
-function mapped(first: u64, end: u64): bool {
-  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
-    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
-      const vpn = (keyAt(position) << TABLE_LG2) + slot;
-      const page = pageIn(tableAt(position), slot);
-      if (page != 0 && vpn >= first && vpn < end && pte(page - 1) != 0) return true;
-    }
-  }
-  return false;
-}
-
-/** The pages of the range are of the kind that the mapping says. */
-function mapPages(first: u64, end: u64, kind: u32): void {
-  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
-    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
-      const vpn = (keyAt(position) << TABLE_LG2) + slot;
-      const page = pageIn(tableAt(position), slot);
-      if (page == 0 || vpn < first || vpn >= end) continue;
-      setKind(page - 1, kind);
-      setReadOnly(page - 1, 0);
-    }
-  }
 }

@@ -23,6 +23,7 @@ import { initSafety } from './safety';
 import { initNames, initSpace, placePage } from './space';
 import { initSubmit } from './submit';
 import { addPage, addTable, initTable } from './table';
+import { initWork } from './work';
 
 // Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight.
 let cpus: u32 = 0;
@@ -68,6 +69,7 @@ export function init(): void {
   initRecent();
   initLists();
   initPaths(hardware, flights);
+  initWork();
   initFaults(reclaimer);
   initReclaim();
   initFlights(flights);

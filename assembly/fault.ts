@@ -1,7 +1,7 @@
 // Page faults, of CPUs and of devices: what a page needs, a frame for it, and the list that installs it.
 import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
-import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame } from './frame';
+import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame, refsOf } from './frame';
 import { cost, setting } from './layout';
 import { LOG_FAULT, MODE_COPY, note } from './log';
 import {
@@ -11,7 +11,8 @@ import {
 import { MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
 import { beginPage, PART_BODY, stepPath } from './path';
 import {
-  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_P, PTE_SEEN, PTE_SWP, PTE_W, PTE_ZERO, setKind,
+  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
+  PTE_ZERO, setKind,
 } from './table';
 
 let reclaimer: u32 = 0; // agent, where there is one
@@ -20,8 +21,14 @@ export function initFaults(reclaimAgent: u32): void {
   reclaimer = reclaimAgent;
 }
 
+/** Whether somebody else uses what the page maps. As since Linux 5.8, references count, not mappings (mm/memory.c do_wp_page). */
+function mustCopy(page: u32, flags: u32, kind: u32): bool {
+  if ((flags & PTE_SHARED) != 0 && refsOf(frameOf(page)) != 1) return true;
+  return (flags & (PTE_ZERO | PTE_MERGED)) != 0 || ((flags & PTE_CACHE) != 0 && kind != KIND_SHARED);
+}
+
 /** Blocks until frames are freed, or reclaim is done with its batch; the agent then looks again. */
-function waitForFrames(who: Agent): void {
+export function waitForFrames(who: Agent): void {
   awaitFrames(who);
   wakeReclaim(who.clock);
 }
@@ -52,7 +59,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   const kind = kindOf(page);
   const file = kind == KIND_FILE || kind == KIND_SHARED;
   const present = (flags & PTE_P) != 0;
-  const cow = present && write && ((flags & PTE_ZERO) != 0 || ((flags & PTE_CACHE) != 0 && kind != KIND_SHARED));
+  const cow = present && write && mustCopy(page, flags, kind);
   const reuse = present && !cow;
   const zero = !present && !write && !file && (flags & PTE_SWP) == 0;
   const needsFrame = !reuse && !zero;
@@ -77,7 +84,8 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   return true;
 }
 
-function take(run: Run, page: u32, who: Agent): void {
+/** A frame for what the list will install; there must be one. */
+export function take(run: Run, page: u32, who: Agent): void {
   run.newFrame = allocFrame(page);
   if (freeFrames() < setting(SET_LOW)) wakeReclaim(who.clock);
 }

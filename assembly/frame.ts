@@ -9,6 +9,8 @@ const FREE: u32 = u32.MAX_VALUE;
 
 let refs: usize = 0; //  u32[frames + 1]: references of mappings, of isolation, of a fault, of a gather
 let pages: usize = 0; // u32[frames + 1]: page id + 1 that the frame is mapped at, 0 = none
+let shares: usize = 0; // u32[frames + 1]: references of a child among them, and
+let shared: usize = 0; // u32[frames + 1]: the page id through which it got them
 let stack: usize = 0; // u32[frames]: free frames; the last one freed is the next one used (per-CPU lists, worst case)
 let waiting: usize = 0; // u8[agentCount]: agents that wait for a frame, or for reclaim to be done with a page
 let heard: usize = 0; // u32[agentCount]: what the agent that woke them knew
@@ -19,6 +21,9 @@ export function initFrames(count: u32): void {
   frameCount = count;
   refs = region(<usize>(count + 1) << 2);
   pages = fixed(<usize>(count + 1) << 2);
+  // No race forks.
+  shares = fixed(<usize>(count + 1) << 2);
+  shared = fixed(<usize>(count + 1) << 2);
   stack = region(<usize>count << 2);
   for (let i: u32 = 0; i < count; i++) {
     store<u32>(stack + (<usize>i << 2), count - i);
@@ -87,6 +92,26 @@ export function freeFrame(frame: u32): bool {
   store<u32>(stack + (<usize>freeFrames() << 2), frame);
   store<u32>(free, freeFrames() + 1);
   return true;
+}
+
+/** A child maps the frame of `page` as well. */
+export function shareFrame(frame: u32, page: u32): void {
+  getFrame(frame);
+  store<u32>(shares + (<usize>frame << 2), load<u32>(shares + (<usize>frame << 2)) + 1);
+  store<u32>(shared + (<usize>frame << 2), page);
+}
+/** Drops the child's references to a frame. False if it had none. */
+export function unshareFrame(frame: u32): bool {
+  const at = shares + (<usize>frame << 2);
+  if (load<u32>(at) == 0) return false;
+  for (let left = load<u32>(at); left > 0; left--) putFrame(frame);
+  store<u32>(at, 0);
+  return true;
+}
+/** Page id through which a child got the frame. */
+@inline
+export function sharedPage(frame: u32): u32 {
+  return load<u32>(shared + (<usize>frame << 2));
 }
 
 /** Blocks until frames are freed, or reclaim is done with a page; the agent then looks again. */

@@ -27,6 +27,7 @@ export const STEP_REMOVE_RMAP: u32 = 21;
 export const STEP_PUT: u32 = 22; //          the mapping's reference
 export const STEP_PUT_CALLER: u32 = 23;
 export const STEP_FREE: u32 = 24;
+export const STEP_SET_MIGRATION: u32 = 25;
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;
@@ -39,8 +40,15 @@ export const AT_DISCARD: u32 = 6;
 export const AT_LAZYFREE: u32 = 7;
 export const AT_PROTECT: u32 = 8;
 export const AT_MOVE: u32 = 9;
-export const AT_FAULT: u32 = 10; //          installs a PTE, invalidates nothing
-export const OCCASIONS: u32 = 11;
+export const AT_SHARE: u32 = 10; //          a range: a child maps the frames as well, nobody may write them
+export const AT_UNTRACK: u32 = 11; //        a range: the next write of each page has to be seen
+export const AT_CLEAN: u32 = 12; //          a page: it is written back, its next write has to be seen
+export const AT_REPLACE: u32 = 13; //        a page of a file: a copy takes its place
+export const AT_MERGE_PROTECT: u32 = 14; //  a page: it is to be compared with others,
+export const AT_MERGE: u32 = 15; //          and a frame that others map as well takes its place
+export const AT_MIGRATE: u32 = 16; //        a page: a copy elsewhere takes its place, meanwhile nobody may use it
+export const AT_FAULT: u32 = 17; //          installs a PTE, invalidates nothing
+export const OCCASIONS: u32 = 18;
 
 // ---- commands of a driver's invalidation; see src/model/machine.ts ----
 export const COMMAND_END: u32 = 0;
@@ -240,6 +248,9 @@ export const EVENT_MOVE: u32 = 3; //         first, end, new first
 export const EVENT_PROTECT: u32 = 4; //      first, end, writable
 export const EVENT_DISCARD: u32 = 5; //      first, end
 export const EVENT_LAZYFREE: u32 = 6; //     first, end
+export const EVENT_RANGE: u32 = 7; //        first, end, occasion: one list for the range
+export const EVENT_PAGES: u32 = 8; //        first, end, occasion, second one or 0: a list, or two, for each page that it fits
+export const EVENT_REAP: u32 = 9; //         what a child maps as well is given back
 
 // ---- actions of an agent of a race: u32 op, then three operands ----
 export const ACT_WORDS: u32 = 4;

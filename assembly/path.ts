@@ -10,7 +10,8 @@ import { cost, fixed, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import {
-  AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
+  AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_SHARE,
+  AT_UNTRACK, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
   CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
   COST_IPI_NEXT, COST_LOCK, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING,
   SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
@@ -139,10 +140,11 @@ function finish(run: Run, who: Agent): void {
       const page = rowPage(run, i);
       setAsked(page, 0);
       const flags = pte(page);
-      if (run.occasion == AT_PROTECT || run.occasion == AT_LAZYFREE || (flags & PTE_P) == 0) {
-        oblige(page, now, run.occasion == AT_PROTECT ? OWES_PERMISSION : run.occasion == AT_LAZYFREE ? OWES_DIRTY : OWES_NOTHING, reachable());
-      }
+      const owes = owed(run.occasion);
+      if (owes != OWES_NOTHING || (flags & PTE_P) == 0) oblige(page, now, owes, reachable());
     }
+  } else if (run.skip == 0 && owed(run.occasion) != OWES_NOTHING) {
+    oblige(run.page, now, owed(run.occasion), reachable());
   }
   if (run.newFrame != 0) {
     // Somebody else was faster: what this fault brought is not needed.
@@ -151,6 +153,8 @@ function finish(run: Run, who: Agent): void {
     run.newFrame = 0;
     framesFreed(who, now);
   }
+  // Who has found the page at work waits for this.
+  if (run.occasion == AT_MIGRATE) framesFreed(who, now);
   if (run.part == PART_BODY) add(N_PATH_PAGES + run.occasion, hasRange(run) ? run.touched : 1);
   add(N_PATH_PS + run.occasion, who.clock - run.began);
   run.steps = 0;
@@ -166,6 +170,13 @@ export function clearRun(id: u32): void {
   memory.fill(changetype<usize>(job), 0, offsetof<Submission>());
   run.job = job;
   run.gather = gather;
+}
+
+/** What is owed when a list is over that leaves its pages where they are. */
+function owed(occasion: u32): u32 {
+  if (occasion == AT_PROTECT || occasion == AT_SHARE) return OWES_PERMISSION;
+  const notes = occasion == AT_LAZYFREE || occasion == AT_UNTRACK || occasion == AT_CLEAN || occasion == AT_MERGE_PROTECT;
+  return notes ? OWES_DIRTY : OWES_NOTHING;
 }
 
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
@@ -356,7 +367,8 @@ function free(run: Run, who: Agent): void {
   framesFreed(who, now);
   spend(who, CAUSE_FREE, cost(COST_FREE) * freed);
 }
-function freeOne(page: u32, frame: u32, who: Agent): u64 {
+/** Gives back a frame that `page` mapped, unless somebody has a reference. Returns how many that were. */
+export function freeOne(page: u32, frame: u32, who: Agent): u64 {
   if (!freeFrame(frame)) return 0;
   const now = who.clock;
   note(LOG_FREE, who.id, frame, 0, page + 1, now);

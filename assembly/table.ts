@@ -2,7 +2,7 @@
 // two sides: what walkers read, a word of the machine's format; and what the kernel knows of the page, its flags.
 //
 // Flags, one u32:  P present, W writable, A accessed, D dirty; SWP the page is in swap; ZERO it maps the shared
-// zero page; LAZY MADV_FREE was said of it; CACHE it maps a page of the page cache; BUSY reclaim works on it.
+// zero page; LAZY MADV_FREE was said of it; CACHE it maps a page of the page cache; BUSY reclaim or a migration works on it.
 import { Format, FORMAT_AMD_V1, FORMAT_SECOND, HAS_XD, leafEntry, SETS_ACCESSED, SETS_DIRTY, tableEntry } from './format';
 import { Intern, newIntern } from './intern';
 import { fixed, region } from './layout';
@@ -17,6 +17,10 @@ export const PTE_ZERO: u32 = 32;
 export const PTE_LAZY: u32 = 64;
 export const PTE_CACHE: u32 = 128;
 export const PTE_BUSY: u32 = 256;
+/** A child maps the frame as well, or did: a write copies while somebody else refers to it. */
+export const PTE_SHARED: u32 = 1024;
+/** Pages of other processes map the frame: a write copies. */
+export const PTE_MERGED: u32 = 2048;
 /** The page was in memory before: its next fault reads it back. */
 export const PTE_SEEN: u32 = 512;
 

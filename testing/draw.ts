@@ -5,13 +5,14 @@ import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
 import { NO_CACHE, REPLACEMENTS } from '../src/model/tlb.ts';
+import type { EventName } from '../src/model/trace.ts';
 import { COSTS, costsWith, SHIPPED, showSetup, variant } from './machine.ts';
 import type { Step } from './program.ts';
 
 // ---- random programs ----
 
 type Access = 'fetch' | 'read' | 'write';
-type MmEvent = 'mmap' | 'munmap' | 'brk' | 'mremap' | 'mprotect' | 'madvise' | 'idle';
+type MmEvent = Exclude<EventName, 'switch'>;
 
 /** First pages of a few regions in several leaf tables; two of them lie over the border of two tables. */
 const REGIONS = [16, 3 * 512 + 504, 7 * 512, 40 * 512 + 100, 2 * 512 * 512 - 4];
@@ -28,9 +29,11 @@ const range = fc
 const access = (access: Access, vpn: number, straddle = false): Step => ({ access, agent: 0, vpn, straddle });
 const event = (op: MmEvent, ...fields: number[]): Step => ({ event: op, agent: 0, gap: 0, fields });
 
+const UPKEEP = ['fork', 'fork', 'clearRefs', 'writeback', 'uprobe', 'merge', 'migrate'] as const;
+
 /** A change of a range. */
 const change: fc.Arbitrary<Step> = fc
-  .tuple(fc.nat(12), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
+  .tuple(fc.nat(20), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
   .map(([what, [first, end], bits, to, offset]) => {
     if (what < 2) return event('mmap', 0, first, end, 3, bits);
     if (what < 4) return event('munmap', 0, first, end);
@@ -38,7 +41,9 @@ const change: fc.Arbitrary<Step> = fc
     if (what < 8) return event('mprotect', 0, first, end, bits & 3);
     if (what === 8) return event('brk', 0, REGIONS[0]! + bits, REGIONS[0]! + (end % PAGES));
     if (what === 9) return event('idle');
-    return event('madvise', 0, first, end, what < 11 ? DONTNEED : FREE);
+    if (what < 13) return event('madvise', 0, first, end, what < 11 ? DONTNEED : FREE);
+    if (what === 13) return event('reap', 0);
+    return event(UPKEEP[what - 14]!, 0, first, end);
   });
 
 /** A page is used, and so posted to the device; it changes while the device works on it, and is used again. */
@@ -66,6 +71,18 @@ const scene = fc
     return after ? [...scene, ...Array<Step>(times).fill(write)] : scene;
   });
 
+/** What the kernel does to a page on its own account, while the device works on it and the program goes on. */
+const upkeep = fc
+  .tuple(vpn, fc.constantFrom(...UPKEEP), fc.integer({ min: 1, max: 8 }), fc.nat(2), fc.nat(3))
+  .map(([vpn, work, times, kind, reaped]) => {
+    const file = kind === 2 ? [] : [event('mmap', 0, vpn, vpn + 2, 3, kind === 0 ? 2 : 6)];
+    const use = access(kind === 0 ? 'read' : 'write', vpn);
+    const uses = Array<Step>(times).fill(use);
+    const write = access('write', vpn);
+    const gone = reaped === 0 ? [event('reap', 0)] : [];
+    return [...file, ...uses, event(work, 0, vpn, vpn + 2), ...uses, ...gone, write, ...uses, ...gone];
+  });
+
 const one = fc
   .tuple(fc.constantFrom<Access>('fetch', 'read', 'read', 'write', 'write'), vpn, fc.integer({ min: 0, max: 19 }))
   .map(([kind, vpn, n]) => access(kind, vpn, n === 0));
@@ -86,6 +103,7 @@ const block = fc.oneof(
   { arbitrary: one.map((step) => [step]), weight: 100 },
   { arbitrary: change.map((step) => [step]), weight: 30 },
   { arbitrary: scene, weight: 25 },
+  { arbitrary: upkeep, weight: 12 },
 );
 /** Random programs of one CPU. */
 export const steps = fc
@@ -197,6 +215,9 @@ const ODD = [
     mremap: 'RS { LK PC PS(moved) UL } CF SI RE',
     madv_free: '{ RS LK PC PS(clean) UL SI CF RE }',
     dontneed: 'RS { LK PC RR UL } SI FREE CF RE',
+    migrate: 'RS LK PC PS(mig) RR UL PP COPY LK CF PS(new) UL PPc FREE SI RE',
+    uprobe: 'LK PS(new) RR UL CF PP PPc FREE SI*',
+    fork: 'RS { LK PC PS(ro) UL } CF RE',
   }),
   variant('linux-6.6', 'batched', {
     reclaim_swap: '{ RS LK PC CFq PS(swp) RR PP UL RE } CF SI { PPc FREE }',
@@ -220,7 +241,10 @@ const costs = fc
 /** Random machines, policies, prices, devices; small, so that everything runs short. */
 export const setup: fc.Arbitrary<RunSetup> = fc
   .record({
-    policy: fc.oneof(fc.constantFrom(...SHIPPED), fc.constantFrom(...ODD)),
+    policy: fc.oneof(
+      { arbitrary: fc.constantFrom(...SHIPPED), weight: 5 },
+      { arbitrary: fc.constantFrom(...ODD), weight: 3 },
+    ),
     machine,
     costs: fc.oneof(fc.constant(COSTS), costs),
     seed: fc.nat(),

@@ -131,11 +131,13 @@ test('zap: under-lock has no gather hook, range-end keeps it behind the CPU flus
   }
 });
 
-test('change_pte stands in the COW up to 5.0 and nowhere else', () => {
+test('change_pte stands where a page takes the place of another and in KSM, up to 5.0, and nowhere else', () => {
   const found = MM.flatMap((name) =>
     PATH_NAMES.filter((path) => steps(name, path).includes('CP')).map((path) => `${name} ${path}`),
   );
-  expect(found).toEqual(['4.10', '4.12', '4.14', '4.15', '5.0'].map((release) => `linux-${release} cow`));
+  const paths = ['cow', 'uprobe', 'ksm_write_protect', 'ksm_replace'];
+  const releases = ['4.10', '4.12', '4.14', '4.15', '5.0'];
+  expect(found).toEqual(releases.flatMap((release) => paths.map((path) => `linux-${release} ${path}`)));
 });
 
 test('every list of a release says which it was read in, and a what-if says none', () => {

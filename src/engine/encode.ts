@@ -35,6 +35,13 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_LAZYFREE: 'madv_free',
   AT_PROTECT: 'mprotect',
   AT_MOVE: 'mremap',
+  AT_SHARE: 'fork',
+  AT_UNTRACK: 'clear_refs',
+  AT_CLEAN: 'page_mkclean',
+  AT_REPLACE: 'uprobe',
+  AT_MERGE_PROTECT: 'ksm_write_protect',
+  AT_MERGE: 'ksm_replace',
+  AT_MIGRATE: 'migrate',
 };
 
 const STEP: Readonly<Record<string, string>> = {
@@ -64,6 +71,7 @@ const PTE: Readonly<Record<string, string>> = {
   clean: 'STEP_SET_CLEAN',
   old: 'STEP_SET_OLD',
   moved: 'STEP_SET_MOVED',
+  mig: 'STEP_SET_MIGRATION',
 };
 
 const COST: Readonly<Record<string, CostKey>> = {
@@ -154,7 +162,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   const { machine, device, frames } = setup;
   const { cpu, iommu, driver } = machine;
   const ats = machine.device.ats && (device?.ats ?? true);
-  const unlimited = sizes.pages + 64;
+  // A child of fork may keep as many frames as the program has pages.
+  const unlimited = 2 * sizes.pages + 64;
   const memory = frames ?? unlimited;
   const low = Math.max(RECLAIM_BATCH, memory >> 5);
   const row = new Array<number>(numbers('SETTINGS')).fill(0);

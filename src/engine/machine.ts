@@ -328,6 +328,20 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
       return row('EVENT_PROTECT', first, end, (third & PROT.write) !== 0 ? 1 : 0);
     case 'madvise':
       return row(third === ADVICE.free ? 'EVENT_LAZYFREE' : 'EVENT_DISCARD', first, end);
+    case 'fork':
+      return row('EVENT_RANGE', first, end, numbers('AT_SHARE'));
+    case 'reap':
+      return row('EVENT_REAP');
+    case 'clearRefs':
+      return row('EVENT_RANGE', first, end, numbers('AT_UNTRACK'));
+    case 'writeback':
+      return row('EVENT_PAGES', first, end, numbers('AT_CLEAN'), 0);
+    case 'uprobe':
+      return row('EVENT_PAGES', first, end, numbers('AT_REPLACE'), 0);
+    case 'merge':
+      return row('EVENT_PAGES', first, end, numbers('AT_MERGE_PROTECT'), numbers('AT_MERGE'));
+    case 'migrate':
+      return row('EVENT_PAGES', first, end, numbers('AT_MIGRATE'), 0);
     default:
       return row('EVENT_NONE');
   }

@@ -1,8 +1,9 @@
 import { MachineEngine } from '../engine/machine.ts';
 import { PATH_NAMES, type PathName, RECLAIM_BATCH } from '../model/path.ts';
+import { flatSteps } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type RunSetup } from '../model/run.ts';
-import { ADVICE, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.ts';
+import { ADVICE, type EventName, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.ts';
 import { codec } from '../trace/input.ts';
 import { openTrace, type Trace } from '../trace/reader.ts';
 import { TraceWriter } from '../trace/writer.ts';
@@ -13,7 +14,7 @@ import { loadPairs } from './pairs.ts';
 /** What a CPU does in a probe: it uses a page, or changes its address space. */
 export type Act =
   | { readonly access: (typeof RUN_OPS)[number]; readonly vpn: number }
-  | { readonly event: 'mmap' | 'munmap' | 'mremap' | 'mprotect' | 'madvise'; readonly fields: readonly number[] };
+  | { readonly event: Exclude<EventName, 'switch'>; readonly fields: readonly number[] };
 
 /** A small program that runs one path and, besides, only faults. */
 export interface Probe {
@@ -23,9 +24,7 @@ export interface Probe {
 }
 
 const access = (access: (typeof RUN_OPS)[number], ...vpns: number[]): Act[] => vpns.map((vpn) => ({ access, vpn }));
-const event = (event: 'mmap' | 'munmap' | 'mremap' | 'mprotect' | 'madvise', ...fields: number[]): Act[] => [
-  { event, fields: [0, ...fields] },
-];
+const event = (event: Exclude<EventName, 'switch'>, ...fields: number[]): Act[] => [{ event, fields: [0, ...fields] }];
 const upTo = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
 
 /** Pages of one batch. The next ones make memory short, and calls that change nothing give reclaim the time to end. */
@@ -37,6 +36,8 @@ const PRESSURE = [
 /** Reclaim begins below 32 free frames, and one batch is enough for it. */
 const FEW = 64;
 const LAZY = [...access('write', ...BATCH), ...BATCH.flatMap((vpn) => event('madvise', vpn, vpn + 1, ADVICE.free))];
+
+const file = (flag: number): Act[] => event('mmap', 10, 12, PROT.read | PROT.write, MAP_FLAG.file | flag);
 
 /** A probe of each path. A range is one page, reclaim one batch. */
 export const PROBES: Readonly<Record<PathName, Probe>> = {
@@ -60,6 +61,16 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
     acts: [...access('write', 10), ...event('mremap', 10, 11, 700, 701), ...access('write', 700)],
     frames: null,
   },
+  fork: { acts: [...access('write', 10), ...event('fork', 10, 11)], frames: null },
+  clear_refs: { acts: [...access('write', 10), ...event('clearRefs', 10, 11)], frames: null },
+  page_mkclean: {
+    acts: [...file(MAP_FLAG.shared), ...access('write', 10, 11), ...event('writeback', 10, 12)],
+    frames: null,
+  },
+  uprobe: { acts: [...file(0), ...access('fetch', 10, 11), ...event('uprobe', 10, 12)], frames: null },
+  ksm_write_protect: { acts: [...access('write', 10, 11), ...event('merge', 10, 12)], frames: null },
+  ksm_replace: { acts: [...access('write', 10, 11), ...event('merge', 10, 12)], frames: null },
+  migrate: { acts: [...access('write', 10, 11), ...event('migrate', 10, 12)], frames: null },
 };
 
 /** The acts of one CPU as a trace in memory. */
@@ -84,7 +95,7 @@ export interface ProbeCount {
   readonly policy: string;
   readonly pages: number;
   readonly invalidations: number;
-  /** They were commands for the whole address space. */
+  /** The list has an invalidation of the whole address space. */
   readonly whole: boolean;
 }
 
@@ -95,9 +106,10 @@ export function countInvalidations(policies: readonly string[] = DEFAULTS.polici
     const { acts, frames } = PROBES[path];
     const trace = traceOfActs(acts);
     return pairs.map(({ policy, machine }) => {
-      const { paths, counters } = run({ ...QUIET, policy, machine, costs, frames }, trace);
+      const { paths } = run({ ...QUIET, policy, machine, costs, frames }, trace);
       const { pages, invalidations } = paths[path]!;
-      return { path, policy: policy.name, pages, invalidations, whole: counters.N_IOTLB_PASID! > 0 };
+      const whole = flatSteps(policy.mm!.paths[path]).some(({ word }) => word === 'SI*');
+      return { path, policy: policy.name, pages, invalidations, whole };
     });
   });
 }

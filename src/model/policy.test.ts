@@ -31,7 +31,7 @@ const CASES: [string, string, string][] = [
   ['braces', 'RS { LK PC RR UL } RE! CF SI FREE', 'RS [LK PC RR UL] RE! CF SI FREE'],
   ['tight braces', 'RS {LK PC RR UL}RE', 'RS [LK PC RR UL] RE'],
   ['any white space', ' LK\n PC\t UL ', 'LK PC UL'],
-  ['notes', 'LK PC UL NEW? IO COPY RET', 'LK PC UL NEW? IO COPY RET'],
+  ['notes', 'LK PC UL NEW? IO COPY MERGE RET', 'LK PC UL NEW? IO COPY MERGE RET'],
   ['SI before the clear', 'SI LK PC UL', 'SI LK PC UL'],
   ['SI under the lock', 'LK SI SI* CP PC UL', 'LK SI SI* CP PC UL'],
   ['FREE before SI', 'LK PC RR UL PPc FREE SI', 'LK PC RR UL PPc FREE SI'],
@@ -48,7 +48,7 @@ const CASES: [string, string, string][] = [
   [
     'PS of what',
     'LK PC PS UL',
-    'step 3 "PS": expected what the PTE becomes, one of swp, none, new, ro, clean, old, moved',
+    'step 3 "PS": expected what the PTE becomes, one of swp, none, new, ro, clean, old, moved, mig',
   ],
   ['PS of nothing', 'LK PS() UL', 'step 2 "PS()": expected what the PTE becomes'],
   ['PS of rw', 'LK PS(rw) UL', 'step 2 "PS(rw)": expected what the PTE becomes'],

@@ -33,6 +33,7 @@ export const NOTES = {
   'NEW?': 'from here on another thread may map a different page',
   IO: 'the page is written out: its content is read',
   COPY: 'the page is copied: its content is read',
+  MERGE: 'the page is compared with others: its content is read',
   RET: 'the system call returns',
 } as const;
 export type NoteWord = keyof typeof NOTES;
@@ -46,6 +47,7 @@ export const PTE_STATES = {
   clean: 'the same page, accessed and dirty cleared',
   old: 'what it was before the clear',
   moved: 'empty, and the same page at the new address',
+  mig: 'a migration entry: whoever faults on it waits for the next PS',
 } as const;
 export type PteState = keyof typeof PTE_STATES;
 

@@ -61,13 +61,30 @@ export const EVENTS = {
   /** The invalidation of the agent's next map or unmap stands at the `submit` of `token`: other records lie between. */
   hold: ['token'],
   submit: ['token'],
+  /** A child is forked that maps the range as well; an earlier child is gone by then. */
+  fork: ['space', 'first', 'end'],
+  /** The child is gone: what it alone still had is free. */
+  reap: ['space'],
+  /** Soft-dirty tracking begins anew (/proc/pid/clear_refs): the next write of each page has to be seen. */
+  clearRefs: ['space', 'first', 'end'],
+  /** Dirty pages of shared file mappings are written back. */
+  writeback: ['space', 'first', 'end'],
+  /** Breakpoints are put into pages of private file mappings (uprobes). */
+  uprobe: ['space', 'first', 'end'],
+  /** KSM finds the content of anonymous pages elsewhere, too, and merges them. */
+  merge: ['space', 'first', 'end'],
+  /** Pages are moved to other memory (compaction, move_pages). */
+  migrate: ['space', 'first', 'end'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
 export const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
 
 /** Address-space changes: the events that reach a kernel path. */
-export const MM_EVENTS: ReadonlySet<EventName> = new Set(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise']);
+export const MM_EVENTS: ReadonlySet<EventName> = new Set([
+  ...(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise'] as const),
+  ...(['fork', 'reap', 'clearRefs', 'writeback', 'uprobe', 'merge', 'migrate'] as const),
+]);
 
 /** `kind` of an `iommu` event. */
 export const IOMMU_KINDS = ['vtd', 'amdvi'] as const;

@@ -11,6 +11,7 @@ import type { Program, ProgramChunk } from './program.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
 import { copyOf, isStale, type Space, type Tlb } from './space.ts';
+import type { Work } from './work.ts';
 
 type RunKind = 'fetch' | 'data';
 
@@ -49,6 +50,7 @@ export class Cpu {
     private readonly space: Space,
     private readonly paths: Paths,
     private readonly faults: Faults,
+    private readonly work: Work,
     private readonly device: Device,
     private readonly safety: Safety,
     private readonly queue: Queue,
@@ -286,6 +288,28 @@ export class Cpu {
         this.become(third, newEnd, 'gone');
         return yield* this.list('mremap', first, end, { newFirst: third });
       }
+      case 'fork':
+        if (end <= first) return;
+        this.work.reap(agent);
+        enter();
+        return yield* this.list('fork', first, end);
+      case 'reap':
+        this.counts.reach('event reap');
+        return this.work.reap(agent);
+      case 'clearRefs':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('clear_refs', first, end);
+      case 'writeback':
+      case 'uprobe':
+      case 'migrate':
+        if (end <= first) return;
+        enter();
+        return yield* this.work.each(agent, PER_PAGE[event.op], this.inOrder(first, end));
+      case 'merge':
+        if (end <= first) return;
+        enter();
+        return yield* this.work.merge(agent, this.inOrder(first, end));
       default:
         return;
     }
@@ -300,6 +324,10 @@ export class Cpu {
     const run = this.paths.begin({ agent: this.agent, path, range: { first, end }, ...rest });
     yield;
     yield* this.faults.finish(run);
+  }
+
+  private inOrder(first: number, end: number): Page[] {
+    return this.pagesIn(first, end).sort((a, b) => a.vpn - b.vpn);
   }
 
   private pagesIn(first: number, end: number): Page[] {
@@ -328,6 +356,9 @@ export class Cpu {
     }
   }
 }
+
+/** Events that run one path page by page. */
+const PER_PAGE = { writeback: 'page_mkclean', uprobe: 'uprobe', migrate: 'migrate' } as const;
 
 /** Whether the TLB has a translation that allows the access, the most recent one then. */
 function usable(tlb: Tlb, page: Page, write: boolean): boolean {

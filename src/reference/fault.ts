@@ -31,9 +31,7 @@ export class Faults {
     }
     if (pte.busy || (this.needsFrame(page, write) && this.frames.free === 0)) {
       this.counts.reach(pte.busy ? 'wait for reclaim of the page' : 'wait for a frame');
-      this.frames.await(agent);
-      this.wakeReclaim(agent.clock);
-      yield;
+      yield* this.wait(agent);
       return false;
     }
     this.counts.add('FAULTS');
@@ -46,8 +44,7 @@ export class Faults {
     const run = this.paths.begin({ agent, path: cow ? 'cow' : 'fault', page, fault, oldFrame });
     agent.spend('fault', this.price('fault.minor'));
     if (mode === 'cow' || mode === 'frame') {
-      run.newFrame = this.frames.alloc(page);
-      if (this.frames.free < this.low) this.wakeReclaim(agent.clock);
+      this.take(run, page);
       if (cow && this.frames.callerHolds) this.frames.get(oldFrame!);
       this.payForContent(agent, page, cow, file);
     }
@@ -65,8 +62,12 @@ export class Faults {
     this.wakeReclaim(run.agent.clock);
   }
 
-  private mode({ pte, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' {
-    if (pte.present) return write && (pte.zero || (pte.cached && kind !== 'shared')) ? 'cow' : 'reuse';
+  private mode({ pte, frame, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' {
+    if (pte.present) {
+      const others = pte.zero || pte.merged || (pte.cached && kind !== 'shared') || (pte.shared && frame!.refs > 1);
+      if (pte.shared && write) this.counts.reach(others ? 'copied for a child' : 'the child is gone: reused');
+      return write && others ? 'cow' : 'reuse';
+    }
     return !write && kind !== 'file' && kind !== 'shared' && !pte.swapped ? 'zero' : 'frame';
   }
 
@@ -82,6 +83,19 @@ export class Faults {
       agent.spend('page_io', this.price('fault.swap_in'));
     } else if (file && pte.seen) agent.spend('page_io', this.price('fault.file_in'));
     else if (!file) agent.spend('page_copy', this.price('page.zero'));
+  }
+
+  /** Waits for frames; the turn that begins then looks again. */
+  *wait(agent: Agent): Turns {
+    this.frames.await(agent);
+    this.wakeReclaim(agent.clock);
+    yield;
+  }
+
+  /** A frame for what a list will install. */
+  take(run: Operation, page: Page): void {
+    run.newFrame = this.frames.alloc(page);
+    if (this.frames.free < this.low) this.wakeReclaim(run.agent.clock);
   }
 
   private wakeReclaim(now: number): void {

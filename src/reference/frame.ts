@@ -17,6 +17,8 @@ export class Frames {
   readonly all: readonly Frame[];
   private readonly stack: Frame[];
   private readonly waiting: Agent[] = [];
+  /** What a child of fork maps: its references, and the page through which it got them. */
+  private readonly children = new Map<Frame, { readonly refs: number; readonly page: Page }>();
 
   constructor(
     count: number,
@@ -54,6 +56,22 @@ export class Frames {
     if (frame === this.zero) return;
     if (frame.refs === 0) throw new Error(`frame ${frame.number} has no reference to put`);
     frame.refs--;
+  }
+
+  /** A child of fork maps the frame of `page`, too. */
+  share(frame: Frame, page: Page): void {
+    this.get(frame);
+    const { refs } = this.children.get(frame) ?? { refs: 0 };
+    this.children.set(frame, { refs: refs + 1, page });
+  }
+
+  /** The child is gone. Returns through which page it had the frame, null if it had not. */
+  unshare(frame: Frame): Page | null {
+    const share = this.children.get(frame);
+    if (share === undefined) return null;
+    frame.refs -= share.refs;
+    this.children.delete(frame);
+    return share.page;
   }
 
   /** Gives a frame back unless somebody still has a reference. */

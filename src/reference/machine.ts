@@ -16,6 +16,7 @@ import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
 import { Space } from './space.ts';
 import { Translator } from './translation.ts';
+import { Work } from './work.ts';
 
 /** Turns per chunk of the program, after which a run is taken to go on for ever. */
 const MOST_TURNS = 100_000;
@@ -67,7 +68,7 @@ class ReferenceMachine {
     if (setup.device === null) issuer.block('idle');
 
     const callerHolds = !machine.hazards.includes('no-caller-ref');
-    this.frames = new Frames(setup.frames ?? program.pages + 64, callerHolds);
+    this.frames = new Frames(setup.frames ?? 2 * program.pages + 64, callerHolds);
     const { frames } = this;
     this.space = new Space(machine, ats, seed, ideal, 1, counts);
     const { space } = this;
@@ -96,8 +97,9 @@ class ReferenceMachine {
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
     const horizon = (): number => (reclaimer.state === 'runnable' ? reclaimer.clock + 1 : Number.POSITIVE_INFINITY);
+    const work = new Work(frames, paths, faults, safety, queue, price, counts);
     const core = new Cpu(
-      cpu, program, space, paths, faults, device, safety, queue, price, setup.device !== null, horizon, counts,
+      cpu, program, space, paths, faults, work, device, safety, queue, price, setup.device !== null, horizon, counts,
     ); // biome-ignore format: many parts
     this.steps = [
       stepper(core.life()),

@@ -25,6 +25,8 @@ export interface Operation {
     readonly cached: boolean;
     readonly found: Pte;
   };
+  /** What PS(new) installs on the kernel's own account; of a fault it follows from the fault. */
+  readonly installs?: Pte;
   readonly oldFrame: Frame | null;
   newFrame: Frame | null;
   /** The PTE is no longer what it was: only references are put. */

@@ -21,6 +21,10 @@ export interface Pte {
   busy: boolean;
   /** It was in memory before: a file page is read back. */
   seen: boolean;
+  /** A child has been given the frame, too. */
+  shared: boolean;
+  /** KSM has put it there. */
+  merged: boolean;
 }
 
 export const EMPTY: Readonly<Pte> = {
@@ -34,6 +38,8 @@ export const EMPTY: Readonly<Pte> = {
   cached: false,
   busy: false,
   seen: false,
+  shared: false,
+  merged: false,
 };
 
 /** One page of the address space, and what is known about its old translations. */

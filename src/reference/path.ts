@@ -7,7 +7,7 @@ import { Lock } from './lock.ts';
 import type { Operation, Start } from './operation.ts';
 import { EMPTY, type Page, type Pte, samePte, type Table } from './page.ts';
 import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
-import type { Safety } from './safety.ts';
+import type { Owed, Safety } from './safety.ts';
 import type { Space } from './space.ts';
 
 /** Runs the step lists of a policy. */
@@ -182,7 +182,10 @@ export class Paths {
     if (fault) {
       const same = samePte(pte, fault.found) && (!pte.present || sameFrame);
       run.lost = !same || page!.kind === 'gone' || (fault.write && page!.readOnly);
-    } else run.lost = !sameFrame || (run.path === 'reclaim_lazyfree' && pte.dirty);
+      // A child may have come since.
+      if (fault.mode === 'reuse' && pte.shared && frame!.refs > 1) run.lost = true;
+    } else if (run.path === 'reclaim_lazyfree') run.lost = !sameFrame || pte.dirty;
+    else run.lost = !sameFrame || (run.path === 'ksm_replace' && pte.writable);
     if (run.lost) this.counts.reach(`lost race: ${run.path}`);
   }
 
@@ -277,13 +280,20 @@ export class Paths {
     if (run.range !== null) {
       for (const page of run.changed.keys()) {
         page.asked = false;
-        const owes = run.path === 'mprotect' ? 'permission' : run.path === 'madv_free' ? 'dirty' : null;
+        const owes = OWES[run.path] ?? null;
         if (owes !== null || !page.pte.present) this.safety.oblige(page, now, owes, this.queue.reachable);
       }
-    }
+    } else if (!run.lost && OWES[run.path] !== undefined)
+      this.safety.oblige(run.page!, now, OWES[run.path]!, this.queue.reachable);
+    this.discard(run, now);
+    // Whoever has faulted on the migration entry looks again.
+    if (run.path === 'migrate') this.frames.wakeAll(run.agent, now);
+  }
+
+  /** Somebody else was faster: what was brought is not needed. */
+  private discard(run: Operation, now: number): void {
     if (run.newFrame === null) return;
-    // Somebody else was faster: what this fault brought is not needed.
-    this.counts.reach('fault for nothing');
+    this.counts.reach(run.fault ? 'fault for nothing' : 'copy for nothing');
     this.frames.put(run.newFrame);
     this.frames.release(run.newFrame);
     run.newFrame = null;
@@ -327,8 +337,16 @@ export class Paths {
     if (!pte.present) return;
     // What becomes writable, or is read-only already, is not narrowed; only anonymous pages are MADV_FREEd.
     if (run.path === 'mprotect' && (run.writable || !pte.writable)) return;
-    if (run.path === 'madv_free' && (pte.zero || pte.cached)) return;
-    this.space.set(page, { ...pte, present: false }, page.frame, run.agent.turn);
+    if (run.path === 'madv_free' && (pte.zero || pte.cached || pte.shared || pte.merged)) return;
+    if (run.path === 'clear_refs' && !pte.writable) return;
+    if (run.path === 'fork') {
+      if (pte.zero || pte.cached) return;
+      this.frames.share(page.frame!, page);
+      this.counts.reach(pte.shared ? 'shared with a child again' : 'shared with a child');
+      page.pte = { ...pte, shared: true };
+      if (!pte.writable) return;
+    }
+    this.space.set(page, { ...page.pte, present: false }, page.frame, run.agent.turn);
     run.agent.spend('pte', this.price('pte.clear'));
     this.note(run, page);
   }
@@ -350,7 +368,10 @@ export class Paths {
         this.unmapped(page);
         return;
       case 'ro':
-        set({ ...pte, present: true, writable: false });
+        set({ ...pte, present: true, writable: false, dirty: pte.dirty && run.path !== 'page_mkclean' });
+        return;
+      case 'mig':
+        set({ ...EMPTY, busy: true });
         return;
       case 'clean':
         set({ ...pte, present: true, lazy: true, accessed: false, dirty: false });
@@ -381,26 +402,18 @@ export class Paths {
   }
 
   private install(run: Operation, page: Page, now: number): void {
-    const { mode, write, cached } = run.fault!;
+    const mode = run.fault?.mode ?? 'frame';
     if (mode === 'reuse') {
-      this.space.set(page, { ...page.pte, writable: true, dirty: true, accessed: true }, page.frame, now);
+      const pte = { ...page.pte, writable: true, dirty: true, accessed: true, shared: false };
+      this.space.set(page, pte, page.frame, now);
       return;
     }
     const frame = mode === 'zero' ? this.frames.zero : run.newFrame!;
-    const pte = {
-      ...EMPTY,
-      present: true,
-      accessed: true,
-      writable: write,
-      dirty: write,
-      cached,
-      zero: mode === 'zero',
-    };
-    this.space.set(page, pte, frame, now);
+    this.space.set(page, run.installs ?? faultedIn(run.fault!), frame, now);
     if (mode === 'frame') frame.owner = page;
     page.user = null;
     run.newFrame = null;
-    if (run.path === 'cow' && run.changed.size === 0) this.note(run, page);
+    if (run.path !== 'fault' && run.changed.size === 0) this.note(run, page);
   }
 
   /** What the page was is found at its new address, where nothing is. */
@@ -425,6 +438,21 @@ export class Paths {
     if (mine && !pte.zero) frame!.owner = target;
   }
 }
+
+function faultedIn({ mode, write, cached }: NonNullable<Operation['fault']>): Pte {
+  const zero = mode === 'zero';
+  return { ...EMPTY, present: true, accessed: true, writable: write, dirty: write, cached, zero };
+}
+
+/** Paths after which the page is the same, with less allowed. */
+const OWES: Readonly<Partial<Record<Operation['path'], Owed>>> = {
+  mprotect: 'permission',
+  fork: 'permission',
+  madv_free: 'dirty',
+  clear_refs: 'dirty',
+  page_mkclean: 'dirty',
+  ksm_write_protect: 'dirty',
+};
 
 const FAULT: readonly Step[] = [
   { kind: 'step', word: 'LK', pte: null, at: 1 },

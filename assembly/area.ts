@@ -1,0 +1,27 @@
+// A range of the address space that the program maps: whether anything is there, and of what kind it becomes.
+import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, TABLE_LG2, tableAt, tableCount } from './table';
+
+/** Whether a page of the range has a PTE, which a fixed mapping then replaces. */
+export function mapped(first: u64, end: u64): bool {
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page != 0 && vpn >= first && vpn < end && pte(page - 1) != 0) return true;
+    }
+  }
+  return false;
+}
+
+/** The pages of the range are of the kind that the mapping says. */
+export function mapPages(first: u64, end: u64, kind: u32): void {
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page == 0 || vpn < first || vpn >= end) continue;
+      setKind(page - 1, kind);
+      setReadOnly(page - 1, 0);
+    }
+  }
+}
