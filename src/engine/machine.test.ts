@@ -52,6 +52,6 @@ test('numbers are those of the reference on both builds, whatever the program, t
     if (setup.ideal) expect([counters.N_STALE, counters.N_EXPOSED, openAtEnd]).toEqual([0, 0, 0]);
     reached.add(reference);
   });
-  fc.assert(property, { seed: 7, numRuns: 400, endOnFailure: true });
+  fc.assert(property, { seed: 3, numRuns: 400, endOnFailure: true });
   expect(reached.missing(OUT_OF_REACH), reached.text).toEqual([]);
 });
