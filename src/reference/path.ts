@@ -91,7 +91,7 @@ export class Paths {
     yield* this.turns(run, this.perform(run, step));
     const list = run.path === 'fault' ? '' : this.mm.paths[run.path].text;
     // A list that does not say what becomes of the PTE leaves nothing of it.
-    if (step.word === 'PC' && !list.includes('PS(')) yield* this.turns(run, this.change(run, 'none'));
+    if (step.word === 'PC' && !list.includes('PS(')) this.change(run, 'none');
   }
 
   /** A step that takes time ends the turn. Without locks, a lock hold is one turn: nobody may see the inside of it. */
@@ -144,7 +144,7 @@ export class Paths {
       case 'FREE':
         return this.free(run);
       default:
-        return yield* this.change(run, word === 'PS' ? pte! : word);
+        return this.change(run, word === 'PS' ? pte! : word);
     }
   }
 
@@ -304,7 +304,7 @@ export class Paths {
   }
 
   /** A step on PTEs, unless somebody was faster. */
-  private *change(run: Operation, what: string): Turns {
+  private change(run: Operation, what: string): void {
     if (what === 'new' && run.path === 'fault') this.look(run);
     if (!run.lost) this.changes.make(run, what);
   }
