@@ -1,14 +1,49 @@
-/** The library: what the command line is made of. */
-export { type CompareRequest, type Comparison, compareTrace } from './jobs/compare.ts';
+/**
+ * The library: what the command line is made of. It prints nothing, ends no process, and handles no signal. What takes
+ * long takes `onProgress`, told a share of 0..1, and a `signal`; once that is aborted, the promise rejects with
+ * `Interrupted`. Bad input is a `TraceError` or a `UsageError` of one line; anything else is a bug. Policies, machines
+ * and costs are names, paths of YAML files, or objects in the form of such files (`iommulator/schema/policy.schema.json`).
+ */
+export { measureHost } from './calibrate/host.ts';
+export { measureRecording } from './calibrate/recorded.ts';
+export {
+  type CatalogKind,
+  type CatalogRow,
+  type CostsSpec,
+  catalogYaml,
+  costsYaml,
+  describe,
+  listCatalog,
+  loadCosts,
+  loadCpu,
+  loadMachine,
+  loadPolicy,
+} from './catalog/catalog.ts';
+export { listRaces, loadRaces, shippedRaces } from './catalog/races.ts';
+export { exploreRaces as explore, replayRace } from './explore/matrix.ts';
+export { judgeThread } from './explore/thread.ts';
+export { type CompareRequest, type Comparison, compareTrace as compare } from './jobs/compare.ts';
+export { decodeDescriptor } from './jobs/decode.ts';
+export { type Difference, differencesOf, ringTrace, tracesFor } from './jobs/difference.ts';
 export { importFile } from './jobs/import.ts';
-export type { Job, ResultOf } from './jobs/job.ts';
-export { type LocatedTrace, locateTrace, shippedTraces, useTrace } from './jobs/locate.ts';
-export { type PoolOptions, runJobs } from './jobs/pool.ts';
+export { type LocatedTrace, locateTrace as openTrace, shippedTraces, useTrace } from './jobs/locate.ts';
+export { engineModule } from './jobs/module.ts';
+export type { PairRequest } from './jobs/pairs.ts';
+export { countTlb, type PoolOptions } from './jobs/pool.ts';
+export { countInvalidations } from './jobs/probe.ts';
+export { recordProgram } from './jobs/record.ts';
+export { drawComparisons } from './jobs/uncertainty.ts';
 export { Interrupted, TraceError, UsageError } from './model/errors.ts';
-export type { RunResult } from './model/result.ts';
-export { type CacheShape, type Geometry, parseCache, type TlbConfig, type TlbResult } from './model/tlb.ts';
+export type { Exploration, Replay } from './model/exploration.ts';
+export type { Machine, MachineSpec } from './model/machine.ts';
+export type { Policy, PolicySpec } from './model/policy.ts';
+export { parseRace, type Race } from './model/race.ts';
+export type { RunCost, RunResult, RunSafety, Verdict } from './model/result.ts';
+export { type LevelCounts, parseCache, type TlbConfig, type TlbResult, tlbConfigOf } from './model/tlb.ts';
 export type { TraceMeta } from './model/trace.ts';
 export { IMPORTERS } from './trace/import/index.ts';
 export type { Trace } from './trace/reader.ts';
 export { recordsOf, type TraceRecord } from './trace/records.ts';
 export { textOf } from './trace/text.ts';
+export { verifyTrace } from './verify/recording.ts';
+export { verifyVectors } from './verify/vectors/vectors.ts';

@@ -40,6 +40,27 @@ test('a command starts soon: what takes long to load is loaded where it is wante
   expect(packagesOf('src/cli/decode.ts')).toEqual([]);
 });
 
+test('the command line calls what the library has', () => {
+  /** Values that a file names in imports or exports from a module below, by their names there. */
+  const taken = (file: string) =>
+    [...read(file).matchAll(/^(?:import|export) \{([^}]*)\} from '\.\.?\/([^']+)';$/gm)].flatMap(([, names, from]) =>
+      names!
+        .split(',')
+        .map((name) => name.trim().split(' as ')[0]!)
+        .filter((name) => name !== '' && !name.startsWith('type '))
+        .map((name) => `${name} of ${from!.replace('./', '')}`),
+    );
+  const library = new Set(taken('src/index.ts'));
+  // Names of things, and a file's text.
+  const words = /^([A-Z_]+|readText|isRecording|parseMaxRejected|openOutput|discardUnfinished) of /;
+  const calls = under('src/cli')
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap(taken)
+    .filter((name) => / of (jobs|explore|verify|calibrate|catalog|trace)\//.test(name) && !words.test(name));
+  expect(calls.length).toBeGreaterThan(15);
+  expect(calls.filter((name) => !library.has(name))).toEqual([]);
+});
+
 describe('import ranks of ARCHITECTURE.md', () => {
   /** `src/trace/text.ts` -> `src/trace`; `src/index.ts` -> `src/index`; `assembly/tlb.ts` -> `assembly/tlb`. */
   const unit = (path: string): string => path.split('/').slice(0, 2).join('/').replace(/\.ts$/, '');

@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,6 +66,16 @@ export async function withFolder<T>(use: (folder: string) => T | Promise<T>, nam
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Runs a module that imports the package by its name, as a user's does, and gives what it prints. */
+export function asUser(script: string): Promise<string> {
+  return withFolder((folder) => {
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(ROOT, join(folder, 'node_modules/iommulator'), 'junction');
+    writeFileSync(join(folder, 'user.mjs'), script);
+    return execFileSync(process.execPath, ['user.mjs'], { cwd: folder, encoding: 'utf8' });
+  });
 }
 
 /** A short recording with every kind of line. */

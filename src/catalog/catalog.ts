@@ -21,10 +21,10 @@ import {
   STEPS,
   stepText,
 } from '../model/policy.ts';
-import { CATALOG, fieldNote, parseFile, readText } from './file.ts';
+import { CATALOG, fieldNote, parseFile, readText, shaped } from './file.ts';
 import { cpuSpec, loadCpu, loadMachine } from './machines.ts';
 import { keysOf, machineKeys } from './settings.ts';
-import { checkChain, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
+import { checkChain, labelOf, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
 
 export { loadCpu, loadMachine } from './machines.ts';
 export { settingKind, withPolicySetting, withSetting } from './settings.ts';
@@ -67,28 +67,35 @@ const KEYS = ['key', 'value', 'what'] as const;
 
 const COSTS_FILE = 'costs.yaml';
 
-/** A policy by name or from a YAML file. */
-export function loadPolicy(nameOrPath: string): Policy {
-  const { spec, halves } = readPolicy(nameOrPath, []);
-  return policyOf(spec, halves, placeOf('policies', nameOrPath));
+/** The file form of costs: some of COST_KEYS. */
+export type CostsSpec = Readonly<Record<string, Cost>>;
+
+/** A policy by name, from a YAML file, or from an object in the form of one. */
+export function loadPolicy(given: string | PolicySpec): Policy {
+  const { spec, halves } = readPolicy(given, []);
+  return policyOf(spec, halves, placeOf('policies', given));
 }
 
 /** The file form of a policy, and its halves with what it extends filled in. */
-function readPolicy(nameOrPath: string, chain: readonly string[]): { spec: PolicySpec; halves: Halves } {
-  checkChain(nameOrPath, chain);
-  const place = placeOf('policies', nameOrPath);
-  const spec = parseFile<PolicySpec>(textOf('policies', nameOrPath), 'policy', place);
+function readPolicy(given: string | PolicySpec, chain: readonly string[]): { spec: PolicySpec; halves: Halves } {
+  checkChain(given, chain);
+  const place = placeOf('policies', given);
+  const spec =
+    typeof given === 'string'
+      ? parseFile<PolicySpec>(textOf('policies', given), 'policy', place)
+      : shaped<PolicySpec>(given, 'policy', place);
   const base =
-    spec.extends === undefined ? {} : readPolicy(namedFrom(nameOrPath, spec.extends), [...chain, nameOrPath]).halves;
+    spec.extends === undefined ? {} : readPolicy(namedFrom(given, spec.extends), [...chain, labelOf(given)]).halves;
   return { spec, halves: halvesOf(spec, base, place) };
 }
 
-/** The prices of the catalog or, with a path, those of a YAML file over them. */
-export function loadCosts(path?: string): Costs {
+/** The prices of the catalog or, over them, those of a YAML file or of an object in the form of one. */
+export function loadCosts(given?: string | CostsSpec): Costs {
   const text = readText(new URL(COSTS_FILE, CATALOG), COSTS_FILE);
   const shipped = costsOf(parseFile<Record<string, Cost>>(text, 'costs', COSTS_FILE), COSTS_FILE);
-  if (path === undefined) return shipped;
-  return costsOf(parseFile<Record<string, Cost>>(readText(path, path), 'costs', path), path, shipped);
+  if (given === undefined) return shipped;
+  if (typeof given !== 'string') return costsOf(shaped<CostsSpec>(given, 'costs', 'costs'), 'costs', shipped);
+  return costsOf(parseFile<CostsSpec>(readText(given, given), 'costs', given), given, shipped);
 }
 
 /** Costs as the text of a file for `--costs`. */

@@ -52,9 +52,7 @@ function reason(error: unknown): string {
 
 /** The content of YAML text, of the schema's shape. */
 export function parseFile<T>(text: string, schema: SchemaName, place: string): T {
-  const value = parseYaml(text, place);
-  checkShape(value, schema, place);
-  return value as T;
+  return shaped<T>(parseYaml(text, place), schema, place);
 }
 
 /** The content of YAML text, whatever its shape. */
@@ -90,6 +88,12 @@ export function fieldNote(name: SchemaName, field: string): string {
 export function checkShape(value: unknown, schema: SchemaName, place: string): void {
   const valid = validatorOf(schema);
   if (!valid(value)) throw new UsageError(`${place}: ${sentence(valid.errors![0]!)}`);
+}
+
+/** A value that a program gives, of the schema's shape. */
+export function shaped<T>(value: unknown, schema: SchemaName, place: string): T {
+  checkShape(value, schema, place);
+  return value as T;
 }
 
 /** `device.itags: read 64, expected ...` */

@@ -1,7 +1,7 @@
 /** Machines and the CPUs that they name. A machine file may build on another, and name its CPU. */
 import { type Cpu, cpuOf, type Machine, type MachineSpec, machineOf } from '../model/machine.ts';
 import { checkShape, parseFile, parseYaml } from './file.ts';
-import { checkChain, namedFrom, placeOf, textOf } from './shelf.ts';
+import { checkChain, labelOf, namedFrom, placeOf, textOf } from './shelf.ts';
 
 /** A CPU that machines can have, checked. */
 export interface CpuPart {
@@ -12,10 +12,10 @@ export interface CpuPart {
   readonly cpu: Cpu;
 }
 
-/** A machine by name or from a YAML file. */
-export function loadMachine(nameOrPath: string): Machine {
-  const place = placeOf('machines', nameOrPath);
-  const spec = readMachine(nameOrPath, []);
+/** A machine by name, from a YAML file, or from an object in the form of one. */
+export function loadMachine(given: string | MachineSpec): Machine {
+  const place = placeOf('machines', given);
+  const spec = readMachine(given, []);
   checkShape(spec, 'machine', place);
   return machineOf(spec as MachineSpec, place);
 }
@@ -44,13 +44,13 @@ function readCpu(nameOrPath: string): CpuFile {
 }
 
 /** A machine file with what it extends and the CPU that it names filled in; its shape is not checked yet. */
-function readMachine(nameOrPath: string, chain: readonly string[]): unknown {
-  checkChain(nameOrPath, chain);
-  const own = parseYaml(textOf('machines', nameOrPath), placeOf('machines', nameOrPath));
+function readMachine(given: string | MachineSpec, chain: readonly string[]): unknown {
+  checkChain(given, chain);
+  const own = typeof given === 'string' ? parseYaml(textOf('machines', given), placeOf('machines', given)) : given;
   if (!isGroup(own)) return own;
-  const named = typeof own.cpu === 'string' ? { ...own, cpu: cpuSpec(namedFrom(nameOrPath, own.cpu)) } : own;
+  const named = typeof own.cpu === 'string' ? { ...own, cpu: cpuSpec(namedFrom(given, own.cpu)) } : own;
   if (typeof own.extends !== 'string') return named;
-  const base = readMachine(namedFrom(nameOrPath, own.extends), [...chain, nameOrPath]);
+  const base = readMachine(namedFrom(given, own.extends), [...chain, labelOf(given)]);
   // What a machine is, each says for itself.
   const { extends: _, ...rest } = named;
   const { name: _name, title: _title, source: _source, ...inherited } = isGroup(base) ? base : {};

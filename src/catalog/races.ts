@@ -20,10 +20,12 @@ export function listRaces(): string[][] {
   return loadRaces(['all']).map(({ name, never, source }) => [name, never.join(' '), source]);
 }
 
-/** Races of files, of all `.race` files of folders, or shipped ones by name; `all` stands for these. */
-export function loadRaces(given: readonly string[]): Race[] {
-  const files = given.flatMap(filesOf);
-  return [...new Set(files)].map((file) => parseRace(readText(file, placeOf(file)), placeOf(file)));
+/** Races of files, of all `.race` files of folders, or shipped ones by name; `all` stands for these. Parsed ones are taken as they are. */
+export function loadRaces(given: readonly (string | Race)[]): Race[] {
+  const found = given.flatMap<string | Race>((one) => (typeof one === 'string' ? filesOf(one) : [one]));
+  return [...new Set(found)].map((one) =>
+    typeof one === 'string' ? parseRace(readText(one, placeOf(one)), placeOf(one)) : one,
+  );
 }
 
 function filesOf(given: string): string[] {

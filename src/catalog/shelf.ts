@@ -20,10 +20,25 @@ export function namesOn(shelf: Shelf): string[] {
   return files.map((file) => file.slice(0, -'.yaml'.length)).sort();
 }
 
+/** An object in the form of a file that has a name. */
+export interface Named {
+  readonly name?: unknown;
+}
+
+/** A name or path as it is given; of an object, its name. */
+export function labelOf(given: string | Named): string {
+  if (typeof given === 'string') return given;
+  return typeof given.name === 'string' ? given.name : 'without a name';
+}
+
 const isPath = (nameOrPath: string): boolean => /[/\\]|\.(ya?ml|json)$/i.test(nameOrPath);
 
-/** What the file of a name or a path is called in messages. */
-export function placeOf(shelf: Shelf, nameOrPath: string): string {
+/** What the file of a name or a path, or an object in its form, is called in messages. */
+export function placeOf(shelf: Shelf, given: string | Named): string {
+  return typeof given === 'string' ? fileOf(shelf, given) : `${SHELVES[shelf].one} ${labelOf(given)}`;
+}
+
+function fileOf(shelf: Shelf, nameOrPath: string): string {
   return isPath(nameOrPath) ? nameOrPath : `${SHELVES[shelf].folder}${nameOrPath}.yaml`;
 }
 
@@ -43,13 +58,13 @@ export function textOf(shelf: Shelf, nameOrPath: string): string {
 const MAX_CHAIN = 8;
 
 /** A file that another names, as a name or a path from here: a path in a file is seen from that file. */
-export function namedFrom(from: string, named: string): string {
-  return isPath(from) && isPath(named) ? resolve(dirname(from), named) : named;
+export function namedFrom(from: string | Named, named: string): string {
+  return typeof from === 'string' && isPath(from) && isPath(named) ? resolve(dirname(from), named) : named;
 }
 
 /** Refuses a file that builds on itself, or on too many others. `chain`: those that lead here. */
-export function checkChain(nameOrPath: string, chain: readonly string[]): void {
-  if (chain.includes(nameOrPath))
-    throw new UsageError(`${chain[0]}: extends itself: ${[...chain, nameOrPath].join(' -> ')}`);
+export function checkChain(given: string | Named, chain: readonly string[]): void {
+  if (typeof given === 'string' && chain.includes(given))
+    throw new UsageError(`${chain[0]}: extends itself: ${[...chain, given].join(' -> ')}`);
   if (chain.length > MAX_CHAIN) throw new UsageError(`${chain[0]}: extends through more than ${MAX_CHAIN} files`);
 }

@@ -1,9 +1,6 @@
 import type { CommandModule } from 'yargs';
-import { loadRaces } from '../catalog/races.ts';
-import { replayCells } from '../explore/explore.ts';
-import { cellsOf, exploreAll } from '../explore/matrix.ts';
+import { exploreRaces, replayRace } from '../explore/matrix.ts';
 import { judgeThread, THREAD } from '../explore/thread.ts';
-import { engineModule } from '../jobs/module.ts';
 import { UsageError } from '../model/errors.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
 import { exploreGrid, exploreJson, exploreMarkdown, exploreText } from '../report/explore.ts';
@@ -36,10 +33,10 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
       return print({ json: { statements }, grid: threadGrid(statements), ...texts }, output);
     }
     const names = { policies: parseNames(policies, '--policies'), machines: parseNames(machines, '--machines') };
-    const cells = cellsOf(loadRaces(races), { ...names, settings: set });
-    if (replay !== undefined) return emit(replayText(replayCells(cells, replay, engineModule())), output.output);
+    const request = { ...names, settings: set };
+    if (replay !== undefined) return emit(replayText(replayRace(races, request, replay)), output.output);
     const { update, end } = startProgress('exploring', quiet);
-    const all = await exploreAll(cells, { ...pool, onProgress: update }).finally(end);
+    const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
     await print({ json: exploreJson(all, toolVersion()), grid: exploreGrid(all), ...texts }, output);
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;

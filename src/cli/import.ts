@@ -39,12 +39,11 @@ export const importCommand: CommandModule<object, Args> = {
     const maxRejected = parseMaxRejected(args['max-rejected']);
     const progress = startProgress(`importing ${input}`, quiet);
     const importer = IMPORTERS.find((candidate) => candidate.name === as);
-    const onRead = (done: number, size: number): void => progress.update(done / size);
     const notes: string[] = [];
     const onRejected = (place: string, shown: string, expected: string): void => {
       notes.push(`${place}: left out, ${shown} is not ${expected}\n`);
     };
-    const reading = { onRead, signal: interrupted, stdin: process.stdin };
+    const reading = { onProgress: progress.update, signal: interrupted, stdin: process.stdin };
     const imported = importFile(input, output, { strict, maxRejected, onRejected, interleave, importer }, reading);
     const meta = await imported.finally(() => progress.end());
     if (!quiet) process.stderr.write(`${notes.join('')}${output}: ${importNote(meta)}\n`);

@@ -3,7 +3,7 @@ import type { LocatedTrace } from '../jobs/locate.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { drawComparisons } from '../jobs/uncertainty.ts';
 import { parseTimeScale } from '../model/dma.ts';
-import { parseNames, parseWhole } from '../model/run.ts';
+import { MAX_SEED, parseNames, parseWhole } from '../model/run.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { interrupted } from './interrupt.ts';
@@ -19,7 +19,7 @@ export function requestOf(args: MachineArgs): CompareRequest {
     ...args,
     policies: parseNames(args.policies, '--policies'),
     machines: parseNames(args.machines, '--machines'),
-    seed: parseWhole(args.seed, '--seed', 0, 2 ** 31 - 1),
+    seed: parseWhole(args.seed, '--seed', 0, MAX_SEED),
     timeScale: parseTimeScale(args.timeScale, args.time),
     settings: args.set ?? [],
     lookahead: ahead === undefined ? undefined : ahead * PS_PER_NS,

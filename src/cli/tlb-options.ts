@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
 import { loadCpu } from '../catalog/catalog.ts';
-import { parseWhole } from '../model/run.ts';
+import { MAX_SEED, parseWhole } from '../model/run.ts';
 import {
   DEFAULT_LEVELS,
   INVALIDATES,
@@ -49,7 +49,7 @@ export function tlbOptions<T>(y: Argv<T>) {
 export function tlbConfig({ cpu, seed, pageSize, dataOnly, straddle, invalidate, ...levels }: TlbArgs): TlbConfig {
   return {
     ...levelsOf(levels, cpu === undefined ? undefined : loadCpu(cpu).cpu),
-    seed: parseWhole(seed, '--seed', 0, 2 ** 31 - 1),
+    seed: parseWhole(seed, '--seed', 0, MAX_SEED),
     ...{ dataOnly, straddle, invalidate, pageShift: PAGE_SIZES[pageSize] },
   };
 }

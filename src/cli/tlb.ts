@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { runJobs } from '../jobs/pool.ts';
+import { countTlb } from '../jobs/pool.ts';
 import { tlbGrid, tlbJson } from '../report/tlb.ts';
 import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
@@ -27,10 +27,9 @@ export const tlb: CommandModule<object, Args> = {
     await withTrace(args.trace, args.quiet, async (trace) => {
       const progress = startProgress(`tlb ${trace.name}`, args.quiet);
       const options = { workers: 1, signal: interrupted, onProgress: (done: number) => progress.update(done) };
-      const job = { kind: 'tlb', config } as const;
-      const [result] = await runJobs(trace, [job], options).finally(() => progress.end());
+      const result = await countTlb(trace, config, options).finally(() => progress.end());
       const label = { file: trace.name, sha256: trace.sha256 };
-      await print({ json: tlbJson(label, trace.meta, config, result!), grid: tlbGrid(result!) }, args);
+      await print({ json: tlbJson(label, trace.meta, config, result), grid: tlbGrid(result) }, args);
     });
   },
 };

@@ -1,13 +1,12 @@
 import type { CommandModule } from 'yargs';
-import { useTrace } from '../jobs/locate.ts';
-import { engineModule } from '../jobs/module.ts';
 import { ORDER_POLICIES, type OrderPolicy } from '../model/order.ts';
 import { checkGrid, recordingText } from '../report/recording.ts';
 import { ORDER_MACHINES } from '../verify/machines.ts';
-import { verifyRecording } from '../verify/recording.ts';
+import { verifyTrace } from '../verify/recording.ts';
 import { EXIT } from './errors.ts';
 import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { startProgress } from './progress.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
 import { vectors } from './verify-vectors.ts';
 
@@ -33,15 +32,15 @@ const recording: CommandModule<object, Args> = {
       .example('$0 verify recording guest.qemu.txt.zst', 'is what the machine did what the model predicts?')
       .example('$0 verify recording guest.trace --format json', 'the same for scripts') as never,
   handler: ({ trace: given, quiet, machine, policy, ...output }) =>
-    withTrace(given, quiet, ({ path, name }) =>
-      useTrace(path, async (trace) => {
-        const source = trace.meta.source.file;
-        const result = await verifyRecording(trace, name, engineModule(), { machine, policy, signal: interrupted });
-        const text = recordingText(name, source, result);
-        await print({ json: { file: name, source, ...result }, grid: checkGrid(result.checks), text }, output);
-        if (result.failed > 0) process.exitCode = EXIT.gate;
-      }),
-    ),
+    withTrace(given, quiet, async (trace) => {
+      const { update, end } = startProgress(`verifying ${trace.name}`, quiet);
+      const options = { machine, policy, signal: interrupted, onProgress: update };
+      const result = await verifyTrace(trace, options).finally(end);
+      const file = { file: trace.name, source: trace.meta.source.file };
+      const text = recordingText(file.file, file.source, result);
+      await print({ json: { ...file, ...result }, grid: checkGrid(result.checks), text }, output);
+      if (result.failed > 0) process.exitCode = EXIT.gate;
+    }),
 };
 
 export const verify: CommandModule = {

@@ -91,10 +91,3 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
     property,
   };
 }
-
-/** Runs one schedule of what must be one race, policy and machine. */
-export function replayCells(cells: readonly Cell[], text: string, module: WebAssembly.Module): Replay {
-  if (cells.length !== 1)
-    throw new UsageError(`--replay is of one race, policy and machine; these are ${cells.length}`);
-  return replay(cells[0]!, text, module);
-}

@@ -1,10 +1,12 @@
+import { loadRaces } from '../catalog/races.ts';
+import { engineModule } from '../jobs/module.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { allCores, Threads } from '../jobs/threads.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
-import type { Exploration } from '../model/exploration.ts';
+import type { Exploration, Replay } from '../model/exploration.ts';
 import type { Race } from '../model/race.ts';
-import type { Cell } from './explore.ts';
+import { type Cell, replay } from './explore.ts';
 import type { CellReply, CellTask } from './worker.ts';
 
 /** What is explored if nothing else is asked for. */
@@ -17,6 +19,23 @@ export const EXPLORE_DEFAULTS = {
 export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
   const { pairs, costs } = loadPairs(request, EXPLORE_DEFAULTS, 'mm');
   return races.flatMap((race) => pairs.map(({ policy, machine }) => ({ race, policy, machine, costs })));
+}
+
+/** Explores races, each a name, a file, a folder or what `parseRace` makes of a text, under policies and on machines. */
+export async function exploreRaces(
+  races: readonly (string | Race)[],
+  request: PairRequest = {},
+  options: PoolOptions = {},
+): Promise<Exploration[]> {
+  return exploreAll(cellsOf(loadRaces(races), request), options);
+}
+
+/** Runs one schedule of what must be one race, policy and machine, and tells each step. */
+export function replayRace(races: readonly (string | Race)[], request: PairRequest, schedule: string): Replay {
+  const cells = cellsOf(loadRaces(races), request);
+  if (cells.length !== 1)
+    throw new UsageError(`--replay is of one race, policy and machine; these are ${cells.length}`);
+  return replay(cells[0]!, schedule, engineModule());
 }
 
 /** Explores cells on worker threads; results come back in the order of the cells whatever the number of workers. */

@@ -16,9 +16,11 @@ export type CellReply =
 
 /** Piscina's task: one cell of the matrix. */
 export default function explore({ cell, shared }: CellTask): CellReply {
-  const stop = new Int32Array(shared);
+  const words = new Int32Array(shared);
+  const stop = (): boolean => Atomics.load(words, 0) !== 0;
   try {
-    const exploration = exploreCell(cell, engineModule(), () => Atomics.load(stop, 0) !== 0);
+    // A small search is over before it asks.
+    const exploration = stop() ? null : exploreCell(cell, engineModule(), stop);
     if (exploration === null) throw new Interrupted('interrupted');
     return { ok: true, exploration };
   } catch (error) {

@@ -1,23 +1,28 @@
+import { labelOf, type Named } from '../catalog/shelf.ts';
 import type { LocatedTrace } from './locate.ts';
 import type { PairRequest } from './pairs.ts';
 
-/** The command that gives the same again; policies and machines only where they were named. `words`: further options. */
+/**
+ * The command that gives the same again; policies and machines only where they were given, objects by their names.
+ * `words`: further options.
+ */
 export function commandLine(
   command: 'compare' | 'run',
   trace: LocatedTrace,
   request: PairRequest & { readonly seed: number },
-  policies: readonly string[] | undefined,
-  machines: readonly string[] | undefined,
+  policies: PairRequest['policies'],
+  machines: PairRequest['machines'],
   words: readonly string[],
 ): string {
-  const option = (name: string, given: readonly string[] | undefined): string[] => (given ? [name, given.join()] : []);
+  const option = (name: string, given: readonly (string | Named)[] | undefined): string[] =>
+    given ? [name, given.map(labelOf).join()] : [];
   const all = [
     ...option('--policies', policies),
     ...option('--machines', machines),
     ...words,
     ...['--seed', String(request.seed)],
-    ...(request.costs === undefined ? [] : ['--costs', request.costs]),
-    ...request.settings.flatMap((setting) => ['--set', setting]),
+    ...(typeof request.costs === 'string' ? ['--costs', request.costs] : []),
+    ...(request.settings ?? []).flatMap((setting) => ['--set', setting]),
   ];
   return ['iommulator', command, trace.name.replace(/\.trace$/, ''), ...all].join(' ');
 }

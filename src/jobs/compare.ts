@@ -4,7 +4,16 @@ import type { Reuse } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
 import { MODEL, type RawRun, type RunResult } from '../model/result.ts';
-import { DEFAULT_LOOKAHEAD, type Follow, parseDevice, parseMemory, type RunSetup } from '../model/run.ts';
+import {
+  DEFAULT_LOOKAHEAD,
+  DEFAULT_SEED,
+  type Follow,
+  MAX_SEED,
+  parseDevice,
+  parseMemory,
+  parseWhole,
+  type RunSetup,
+} from '../model/run.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
 import { commandLine } from './command-line.ts';
@@ -15,10 +24,13 @@ import { type LocatedTrace, useTrace } from './locate.ts';
 import { loadPairs, type Pair, type PairRequest, sameRuns } from './pairs.ts';
 import { type PoolOptions, runJobs } from './pool.ts';
 
-/** What the user asks: names and option texts as they were typed; what is not given follows the trace. */
+/** What is asked: policies, machines, and option texts as on the command line; what is not given follows the trace. */
 export interface CompareRequest extends PairRequest {
-  readonly seed: number;
+  /** Of every random choice; 1 if not given. */
+  readonly seed?: number | undefined;
+  /** Memory limit: a share of the footprint such as `50%`, a size such as `8M`, or none. */
   readonly memory?: string | undefined;
+  /** Device that is added: `follow`, with options behind commas, or none. */
   readonly device?: string | undefined;
   /** Of DMA recordings. */
   readonly reuse?: Reuse | undefined;
@@ -67,7 +79,7 @@ export interface Plan extends Omit<Comparison, 'results' | 'added' | 'same'> {
 /** Runs every policy on every machine, and the ideal run of each machine, on one trace. */
 export async function compareTrace(
   trace: LocatedTrace,
-  request: CompareRequest,
+  request: CompareRequest = {},
   options: PoolOptions = {},
 ): Promise<Comparison> {
   const { pairs, jobs, results, added, ...plan } = planOf(trace, request);
@@ -77,12 +89,21 @@ export async function compareTrace(
   return { ...plan, results: results(raw), added: added(runs[0]!), same: sameRuns(pairs, runs) };
 }
 
+/** A request whose seed is settled. */
+export type SeededRequest = CompareRequest & { readonly seed: number };
+
 /** What is to be run for a request. */
 export function planOf(trace: LocatedTrace, request: CompareRequest): Plan {
-  return isRecording(trace.meta) ? planDma(trace, request) : planSpace(trace, request);
+  const seeded = { ...request, seed: seedOf(request) };
+  return isRecording(trace.meta) ? planDma(trace, seeded) : planSpace(trace, seeded);
 }
 
-function planSpace(trace: LocatedTrace, request: CompareRequest): Plan {
+/** The seed of a request. */
+export function seedOf({ seed = DEFAULT_SEED }: CompareRequest): number {
+  return parseWhole(String(seed), 'seed', 0, MAX_SEED)!;
+}
+
+function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
   const { meta } = trace;
   if (request.reuse !== undefined || request.timeScale !== undefined)
     throw new UsageError(`${trace.name} has no DMA mappings: --reuse and --time are for those`);

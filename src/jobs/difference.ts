@@ -37,7 +37,7 @@ export async function differencesOf(
   const runs: RunResult[][] = [];
   for (const price of PRICES) {
     const ends = price === 'default' ? [] : INVALIDATION_COSTS.map((key) => `cost.${key}=${costs[key][price]}`);
-    const settings = [...ends, ...request.settings];
+    const settings = [...ends, ...(request.settings ?? [])];
     const onProgress = (done: number): void => options.onProgress?.((runs.length + done) / PRICES.length);
     const { results } = await compareTrace(trace, { ...request, policies, settings }, { ...options, onProgress });
     runs.push([...results]);

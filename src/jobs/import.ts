@@ -8,12 +8,12 @@ import { openOutput } from '../trace/output.ts';
 export async function importFile(
   from: string,
   to: string,
-  request: ImportRequest,
+  request: Partial<ImportRequest> = {},
   reading: ReadOptions = {},
 ): Promise<TraceMeta> {
   const input = openInput(from, reading);
   await headOf(input, 1);
-  return importInput(input, to, request, reading.signal);
+  return importInput(input, to, { strict: false, interleave: false, ...request }, reading.signal);
 }
 
 /** Imports what is being read into the trace file `to`, which appears whole or not at all. */

@@ -44,7 +44,7 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
     return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
   const { importFile } = await import('./import.ts');
-  return temporaryTrace(name, (imported) => importFile(path, imported, { strict: false, interleave: false }, reading));
+  return temporaryTrace(name, (imported) => importFile(path, imported, {}, reading));
 }
 
 /** A trace in a temporary folder, which `close` removes. `write` makes the file. */

@@ -1,4 +1,5 @@
 import {
+  type CostsSpec,
   listMachines,
   listPolicies,
   loadCosts,
@@ -8,10 +9,11 @@ import {
   withPolicySetting,
   withSetting,
 } from '../catalog/catalog.ts';
+import { labelOf, type Named } from '../catalog/shelf.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import type { Machine } from '../model/machine.ts';
-import { type Family, familiesOf, type Policy } from '../model/policy.ts';
+import type { Machine, MachineSpec } from '../model/machine.ts';
+import { type Family, familiesOf, type Policy, type PolicySpec } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 
 /** A policy on a machine: one row. */
@@ -29,13 +31,15 @@ export interface Skipped {
   readonly why: string;
 }
 
-/** Names of policies and machines, and what the user changes about costs and machines. */
+/** Policies and machines, each a name, the path of a YAML file or an object in its form, and what is changed about them. */
 export interface PairRequest {
   /** `all`: every one of the catalog that fits the trace. Not given: what follows from the trace. */
-  readonly policies?: readonly string[] | undefined;
-  readonly machines?: readonly string[] | undefined;
-  readonly costs?: string | undefined;
-  readonly settings: readonly string[];
+  readonly policies?: readonly (string | PolicySpec)[] | undefined;
+  readonly machines?: readonly (string | MachineSpec)[] | undefined;
+  /** Path of a YAML file of costs, or an object in its form, over the default ones. */
+  readonly costs?: string | CostsSpec | undefined;
+  /** Like `machine.device.outstanding=4` or `cost.qi.wait=900`. */
+  readonly settings?: readonly string[] | undefined;
 }
 
 /** The word that stands for the whole catalog. */
@@ -47,22 +51,30 @@ export function loadPairs(
   defaults: { readonly policies: readonly string[]; readonly machines: readonly string[] },
   family: Family,
 ) {
-  const changes = (kind: string) => request.settings.filter((setting) => settingKind(setting) === kind);
+  const changes = (kind: string) => (request.settings ?? []).filter((setting) => settingKind(setting) === kind);
   const costs = changes('cost').reduce<Costs>(withSetting, loadCosts(request.costs));
   const { policies = defaults.policies, machines = defaults.machines } = request;
   const lenient = policies.includes(ALL) || machines.includes(ALL);
-  const names = (given: readonly string[], kind: 'policies' | 'machines'): readonly string[] =>
-    given.includes(ALL) ? (kind === 'policies' ? listPolicies() : listMachines()).map(({ name }) => name) : given;
-  const loaded = new Map(
-    names(machines, 'machines').map((name) => [
-      name,
-      changes('machine').reduce<Machine>(withSetting, loadMachine(name)),
-    ]),
+  const all = (rows: readonly { readonly name: string }[]): readonly string[] => rows.map(({ name }) => name);
+  const loaded = labelled(machines.includes(ALL) ? all(listMachines()) : machines, (given) =>
+    given.map((one) => changes('machine').reduce<Machine>(withSetting, loadMachine(one))),
   );
-  const given = names(policies, 'policies');
-  const changed = changes('policy').reduce<Policy[]>(withPolicySetting, given.map(loadPolicy));
-  const lists = new Map(given.map((name, i) => [name, changed[i]!]));
+  const lists = labelled(policies.includes(ALL) ? all(listPolicies()) : policies, (given) =>
+    changes('policy').reduce<Policy[]>(withPolicySetting, given.map(loadPolicy)),
+  );
   return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, family, lenient) };
+}
+
+/** What `load` makes of names and objects, by their names. */
+function labelled<Given extends string | Named, T>(
+  given: readonly Given[],
+  load: (given: readonly Given[]) => readonly T[],
+): Map<string, T> {
+  const labels = given.map(labelOf);
+  const twice = labels.find((label, i) => labels.indexOf(label) < i);
+  if (twice !== undefined) throw new UsageError(`${twice} is given twice`);
+  const loaded = load(given);
+  return new Map(labels.map((label, i) => [label, loaded[i]!]));
 }
 
 function pairsOf(

@@ -1,4 +1,5 @@
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
+import type { TlbConfig, TlbResult } from '../model/tlb.ts';
 import type { Job, PassReply, PassTask, ResultOf } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
 import { allCores, Threads } from './threads.ts';
@@ -22,6 +23,12 @@ const SMALL = 1 << 17;
 /** Worker threads for several calls; the caller ends them. */
 export function passThreads(workers?: number): Threads {
   return new Threads(new URL('./worker.js', import.meta.url), workers);
+}
+
+/** Hits and misses of TLBs on one trace: exact counts, no time. */
+export async function countTlb(trace: LocatedTrace, config: TlbConfig, options: PoolOptions = {}): Promise<TlbResult> {
+  const [result] = await runJobs(trace, [{ kind: 'tlb', config } as const], options);
+  return result!;
 }
 
 /**

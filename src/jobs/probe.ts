@@ -101,7 +101,7 @@ export interface ProbeCount {
 
 /** Runs the probe of each path under each policy on one machine, with no device, and counts. */
 export function countInvalidations(policies: readonly string[] = DEFAULTS.policies, machine = 'amd-v2'): ProbeCount[] {
-  const { costs, pairs } = loadPairs({ policies, machines: [machine], settings: [] }, DEFAULTS, 'mm');
+  const { costs, pairs } = loadPairs({ policies, machines: [machine] }, DEFAULTS, 'mm');
   return PATH_NAMES.flatMap((path) => {
     const { acts, frames } = PROBES[path];
     const trace = traceOfActs(acts);

@@ -1,5 +1,5 @@
 import { drawCosts, intervalsOf, rankingsOf, type Uncertainty } from '../model/uncertainty.ts';
-import { type CompareRequest, compareTrace } from './compare.ts';
+import { type CompareRequest, compareTrace, seedOf } from './compare.ts';
 import { type LocatedTrace, prefixOf } from './locate.ts';
 import { type PoolOptions, passThreads } from './pool.ts';
 
@@ -25,7 +25,7 @@ export async function drawComparisons(
       const onProgress = (share: number): void => options.onProgress?.((done + share) / (draws + 1));
       const comparison = await compareTrace(
         part,
-        { ...request, settings: [...request.settings, ...settings] },
+        { ...request, settings: [...(request.settings ?? []), ...settings] },
         { ...options, threads, onProgress },
       );
       done++;
@@ -34,7 +34,7 @@ export async function drawComparisons(
     const base = await compare([]);
     const rows = [];
     for (let draw = 0; draw < draws; draw++) {
-      const costs = Object.entries(drawCosts(base.costs, request.seed, draw));
+      const costs = Object.entries(drawCosts(base.costs, seedOf(request), draw));
       rows.push((await compare(costs.map(([key, ns]) => `cost.${key}=${ns}`))).results);
     }
     return {

@@ -35,6 +35,9 @@ export interface RunSetup {
 export const LATE_SHARE = 60;
 /** A page counts as just gone for this many records of the program. */
 export const LATE_RECORDS = 1000;
+/** Seed of every random choice, and the largest one. */
+export const DEFAULT_SEED = 1;
+export const MAX_SEED = 2 ** 31 - 1;
 /** Time from user mode to the first effect that others can see: a trap. */
 export const DEFAULT_LOOKAHEAD = 100 * PS_PER_NS;
 /** Reclaim works in batches of 32 pages; with fewer frames than this it could not keep up with one fault. */

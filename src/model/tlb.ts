@@ -40,6 +40,12 @@ export interface TlbConfig {
   readonly invalidate: (typeof INVALIDATES)[number];
 }
 
+/** A configuration from option texts; what is not given is as `tlb` has it. */
+export function tlbConfigOf(given: LevelTexts & Partial<Omit<TlbConfig, keyof Levels>> = {}): TlbConfig {
+  const { seed = 1, pageShift = PAGE_SHIFT, dataOnly = false, straddle = 'both', invalidate = 'none' } = given;
+  return { ...levelsOf(given, undefined), seed, pageShift, dataOnly, straddle, invalidate };
+}
+
 type Levels = Pick<TlbConfig, 'l1d' | 'l1i' | 'l2'>;
 
 /** Levels as options say them, each in place of what a CPU has. */

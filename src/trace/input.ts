@@ -32,12 +32,10 @@ export interface Input {
   readonly parts?: readonly Input[];
 }
 
-/** Told how many bytes of the file, as it is stored, have been read. `size` is 0 where it is not known. */
-export type OnRead = (done: number, size: number) => void;
-
 /** How the reading of a large input is watched and stopped. */
 export interface ReadOptions {
-  readonly onRead?: OnRead;
+  /** Told the share of a file, as it is stored, that has been read, 0..1; not of a pipe. */
+  readonly onProgress?: (done: number) => void;
   /** Once aborted, the next block is `Interrupted`. */
   readonly signal?: AbortSignal | undefined;
   /** What `-` names. */
@@ -87,7 +85,7 @@ export function streamInput(file: string, source: AsyncIterable<Uint8Array>, opt
 }
 
 async function* readBlocks(path: string, file: string, options: ReadOptions): AsyncGenerator<Uint8Array> {
-  const { onRead = () => {} } = options;
+  const { onProgress = () => {} } = options;
   const { head, size } = withFile(path, (fd) => ({ head: readAt(fd, 0, 4), size: fstatSync(fd).size }));
   if (isZip(head)) {
     yield* checked(unzipped(path), file, options);
@@ -97,7 +95,7 @@ async function* readBlocks(path: string, file: string, options: ReadOptions): As
   let done = 0;
   source.on('data', (block: Uint8Array) => {
     done += block.length;
-    onRead(done, size);
+    onProgress(done / size);
   });
   yield* checked(decompressed(source), file, options);
 }

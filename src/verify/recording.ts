@@ -1,4 +1,6 @@
 import { OrderEngine } from '../engine/order.ts';
+import { type LocatedTrace, useTrace } from '../jobs/locate.ts';
+import { engineModule } from '../jobs/module.ts';
 import type { RecordingResult } from '../model/check.ts';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import type { OrderMachine, OrderPolicy, Prediction } from '../model/order.ts';
@@ -13,6 +15,8 @@ export interface RecordingOptions {
   /** Name of a machine; as recorded if not given. */
   readonly machine?: string | undefined;
   readonly policy?: OrderPolicy | undefined;
+  /** Told the share of the records that are replayed, 0..1. */
+  readonly onProgress?: (done: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,6 +56,7 @@ export async function verifyRecording(
     first += chunk.records;
     epoch.predictions.push(...predictions.before(first));
     epoch.outcomes.push(...outcomes.before(first));
+    options.onProgress?.(first / trace.meta.counts.records);
     await turn(options.signal);
   }
   comparison.epoch(epoch.op, epoch.predictions, [...epoch.outcomes, ...outcomes.before(Number.POSITIVE_INFINITY)]);
@@ -68,6 +73,11 @@ export async function verifyRecording(
     mismatches: comparison.mismatches,
     mismatched: comparison.failures,
   };
+}
+
+/** Replays a recording of a real kernel on an emulator in its order, and compares; see RecordingResult. */
+export function verifyTrace(trace: LocatedTrace, options: RecordingOptions = {}): Promise<RecordingResult> {
+  return useTrace(trace.path, (opened) => verifyRecording(opened, trace.name, engineModule(), options));
 }
 
 /** The machine that was asked for, or the one that the recording says. */
