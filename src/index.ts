@@ -20,11 +20,13 @@ export {
   loadPolicy,
 } from './catalog/catalog.ts';
 export { listRaces, loadRaces, shippedRaces } from './catalog/races.ts';
+export { readResult } from './catalog/results.ts';
 export { exploreRaces as explore, replayRace } from './explore/matrix.ts';
 export { judgeThread } from './explore/thread.ts';
 export { type CompareRequest, type Comparison, compareTrace as compare } from './jobs/compare.ts';
 export { decodeDescriptor } from './jobs/decode.ts';
 export { type Difference, differencesOf, ringTrace, tracesFor } from './jobs/difference.ts';
+export { generateFile } from './jobs/generate.ts';
 export { importFile } from './jobs/import.ts';
 export { type LocatedTrace, locateTrace as openTrace, shippedTraces, useTrace } from './jobs/locate.ts';
 export { engineModule } from './jobs/module.ts';
@@ -41,7 +43,9 @@ export { parseRace, type Race } from './model/race.ts';
 export type { RunCost, RunResult, RunSafety, Verdict } from './model/result.ts';
 export { type LevelCounts, parseCache, type TlbConfig, type TlbResult, tlbConfigOf } from './model/tlb.ts';
 export type { TraceMeta } from './model/trace.ts';
+export { workloadNamed } from './trace/generate/index.ts';
 export { IMPORTERS } from './trace/import/index.ts';
+export { profileOf } from './trace/profile.ts';
 export type { Trace } from './trace/reader.ts';
 export { recordsOf, type TraceRecord } from './trace/records.ts';
 export { textOf } from './trace/text.ts';
