@@ -8,8 +8,8 @@ async function turn(): Promise<void> {
   if (interrupted.aborted) throw new Interrupted('interrupted');
 }
 
-/** Text to stdout, waiting where the reader is slow, or to a file that appears whole. */
-export async function emit(text: string | Iterable<string>, path?: string): Promise<void> {
+/** Text or bytes to stdout, waiting where the reader is slow, or to a file that appears whole. */
+export async function emit(text: string | Iterable<string | Uint8Array>, path?: string): Promise<void> {
   const pieces = typeof text === 'string' ? [text] : text;
   if (path === undefined || path === '-') {
     for (const piece of pieces) {
@@ -22,7 +22,7 @@ export async function emit(text: string | Iterable<string>, path?: string): Prom
   try {
     const encoder = new TextEncoder();
     for (const piece of pieces) {
-      file.write(encoder.encode(piece));
+      file.write(typeof piece === 'string' ? encoder.encode(piece) : piece);
       await turn();
     }
     file.commit();

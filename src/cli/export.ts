@@ -1,20 +1,29 @@
 import type { CommandModule } from 'yargs';
 import { useTrace } from '../jobs/locate.ts';
-import { textOf } from '../trace/text.ts';
+import { LeftOut } from '../trace/export/exporter.ts';
+import { EXPORTERS } from '../trace/export/index.ts';
 import { emit } from './emit.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
 
 interface Args {
   trace: string;
+  as: string;
   output?: string;
   quiet: boolean;
 }
 
+/** `export TRACE` */
 export const exportCommand: CommandModule<object, Args> = {
   command: 'export <trace>',
-  describe: 'Print a trace in its text form, lossless',
+  describe: 'Print a trace in its text form, lossless, or in a format of others',
   builder: (y) =>
     traceArgument(y)
+      .option('as', {
+        requiresArg: true,
+        choices: EXPORTERS.map(({ name }) => name),
+        default: 'text',
+        describe: 'Format; what it has no place for is left out and counted',
+      })
       .option('output', {
         alias: 'o',
         type: 'string',
@@ -22,7 +31,13 @@ export const exportCommand: CommandModule<object, Args> = {
         describe: 'Write to a file, whole or not at all',
       })
       .example('$0 export sqlite -o sqlite.txt', 'text that `import` reads back byte for byte')
-      .example('$0 export sqlite | head -40', 'the first records') as never,
+      .example('$0 export sqlite --as champsim | head -c 640', 'ten instructions for ChampSim') as never,
   handler: (args) =>
-    withTrace(args.trace, args.quiet, ({ path }) => useTrace(path, (trace) => emit(textOf(trace), args.output))),
+    withTrace(args.trace, args.quiet, async ({ path }) => {
+      const exporter = EXPORTERS.find(({ name }) => name === args.as)!;
+      const left = new LeftOut();
+      await useTrace(path, (trace) => emit(exporter.write(trace, left), args.output));
+      if (args.quiet) return;
+      for (const sentence of left.sentences()) process.stderr.write(`left out, ${args.as} has no place: ${sentence}\n`);
+    }),
 };

@@ -11,6 +11,7 @@ interface Columns {
   readonly unit: number;
   readonly size: number | undefined;
   readonly op: number | undefined;
+  readonly agent: number | undefined;
   readonly heading: boolean;
 }
 
@@ -22,11 +23,12 @@ const IDS: readonly (readonly [names: RegExp, unit: number])[] = [
 ];
 const SIZES = /^(obj(ect)?[_-]?size|size|length|len|bytes|request_?size)$/;
 const OPS = /^(op|operation|type|rw|opcode|cmd)$/;
+const AGENTS = /^agent$/;
 const DELIMITERS = [',', '\t', ';', '|'];
 /** MSR Cambridge block traces, which have no heading: timestamp, host, disk, type, offset, size, response time. */
 const MSR = /^\d+,\w+,\d+,(?:Read|Write),\d+,\d+,\d+$/i;
 /** time, object, size: the order of oracleGeneral, where no heading says otherwise. */
-const PLAIN = { delimiter: ',', id: 1, unit: 4096, size: 2, op: undefined, heading: false };
+const PLAIN = { delimiter: ',', id: 1, unit: 4096, size: 2, op: undefined, agent: undefined, heading: false };
 
 const EMPTY = ignored('empty line');
 const HEADING = ignored('heading');
@@ -42,10 +44,9 @@ export const csv: Importer = {
 
   async read(input, out, options) {
     const accesses = new Accesses(out);
-    const agent = accesses.agent();
     let columns: Columns | undefined;
     let hashed = 0;
-    const request = (text: string, { delimiter, id, unit, size, op }: Columns): Fate => {
+    const request = (text: string, { delimiter, id, unit, size, op, agent }: Columns): Fate => {
       const fields = text.split(delimiter).map((field) => field.trim().replace(/^"(.*)"$/, '$1'));
       const name = fields[id];
       const bytes = size === undefined ? 1 : Number(fields[size]);
@@ -54,8 +55,9 @@ export const csv: Importer = {
       if (!number && unit !== 4096) return NO_RECORD;
       if (!number) hashed++;
       const place = number ? placeAt(name, unit) : { page: hash(name), offset: 0 };
-      const write = op !== undefined && /^(w|write|set|put|add|update|delete|1)/i.test(fields[op] ?? '');
-      return large(accesses, agent, write, place, Math.max(1, bytes));
+      const who = agent === undefined ? undefined : fields[agent];
+      const kind = op === undefined ? KINDS.read : kindOf(fields[op] ?? '');
+      return large(accesses, accesses.agent(who), kind, place, Math.max(1, bytes));
     };
     const tally = await readLines(input, options, (text) => {
       if (text.trim() === '') return EMPTY;
@@ -66,15 +68,15 @@ export const csv: Importer = {
       return request(text, columns);
     });
     if (!columns) throw new TraceError(input.file, 'holds no record');
-    const { unit, op, heading } = columns;
+    const { unit, op, agent, heading } = columns;
     const inferred: string[] = [
       unit === 4096
         ? 'An object is a page, numbered by its id modulo 2^45, and the pages behind it as far as its size goes.'
         : `A request is an access to the pages that it covers; a unit of its address is ${unit} bytes.`,
       op === undefined
         ? 'Every request is a read.'
-        : 'Requests are reads but those whose operation says write, set or delete.',
-      'Requests are accesses of one CPU.',
+        : 'Requests are reads but those whose operation says write, set, delete or fetch.',
+      agent === undefined ? 'Requests are accesses of one CPU.' : 'Agents are CPUs of one address space.',
       INFERRED.changes,
       'Time stamps are not used: no think time.',
     ];
@@ -85,7 +87,7 @@ export const csv: Importer = {
 };
 
 function columnsOf([first = '']: readonly string[]): Columns | undefined {
-  if (MSR.test(first)) return { delimiter: ',', id: 4, unit: 1, size: 5, op: 3, heading: false };
+  if (MSR.test(first)) return { delimiter: ',', id: 4, unit: 1, size: 5, op: 3, agent: undefined, heading: false };
   for (const delimiter of DELIMITERS) {
     const names = first.split(delimiter).map((name) =>
       name
@@ -101,15 +103,19 @@ function columnsOf([first = '']: readonly string[]): Columns | undefined {
         const found = names.findIndex((name) => wanted.test(name));
         return found < 0 ? undefined : found;
       };
-      return { delimiter, id: at, unit, size: find(SIZES), op: find(OPS), heading: true };
+      return { delimiter, id: at, unit, size: find(SIZES), op: find(OPS), agent: find(AGENTS), heading: true };
     }
   }
   return undefined;
 }
 
+function kindOf(op: string): number {
+  if (/^(w|set|put|add|update|delete|1)/i.test(op)) return KINDS.write;
+  return /^i?fetch$/i.test(op) ? KINDS.fetch : KINDS.read;
+}
+
 /** One access where it fits, else one a page. */
-function large(accesses: Accesses, agent: number, write: boolean, place: Place, bytes: number): Fate {
-  const kind = write ? KINDS.write : KINDS.read;
+function large(accesses: Accesses, agent: number, kind: number, place: Place, bytes: number): Fate {
   const { page, offset } = place;
   const pages = Math.ceil((offset + bytes) / 4096);
   if (pages > MAX_PAGES || page + pages > MAX_VPN) return rejected(`a request of at most ${MAX_PAGES} pages`);
