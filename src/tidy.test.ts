@@ -110,8 +110,8 @@ describe('import ranks of ARCHITECTURE.md', () => {
   });
 });
 
-test('node: is imported by jobs, calibrate, cli, catalog and the three files of trace that touch files', () => {
-  const allowed = /^src\/(jobs|calibrate|cli|catalog)\/|^src\/trace\/(input|output|decompress)\.ts$/;
+test('node: is imported by jobs, calibrate, sweep, cli, catalog and the three files of trace that touch files', () => {
+  const allowed = /^src\/(jobs|calibrate|sweep|cli|catalog)\/|^src\/trace\/(input|output|decompress)\.ts$/;
   const strange = code.filter(
     (file) => !allowed.test(file) && importsOf(file).some((name) => name.startsWith('node:')),
   );

@@ -27,7 +27,7 @@ import { keysOf, machineKeys } from './settings.ts';
 import { checkChain, labelOf, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
 
 export { loadCpu, loadMachine } from './machines.ts';
-export { settingKind, withPolicySetting, withSetting } from './settings.ts';
+export { changesPolicy, settingKind, withPolicySetting, withSetting } from './settings.ts';
 
 export const CATALOG_KINDS = ['policies', 'machines', 'cpus', 'costs', 'paths'] as const;
 export type CatalogKind = (typeof CATALOG_KINDS)[number];

@@ -59,27 +59,32 @@ export function withSetting(target: Machine | Costs, setting: string): Machine |
 /** Keys of a policy that a setting takes: numbers of its half for the DMA API. */
 const POLICY_KEYS = { 'dma.queue_size': 'queueSize', 'dma.timeout_ms': 'timeoutMs' } as const;
 
-/**
- * Copies of policies with one setting changed. One that has no such key, as `strict` has no queue, stays as it is, but
- * one of them has to have it.
- */
+/** Whether a setting changes this policy: `strict` has no queue. */
+export function changesPolicy(policy: Policy, setting: string): boolean {
+  const field = policyField(split(setting));
+  return policy.dma !== undefined && Object.hasOwn(policy.dma, field);
+}
+
+/** Copies of policies with one setting changed; those that have no such key stay as they are, but one has to have it. */
 export function withPolicySetting(policies: readonly Policy[], setting: string): Policy[] {
-  const { key, value, place } = split(setting);
-  const field = Object.hasOwn(POLICY_KEYS, key) ? POLICY_KEYS[key as keyof typeof POLICY_KEYS] : undefined;
-  if (field === undefined)
-    throw new UsageError(`${place}: no such key of a policy; keys are ${Object.keys(POLICY_KEYS).join(', ')}`);
-  const has = (policy: Policy): boolean => policy.dma !== undefined && Object.hasOwn(policy.dma, field);
-  if (!policies.some(has))
+  const { value, place, ...rest } = split(setting);
+  const field = policyField({ place, ...rest });
+  if (!policies.some((policy) => changesPolicy(policy, setting)))
     throw new UsageError(`${place}: none of ${policies.map(({ name }) => name).join(', ')} has such a key`);
-  const number = typed(value, 0);
   return policies.map((policy) => {
-    if (!has(policy)) return policy;
-    const dma = { ...(policy.dma as LazyUnmap), [field]: number as number };
+    if (!changesPolicy(policy, setting)) return policy;
+    const dma = { ...(policy.dma as LazyUnmap), [field]: typed(value, 0) as number };
     const { name, title, source } = policy;
     const spec = { unmap: dma.unmap, queue_size: dma.queueSize, timeout_ms: dma.timeoutMs };
     checkShape({ name, title, source, dma: spec }, 'policy', place);
     return { ...policy, dma };
   });
+}
+
+function policyField({ key, place }: { readonly key: string; readonly place: string }) {
+  if (!Object.hasOwn(POLICY_KEYS, key))
+    throw new UsageError(`${place}: no such key of a policy; keys are ${Object.keys(POLICY_KEYS).join(', ')}`);
+  return POLICY_KEYS[key as keyof typeof POLICY_KEYS];
 }
 
 function setMachine(machine: Machine, key: string, value: string, place: string): Machine {

@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   decode: async () => (await import('./decode.ts')).decode,
   verify: async () => (await import('./verify.ts')).verify,
   report: async () => (await import('./report.ts')).reportCommand,
+  sweep: async () => (await import('./sweep.ts')).sweep,
+  worker: async () => (await import('./worker.ts')).worker,
   calibrate: async () => (await import('./calibrate.ts')).calibrate,
 };
 

@@ -46,13 +46,16 @@ async function main(args: string[]): Promise<void> {
     .parseAsync();
 }
 
-/** yargs makes a list of an option that is given twice; --set alone takes one that way. */
+/** Options that may be given several times. */
+const LISTS: ReadonlySet<string> = new Set(['--set', '--where']);
+
+/** yargs makes a list of an option that is given twice; only those of LISTS take one that way. */
 function refuseTwice(args: readonly string[]): void {
   const seen = new Set<string>();
   const end = args.indexOf('--');
   for (const arg of end < 0 ? args : args.slice(0, end)) {
     const name = arg === '-o' ? '--output' : /^--[^=]+/.exec(arg)?.[0];
-    if (name !== undefined && name !== '--set' && seen.has(name)) throw new UsageError(`${name} is given twice`);
+    if (name !== undefined && !LISTS.has(name) && seen.has(name)) throw new UsageError(`${name} is given twice`);
     if (name !== undefined) seen.add(name);
   }
 }

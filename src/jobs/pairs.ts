@@ -1,5 +1,6 @@
 import {
   type CostsSpec,
+  changesPolicy,
   listMachines,
   listPolicies,
   loadCosts,
@@ -20,8 +21,8 @@ import type { RawRun } from '../model/result.ts';
 export interface Pair {
   readonly policy: Policy;
   readonly machine: Machine;
-  /** As the request names them: by name or by file. */
-  readonly given: { readonly policy: string; readonly machine: string };
+  /** As the request names them: by name or by file; and of its settings those that change this row. */
+  readonly given: { readonly policy: string; readonly machine: string; readonly settings: readonly string[] };
 }
 
 /** A pair that `all` left out. */
@@ -62,7 +63,7 @@ export function loadPairs(
   const lists = labelled(policies.includes(ALL) ? all(listPolicies()) : policies, (given) =>
     changes('policy').reduce<Policy[]>(withPolicySetting, given.map(loadPolicy)),
   );
-  return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, family, lenient) };
+  return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, request.settings ?? [], family, lenient) };
 }
 
 /** What `load` makes of names and objects, by their names. */
@@ -80,6 +81,7 @@ function labelled<Given extends string | Named, T>(
 function pairsOf(
   policies: ReadonlyMap<string, Policy>,
   machines: ReadonlyMap<string, Machine>,
+  settings: readonly string[],
   family: Family,
   lenient: boolean,
 ) {
@@ -88,7 +90,9 @@ function pairsOf(
   for (const [machineName, machine] of machines) {
     for (const [policyName, policy] of policies) {
       const why = whyNot(policy, machine, family);
-      if (why === undefined) pairs.push({ policy, machine, given: { policy: policyName, machine: machineName } });
+      const own = settings.filter((setting) => settingKind(setting) !== 'policy' || changesPolicy(policy, setting));
+      const given = { policy: policyName, machine: machineName, settings: own };
+      if (why === undefined) pairs.push({ policy, machine, given });
       else skipped.push({ policy: policy.name, machine: machine.name, why });
     }
   }
