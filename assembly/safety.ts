@@ -130,6 +130,7 @@ export function oblige(page: u32, now: u64, owes: u32, reachable: bool): void {
 @inline
 export function forgetUser(page: u32): void {
   store<u32>(userAgent + (<usize>page << 2), 0);
+  store<u32>(userEpoch + (<usize>page << 2), 0);
 }
 /** A CPU translates through the present PTE. Returns whether it is the first to do so. */
 export function noteUser(page: u32, who: u32): bool {

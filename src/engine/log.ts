@@ -1,4 +1,4 @@
-import { type LogEvent, type LogKind, PROPERTY_NAMES } from '../model/log.ts';
+import { DENIED, LANDS_STALE, type LogEvent, type LogKind, PROPERTY_NAMES } from '../model/log.ts';
 import { type Numbers, OCCASION_PATH, stepWords } from './encode.ts';
 import type { Instance } from './load.ts';
 
@@ -24,8 +24,8 @@ const DEVICE = {
   PAGE_REQUEST: 'page request',
   DEVICE_FILL: 'fills device TLB',
   LANDS: 'lands',
-  LANDS_STALE: 'lands by old entry',
-  DENIED: 'denied',
+  LANDS_STALE,
+  DENIED,
 } as const;
 const COMMAND = {
   N_IOTLB_PAGE: 'iotlb.page',

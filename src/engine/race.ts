@@ -66,6 +66,10 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   S1: ['N_S1_READ', 'N_S1_WRITE'],
   S2: ['N_S2'],
   S3: ['N_S3'],
+  S4: ['N_S4'],
+  stale: ['N_STALE'],
+  exposed: ['N_EXPOSED'],
+  denied: ['N_DEVICE_FAULTS'],
 };
 const KINDS = { anonymous: 'KIND_ANON', file: 'KIND_FILE', shared: 'KIND_SHARED' } as const;
 const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {

@@ -134,6 +134,27 @@ never S1`;
   expect(() => exploreCell(setup, release, never)).toThrow(/some agents wait for ever after --replay 2:cpu0/);
 });
 
+test.each([
+  ['stale', 'munmap v', 'dev0', 'read v: lands by old entry'],
+  ['exposed', 'dontneed v', 'cpu1', 'write v: walk'],
+  ['denied', 'munmap v', 'dev0', 'read v: denied'],
+])('never %s: what breaks no property can be forbidden, too', (never, call, agent, action) => {
+  const text = `race r
+source test
+about a page goes while it is used
+page v anonymous
+page w anonymous far
+start cpu0 write v
+start dev0 write v
+agents cpu0 | cpu1 | dev0
+  ${call} | write ${never === 'exposed' ? 'v' : 'w'} | read v
+never ${never}`;
+  const setup = { ...cell('swap-reuse', 'linux-4.15'), race: parseRace(text, 'r.race') };
+  const found = exploreCell(setup, release, () => false)!;
+  expect(found).toMatchObject({ verdict: 'broken', property: never });
+  expect(found.steps.at(-1)).toMatchObject({ agent, action });
+});
+
 test('a policy that frees first is found out: the frame is reused under the device', () => {
   const freeFirst = variant('under-lock', 'free first', { munmap: 'RS { LK PC RR UL } FREE CF SI RE' });
   expect(explore('munmap-reuse', freeFirst)).toMatchObject({ verdict: 'broken', property: 'S1' });

@@ -2,9 +2,10 @@ import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { actionText, type Exploration, type Replay, type ScheduleStep, staleMarks } from '../model/exploration.ts';
+import { DENIED, LANDS_STALE, type LogEvent } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
-import type { Race } from '../model/race.ts';
+import type { Race, RaceProperty } from '../model/race.ts';
 import { parseSchedule, scheduleText } from './schedule.ts';
 
 /** One cell of the matrix: a race, a policy, a machine. */
@@ -76,7 +77,7 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
       throw new UsageError(`--replay: step ${i + 1}: ${agent} cannot take a step there, ${who}`);
     }
     steps.push({ agent, events });
-    property = events.find(({ kind }) => kind === 'broken')?.what ?? property;
+    property ??= race.never.find((never) => events.some((event) => isBroken(event, never))) ?? null;
   }
   return {
     race: race.name,
@@ -90,4 +91,12 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
     steps,
     property,
   };
+}
+
+/** Whether an event is what a race says must never be. */
+function isBroken({ kind, what }: LogEvent, never: RaceProperty): boolean {
+  if (never === 'exposed') return kind === 'due';
+  if (never === 'stale') return kind === 'device' && what === LANDS_STALE;
+  if (never === 'denied') return kind === 'device' && what === DENIED;
+  return kind === 'broken' && what === never;
 }

@@ -26,5 +26,9 @@ export interface LogEvent {
   readonly detail: string;
 }
 
+/** What a device's access is told as: it lands by a translation that is no longer the PTE's; it is denied. */
+export const LANDS_STALE = 'lands by old entry';
+export const DENIED = 'denied';
+
 /** Properties by the engine's number. */
 export const PROPERTY_NAMES: readonly string[] = ['', 'S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7'];

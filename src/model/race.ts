@@ -63,8 +63,12 @@ export interface RaceAgent {
   readonly actions: readonly RaceAction[];
 }
 
-/** Properties that a race can forbid to break (spec of the verdicts: GLOSSARY.md). */
-export const RACE_PROPERTIES = ['S1', 'S2', 'S3'] as const;
+/**
+ * What a race can say must never be: a property broken (GLOSSARY.md); or, whether that breaks one or not, an access by an
+ * old translation (`stale`), an obligation that falls due while an old translation can be used (`exposed`), a device access
+ * denied (`denied`).
+ */
+export const RACE_PROPERTIES = ['S1', 'S2', 'S3', 'S4', 'stale', 'exposed', 'denied'] as const;
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */
