@@ -5,6 +5,7 @@ import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, DONE, release, wake } from './clock';
 import { stepList } from './fault';
 import { flightAgent, launch } from './flight';
+import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
@@ -12,7 +13,7 @@ import {
   ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun } from './path';
-import { activate, deactivate } from './pasid';
+import { activate, deactivate, isActive } from './pasid';
 import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { setKind, setReadOnly, vpnOf } from './table';
@@ -159,6 +160,8 @@ function mapPages(first: u32, pages: u32, kind: u32): void {
 
 function access(who: Agent, page: u32, write: u32): void {
   if (who.id >= setting(SET_CPUS)) {
+    // Who does not use the PASID issues nothing, if he keeps to that.
+    if (!isActive() && !hazard(HAZARD_TRANSLATED_WHILE_IDLE)) return next(who);
     const place = flightAgent();
     assert(place >= 0);
     launch(<u32>place, page, write, who);

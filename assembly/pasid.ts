@@ -27,6 +27,11 @@ function deferred(): bool {
   return (load<u64>(entry) & DINV) != 0;
 }
 
+/** Whether a device uses the space. */
+export function isActive(): bool {
+  return (load<u64>(entry) & ~DINV) != 0;
+}
+
 /** Whether an entry of a cache can be used before hardware has dropped it. */
 @inline
 export function reachable(): bool {

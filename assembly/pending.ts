@@ -43,7 +43,7 @@ const BYTES: usize = offsetof<Pending>();
 @unmanaged
 class State {
   count: u32;
-  requests: u32; // sent so far
+  requests: u32; // sent since the last one that was lost
   late: u32; //     requests in the state HANDLING
 }
 
@@ -106,7 +106,8 @@ export function sendRequest(number: u64, source: u32, first: u64, last: u64, now
   held.itag = <u32>ctz(~taken);
   held.waits = 0;
   const loses = setting(SET_LOSES);
-  const lost = loses != 0 && ++state.requests % loses == 0;
+  if (loses != 0) state.requests = (state.requests + 1) % loses;
+  const lost = loses != 0 && state.requests == 0;
   held.state = lost ? TIMEOUT : ARRIVAL;
   held.due = !lost ? now + half() : settingU64(SET_TIMEOUT) == 0 ? NEVER : now + settingU64(SET_TIMEOUT);
   wakeAt(held.due);
@@ -193,6 +194,11 @@ function next(): i32 {
   return first;
 }
 
+/** Whether what the link does next is to find that the time of a request is over. */
+export function timesOut(): bool {
+  const index = next();
+  return index >= 0 && pending(index).state == TIMEOUT;
+}
 /** One turn of the link: one step of one request. */
 export function stepLink(who: Agent): void {
   const index = next();

@@ -205,6 +205,8 @@ export class RaceEngine {
     row[numbers('SET_CPUS')] = cpus;
     row[numbers('SET_FRAMES')] = frames;
     row[numbers('SET_BATCH')] = race.pages.length;
+    // Races are too short for a device that loses one in eight.
+    if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
     row[numbers('SET_LOW')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_FLAGS')] = race.flags.length;

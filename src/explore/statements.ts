@@ -2,6 +2,11 @@ import type { Statement } from '../model/statement.ts';
 
 const AMD = ['amd-v2'];
 const INTEL = ['intel-svm'];
+/** Whoever unmaps holds no reference of its own. */
+const NO_REFERENCE = ['machine.hazards=no-caller-ref'];
+const REUSE = ['swap-reuse', 'file-reclaim-reuse'];
+/** A device that issues translated requests while the driver thinks that there is none. */
+const UNCOUNTED = ['machine.hazards=translated-while-idle'];
 
 /**
  * What was said in the review of "mmu_notifier: kill invalidate_page" on linux-mm, 29 to 31 August 2017, in other words:
@@ -12,13 +17,11 @@ export const STATEMENTS: readonly Statement[] = [
     says: 'put_page in try_to_unmap_one is not the last one: the caller holds a reference, so that range_end comes before the free',
     who: 'Andrea Arcangeli',
     trials: [
-      {
-        races: ['swap-reuse', 'file-reclaim-reuse'],
-        policies: ['range-end', 'linux-4.14'],
-        machines: AMD,
-        implies: 'holds',
-      },
+      { races: REUSE, policies: ['range-end', 'linux-4.14'], machines: AMD, implies: 'holds' },
+      { races: REUSE, policies: ['range-end'], machines: AMD, set: NO_REFERENCE, implies: 'S1' },
+      { races: REUSE, policies: ['under-lock'], machines: AMD, set: NO_REFERENCE, implies: 'holds' },
     ],
+    note: 'it is that reference: without it range_end is too late, and under-lock is not',
   },
   {
     says: 'the page is locked meanwhile, so that a fault on a swap entry or a file page cannot bring another page in',
@@ -29,7 +32,7 @@ export const STATEMENTS: readonly Statement[] = [
     says: 'where should_defer_flush puts the primary flush off past range_end, putting the secondary one off is as safe',
     who: 'Andrea Arcangeli',
     trials: [
-      { races: ['swap-reuse', 'file-reclaim-reuse'], policies: ['batched'], machines: AMD, implies: 'holds' },
+      { races: REUSE, policies: ['batched'], machines: AMD, implies: 'holds' },
       { races: ['lazyfree-batch'], policies: ['batched'], machines: AMD, implies: 'holds' },
     ],
     note: 'right about the free, wrong about the branches that leave no PTE: a new page comes in before the batch is flushed',
@@ -74,10 +77,32 @@ export const STATEMENTS: readonly Statement[] = [
     ],
   },
   {
-    says: 'Intel does not flush while no device uses the page table, and needs not: the hardware does when one comes back',
+    says: 'Intel does not flush while no device uses the page table',
+    who: 'Jerome Glisse',
+    trials: [
+      { races: ['idle-device'], policies: ['linux-4.15'], machines: INTEL, set: UNCOUNTED, implies: 'S1' },
+      {
+        races: ['idle-munmap', 'idle-second'],
+        policies: ['linux-4.15'],
+        machines: INTEL,
+        set: UNCOUNTED,
+        implies: 'S1',
+      },
+    ],
+    note: 'true of the first invalidation of an idle period; the second finds the PASID marked, and is carried out',
+  },
+  {
+    says: 'and it needs not: the hardware makes up for it when a device comes back',
     who: 'Jerome Glisse',
     trials: [
       { races: ['idle-pasid'], policies: ['under-lock', 'range-end', 'linux-4.15'], machines: INTEL, implies: 'holds' },
+      {
+        races: ['idle-pasid'],
+        policies: ['linux-4.15'],
+        machines: INTEL,
+        set: ['machine.hazards=activation-without-flush'],
+        implies: 'S1',
+      },
     ],
   },
   {

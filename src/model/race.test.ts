@@ -67,7 +67,7 @@ describe('errors name line and column', () => {
     [' write v |', ' mprotect v |', 'r:8:2: "mprotect v", expected mprotect PAGE .. ro or rw'],
     [' write v |', ' mremap v w |', 'r:8:2: "mremap v w", expected mremap PAGE to PAGE'],
     ['| read v\n', '| read v | read v\n', 'a column too many, expected 3'],
-    ['| read v\n', '| deactivate\n  |  | read v\n', 'dev0: "read v" while it does not use the PASID'],
+    ['| read v\n', '| deactivate\n  |  | deactivate\n', 'dev0: deactivate twice in a row'],
     ['never S1 S2', 'never S9', 'r:9:7: "S9" is not a property, expected S1'],
     ['never S1 S2\n', '', 'r:1:1: never is missing'],
     ['about something', 'about', 'r:3:6: nothing behind about'],

@@ -237,7 +237,13 @@ class Parser {
         piece,
         `${quote(name)} is not an agent of this race${nearText(name, names)}; they are ${names.join(' ')}`,
       );
-    return { agent, action: this.action(action, agents[agent]!.kind) };
+    const started = this.action(action, agents[agent]!.kind);
+    if (started.word === 'activate' || started.word === 'deactivate')
+      this.fail(
+        action,
+        `${started.word} before the race, expected it in the column of dev0, whose first one says how it begins`,
+      );
+    return { agent, action: started };
   }
 
   private agent(column: Piece, index: number): RaceAgent {
@@ -264,16 +270,11 @@ class Parser {
     return { name, kind, actions };
   }
 
-  /** The device uses the PASID only while it is active. */
+  /** The device begins to use the PASID and stops by turns. */
   private checkActive(column: Piece, actions: readonly RaceAction[]): void {
-    let active = actions.find(({ word }) => word === 'activate' || word === 'deactivate')?.word !== 'activate';
-    for (const { word, text } of actions) {
-      if (word === 'activate' || word === 'deactivate') {
-        if (active === (word === 'activate')) this.fail(column, `dev0: ${word} twice in a row`);
-        active = word === 'activate';
-      } else if (!active && word !== 'ring' && word !== 'await')
-        this.fail(column, `dev0: "${text}" while it does not use the PASID, expected activate before it`);
-    }
+    const turns = actions.filter(({ word }) => word === 'activate' || word === 'deactivate');
+    const twice = turns.find(({ word }, i) => i > 0 && word === turns[i - 1]!.word);
+    if (twice !== undefined) this.fail(column, `dev0: ${twice.word} twice in a row`);
   }
 
   private action(cell: Piece, kind: AgentKind): RaceAction {
