@@ -71,7 +71,8 @@ export const N_ABORTED: u32 = 158; //        waits that a time-out aborted
 export const N_RETRIES: u32 = 159; //        submissions that were submitted anew after a time-out
 export const N_IOVA_WAIT_PS: u32 = 160; //   locks of the IOVA trees
 export const N_S4: u32 = 161;
-export const COUNTERS: u32 = 162;
+export const N_MMAP_WAIT_PS: u32 = 162; //   mmap_lock
+export const COUNTERS: u32 = 163;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

@@ -3,18 +3,18 @@
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { mapped, mapPages } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
-import { Agent, spend } from './clock';
+import { Agent, DONE, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
 import { post } from './device';
 import { stepList } from './fault';
-import { CHUNK_RECORDS, cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, region, setting } from './layout';
+import { cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
 import {
   AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
   COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
-  EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, EVENT_WORDS, KIND_GONE, SET_DATA_ONLY, SET_DEVICE,
+  EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, KIND_GONE, SET_DATA_ONLY, SET_DEVICE, SET_MMAP_LOCK,
 } from './ops';
 import { beginRange } from './path';
-import { publish } from './recent';
+import { endRuns, event, field, hasPost, initPrograms, isEvent, nDatas, nFetches, Program, programOf, show } from './program';
 import { LRU } from './replacement';
 import { CpuCaches, cpuCaches } from './space';
 import { touch } from './table';
@@ -27,35 +27,6 @@ const MAPPING: u32 = 2; // a list runs that makes room for a mapping,
 const MOVING: u32 = 3; //  or for a range that moves
 const WORKING: u32 = 4; // page by page
 
-/** Where one CPU is in its program. */
-@unmanaged
-class Program {
-  base: u64; //     records of earlier chunks
-  started: u64; //  clock at the first access of the record in hand, had it run without a stop
-  cursor: u32; //   record in hand
-  done: u32; //     accesses of it that are done
-  begun: u32; //    1: its first access has been translated
-  fetchPage: u32; // page id + 1 of the open fetch run
-  dataPage: u32; //  of the open data run, and
-  dataWrites: u32; // whether it writes
-  again: u32; //    bit 0: look the open fetch run up again before its next access; bit 1: the data run
-  granted: u32; //  page id + 1 that has just been translated at this CPU's turn
-  counted: u32; //  the miss in hand has been counted; bits as in `again`
-  missed: u32; //   page id that waits for the turn
-  missedFetch: u32;
-  missedWrite: u32;
-  nextPost: u32; // index among the chunk's posts
-  looked: u32; //   kinds whose next access has been looked up already; bits as in `again`
-}
-
-let heads: usize = 0; //  u32[CHUNK_RECORDS], then
-let counts: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses
-let datas: usize = 0;
-let events: usize = 0; // f64[CHUNK_RECORDS * EVENT_WORDS]
-let posts: usize = 0; //  u32[CHUNK_RECORDS * 2]: record, page << 1 | write
-let program: Program = changetype<Program>(0);
-let recordCount: u32 = 0;
-let postCount: u32 = 0;
 let fetchPs: u64 = 0;
 let accessPs: u64 = 0;
 
@@ -68,57 +39,23 @@ export const WENT_ON: u32 = 0;
 export const NEEDS_INPUT: u32 = 1;
 
 export function initCpu(): void {
-  heads = region(<usize>CHUNK_RECORDS << 2);
-  counts = region(<usize>CHUNK_RECORDS << 1);
-  datas = region(<usize>CHUNK_RECORDS << 1);
-  events = region(<usize>CHUNK_RECORDS * EVENT_WORDS << 3);
-  posts = region(<usize>CHUNK_RECORDS << 3);
-  program = changetype<Program>(region(offsetof<Program>()));
+  initPrograms();
   fetchPs = cost(COST_FETCH);
   accessPs = setting(SET_DATA_ONLY) != 0 ? cost(COST_ACCESS) : 0;
-  recordCount = postCount = 0;
 }
-export function headsAt(): usize {
-  return heads;
-}
-export function eventsAt(): usize {
-  return events;
-}
-export function postsAt(): usize {
-  return posts;
-}
-
-/** A new chunk is in place; no run is open in it. */
-export function nextChunk(records: u32, postsOfChunk: u32): void {
-  const p = program;
-  p.base += recordCount;
-  recordCount = records;
-  postCount = postsOfChunk;
-  p.cursor = p.done = p.begun = p.nextPost = p.fetchPage = p.dataPage = p.again = p.looked = 0;
-}
-
-@inline
-function nFetches(index: u32): u64 {
-  return load<u16>(counts + (<usize>index << 1));
-}
-@inline
-function nDatas(index: u32): u64 {
-  return load<u16>(datas + (<usize>index << 1));
-}
-
 /** One turn of a CPU; private steps go on while the clock is below `limit`. */
 export function stepCpu(who: Agent, limit: u64): u32 {
-  const p = program;
+  const p = programOf(who.id);
   if (who.phase != USER) {
-    publish(p.base + p.cursor);
+    show(p);
     if (who.phase != WORKING || hasList(who)) if (!stepList(who)) return WENT_ON;
     if (who.phase == WORKING && nextList(who)) return WENT_ON;
     if (who.phase == MOVING) {
-      startMove(who, event());
+      startMove(who, event(p));
       return WENT_ON;
     }
-    if (who.phase == MAPPING) mapPages(field(event(), 1), field(event(), 2), <u32>field(event(), 3));
-    if (isEvent(p.cursor)) p.cursor++;
+    if (who.phase == MAPPING) mapPages(field(event(p), 1), field(event(p), 2), <u32>field(event(p), 3));
+    if (isEvent(p, p.cursor)) p.cursor++;
     who.phase = USER;
     return WENT_ON;
   }
@@ -126,33 +63,26 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   const clock = who.clock;
   if (!runPrivate(who, cpu, limit) || who.clock != clock) return WENT_ON;
   // A shared step, and it is this CPU's turn.
-  if (p.cursor == recordCount && !hasPost()) return NEEDS_INPUT;
-  publish(p.base + p.cursor);
-  if (hasPost()) {
-    const work = load<u32>(posts + (<usize>p.nextPost << 3), 4);
+  if (p.cursor == p.records && !hasPost(p)) {
+    if (p.last == 0) return NEEDS_INPUT;
+    who.state = DONE;
+    return WENT_ON;
+  }
+  show(p);
+  if (hasPost(p)) {
+    const work = load<u32>(p.posts + (<usize>p.nextPost << 3), 4);
     p.nextPost++;
     if (setting(SET_DEVICE) != 0) post(who, work >> 1, work & 1);
     return WENT_ON;
   }
-  if (isEvent(p.cursor)) startEvent(who);
+  if (isEvent(p, p.cursor)) startEvent(who);
   else translate(who, cpu);
   return WENT_ON;
 }
 
-/** Whether a post is due before the record in hand. */
-@inline
-function hasPost(): bool {
-  const p = program;
-  return p.nextPost < postCount && load<u32>(posts + (<usize>p.nextPost << 3)) < p.cursor;
-}
-@inline
-function isEvent(index: u32): bool {
-  return index < recordCount && (load<u32>(heads + (<usize>index << 2)) & HEAD_OP) == OP_EVENT;
-}
-
 /** Runs hits. True: the next step is shared, or there is no next; false: the limit is reached. */
 function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
-  const p = program;
+  const p = programOf(who.id);
   while (true) {
     if (cpu.poked != 0) {
       cpu.poked = 0;
@@ -162,11 +92,11 @@ function runPrivate(who: Agent, cpu: CpuCaches, limit: u64): bool {
     if (p.granted != 0 && p.begun != 0) {
       p.again &= ~kindBit(p.missedFetch != 0);
       p.looked |= kindBit(p.missedFetch != 0);
-      useGrant();
+      useGrant(p);
     }
-    const fence = p.nextPost < postCount ? min(load<u32>(posts + (<usize>p.nextPost << 3)) + 1, recordCount) : recordCount;
+    const fence = p.nextPost < p.postCount ? min(load<u32>(p.posts + (<usize>p.nextPost << 3)) + 1, p.records) : p.records;
     if (p.begun == 0 && p.again == 0 && p.counted == 0) runWhole(who, cpu, fence, limit);
-    if (p.cursor == recordCount || hasPost() || (p.begun == 0 && isEvent(p.cursor))) return true;
+    if (p.cursor == p.records || hasPost(p) || (p.begun == 0 && isEvent(p, p.cursor))) return true;
     if (who.clock >= limit) return false;
     if (!runPiece(who, cpu, limit)) return true;
   }
@@ -185,7 +115,10 @@ function anyWhole(who: Agent, cpu: CpuCaches, fence: u32, limit: u64): void {
 /** `lru`: both first levels are. A constant, so that either caller has a loop of its own. */
 @inline
 function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: bool): void {
-  const p = program;
+  const p = programOf(who.id);
+  const heads = p.heads;
+  const counts = p.counts;
+  const datas = p.datas;
   const l1i = cpu.l1i;
   const l1d = cpu.l1d;
   const setsI = l1i.setOf;
@@ -203,8 +136,8 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
     const op = head & HEAD_OP;
     if (op == OP_EVENT) break;
     const page = head >> HEAD_SHIFT;
-    const i = nFetches(cursor);
-    const d = nDatas(cursor);
+    const i = <u64>load<u16>(counts + (<usize>cursor << 1));
+    const d = <u64>load<u16>(datas + (<usize>cursor << 1));
     const end = clock + i * fetchPs + d * accessPs;
     if (end > limit) break;
     const want = (page << ENTRY_SHIFT) | ENTRY_V;
@@ -225,8 +158,8 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
     touch(page);
     if (!lru) {
       p.looked |= kindBit(op == OP_FETCH);
-      goOn(l1i, fetchPage, FETCHES, <u32>i);
-      goOn(l1d, dataPage, DATAS, <u32>d);
+      goOn(p, l1i, fetchPage, FETCHES, <u32>i);
+      goOn(p, l1d, dataPage, DATAS, <u32>d);
     }
     accesses += i + d;
     clock = end;
@@ -241,21 +174,21 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
 }
 
 /** `times` accesses of an open run (page id + 1) take place; the first is no hit of its own if it has been looked up. */
-function goOn(first: Cache, page: u32, kind: u32, times: u32): void {
+function goOn(p: Program, first: Cache, page: u32, kind: u32, times: u32): void {
   if (times == 0) return;
-  const hits = times - ((program.looked & kind) != 0 ? 1 : 0);
-  program.looked &= ~kind;
+  const hits = times - ((p.looked & kind) != 0 ? 1 : 0);
+  p.looked &= ~kind;
   if (hits != 0) useAgain(first, page - 1, hits);
 }
 
 /** A part of the record in hand, up to `limit` or its end. False: an access of it needs a shared step first. */
 function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
-  const p = program;
-  const head = load<u32>(heads + (<usize>p.cursor << 2));
+  const p = programOf(who.id);
+  const head = load<u32>(p.heads + (<usize>p.cursor << 2));
   const op = head & HEAD_OP;
   const page = head >> HEAD_SHIFT;
-  const i = nFetches(p.cursor);
-  const d = nDatas(p.cursor);
+  const i = nFetches(p, p.cursor);
+  const d = nDatas(p, p.cursor);
   const n = i + d;
   const length = i * fetchPs + d * accessPs;
   if (p.begun == 0) {
@@ -297,8 +230,8 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
   }
   const end = base + <u64>done * length / n;
   const fetches = <u32>(<u64>done * i / n - <u64>p.done * i / n);
-  goOn(cpu.l1i, p.fetchPage, FETCHES, fetches);
-  goOn(cpu.l1d, p.dataPage, DATAS, done - p.done - fetches);
+  goOn(p, cpu.l1i, p.fetchPage, FETCHES, fetches);
+  goOn(p, cpu.l1d, p.dataPage, DATAS, done - p.done - fetches);
   add(N_COMPUTE, done - p.done);
   spend(who, CAUSE_COMPUTE, end - who.clock);
   p.done = done;
@@ -314,18 +247,18 @@ function kindBit(fetch: bool): u32 {
   return fetch ? FETCHES : DATAS;
 }
 /** The access that was granted takes place. */
-function useGrant(): void {
-  program.granted = 0;
-  program.counted &= ~kindBit(program.missedFetch != 0);
+function useGrant(p: Program): void {
+  p.granted = 0;
+  p.counted &= ~kindBit(p.missedFetch != 0);
 }
 
 /** Looks a page up in this CPU's TLBs. False: it takes a shared step. */
 function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): bool {
-  const p = program;
+  const p = programOf(who.id);
   const kind = kindBit(fetch);
   if (p.granted != 0) {
     assert(p.granted == page + 1 && (p.missedFetch != 0) == fetch);
-    useGrant();
+    useGrant(p);
     return true;
   }
   const first = fetch ? cpu.l1i : cpu.l1d;
@@ -350,7 +283,7 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
 
 /** The shared half of a translation, at this CPU's turn. */
 function translate(who: Agent, cpu: CpuCaches): void {
-  const p = program;
+  const p = programOf(who.id);
   const page = p.missed;
   const served = serve(who, cpu, p.missedFetch != 0 ? cpu.l1i : cpu.l1d, page, p.missedWrite);
   if (served == IS_SERVED) p.granted = page + 1;
@@ -359,19 +292,10 @@ function translate(who: Agent, cpu: CpuCaches): void {
 
 // ---- events ----
 
-@inline
-function event(): usize {
-  return events + (<usize>(load<u32>(heads + (<usize>program.cursor << 2)) >> HEAD_SHIFT) * EVENT_WORDS << 3);
-}
-@inline
-function field(row: usize, index: u32): u64 {
-  return <u64>load<f64>(row + (<usize>index << 3));
-}
-
 function startEvent(who: Agent): void {
-  const p = program;
-  p.fetchPage = p.dataPage = p.again = p.looked = 0;
-  const row = event();
+  const p = programOf(who.id);
+  endRuns(p);
+  const row = event(p);
   const op = <u32>field(row, 0);
   const first = field(row, 1);
   const end = field(row, 2);
@@ -391,10 +315,11 @@ function startEvent(who: Agent): void {
   }
   if (op == EVENT_MOVE) {
     const to = field(row, 3);
-    if (!mapped(to, to + end - first)) startMove(who, row);
+    // Another CPU may use the new place until mmap_lock is taken, so that it is unmapped under it.
+    if (setting(SET_MMAP_LOCK) == 0 && !mapped(to, to + end - first)) startMove(who, row);
     else {
       who.phase = MOVING;
-      beginRange(who, AT_UNMAP, to, to + end - first);
+      beginRange(who, AT_UNMAP, to, to + end - first).mmapKept = 1;
     }
     return;
   }
@@ -418,9 +343,12 @@ function startMove(who: Agent, row: usize): void {
   const first = field(row, 1);
   const end = field(row, 2);
   const to = field(row, 3);
-  who.phase = KERNEL;
   mapPages(to, to + end - first, KIND_GONE);
-  beginRange(who, AT_MOVE, first, end).newFirst = to;
+  const held = who.phase == MOVING;
+  who.phase = KERNEL;
+  const run = beginRange(who, AT_MOVE, first, end);
+  run.newFirst = to;
+  if (held) run.mmapHeld = 1;
 }
 /** mremap refuses a new place that overlaps the old one. */
 function overlaps(row: usize): bool {

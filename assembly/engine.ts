@@ -1,18 +1,22 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
-import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
+import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
 import { initCounters } from './counters';
-import { initCpu, NEEDS_INPUT, nextChunk, stepCpu } from './cpu';
+import { initCpu, NEEDS_INPUT, stepCpu } from './cpu';
 import { initDevice, rouse, stepDevice } from './device';
 import { initEventLog } from './eventlog';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
-import { initFrames } from './frame';
+import { freeFrames, initFrames } from './frame';
 import { initIommu, stepIommu } from './iommu';
-import { openArena, setting, settingU64 } from './layout';
+import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
-import { CAUSE_IDLE, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_OUTSTANDING, SET_PAGES, SET_RECLAIM, SET_SEED, SET_TABLES } from './ops';
+import {
+  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_LOW, SET_OUTSTANDING, SET_PAGES,
+  SET_RECLAIM, SET_SEED, SET_TABLES,
+} from './ops';
+import { initMmapLock } from './mmaplock';
 import { initPasid } from './pasid';
-import { initLists, initPaths } from './path';
+import { initLists, initPaths, tableInserted } from './path';
 import { initPending, stepLink } from './pending';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
@@ -22,7 +26,7 @@ import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initNames, initSpace, placePage } from './space';
 import { initSubmit } from './submit';
-import { addPage, addTable, initTable } from './table';
+import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
 
 // Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight.
@@ -33,6 +37,7 @@ let link: u32 = 0;
 let device: u32 = 0;
 let flights: u32 = 0;
 let quantiles: usize = 0;
+let wanting: u32 = 0;
 
 /** Why `run` returned. */
 export const WANTS_RECORDS: u32 = 0;
@@ -68,6 +73,7 @@ export function init(): void {
   initSubmit(hardware);
   initRecent();
   initLists();
+  initMmapLock();
   initPaths(hardware, flights);
   initWork();
   initFaults(reclaimer);
@@ -89,12 +95,13 @@ export function definePage(vpnLow: u32, vpnHigh: u32, table: u32, kind: u32): vo
 }
 /** A leaf table, before its first page. */
 export function defineTable(keyLow: u32, keyHigh: u32): void {
-  addTable((<u64>keyHigh << 32) | keyLow);
+  const key = (<u64>keyHigh << 32) | keyLow;
+  addTable(key);
+  tableInserted(firstTable(key << TABLE_LG2));
 }
 
-/** Runs `records` records, which stand in place, with `posts` posts. `last`: there are no more. */
-export function run(records: u32, posts: u32, last: u32): u32 {
-  nextChunk(records, posts);
+/** Runs until a CPU wants its next piece, or the program is over, or nobody can go on. */
+export function run(): u32 {
   while (true) {
     const id = nextAgent();
     if (id < 0) return over(u64.MAX_VALUE) ? IS_OVER : IS_STUCK;
@@ -102,8 +109,8 @@ export function run(records: u32, posts: u32, last: u32): u32 {
     if (over(who.clock)) return IS_OVER;
     if (<u32>id < cpus) {
       if (stepCpu(who, horizon(who)) == NEEDS_INPUT) {
-        if (last == 0) return WANTS_RECORDS;
-        who.state = DONE;
+        wanting = id;
+        return WANTS_RECORDS;
       }
     } else if (<u32>id == reclaimer) stepReclaim(who);
     else if (<u32>id == hardware) stepIommu(who);
@@ -125,22 +132,44 @@ function over(now: u64): bool {
   return now >= end;
 }
 
-/** Before this time nobody else can change what a CPU's hits depend on. A device never does. */
+/** The CPU that wants its next piece. */
+export function wantingCpu(): u32 {
+  return wanting;
+}
+
+/** Before this time nobody else can change what a CPU's hits depend on. A device by itself never does. */
 function horizon(who: Agent): u64 {
   let limit: u64 = u64.MAX_VALUE;
+  let waits = false;
   for (let id: u32 = 0; id <= reclaimer; id++) {
     const other = agent(id);
-    if (id == who.id || other.state != RUNNABLE) continue;
-    // A CPU in user mode must trap first.
-    const ahead = id < cpus && other.phase == 0 ? settingU64(SET_LOOKAHEAD) : 0;
-    limit = min(limit, other.clock + ahead + (who.id < id ? 1 : 0));
+    if (id == who.id) continue;
+    if (other.state == BLOCKED && other.waitsFor != CAUSE_IDLE) waits = true;
+    if (other.state == RUNNABLE) limit = min(limit, other.clock + (id < cpus && other.phase == 0 ? ahead() : 0) + tie(who, id));
+  }
+  // One CPU goes on while reclaim waits; among several, whoever waits may be woken by anybody.
+  if (!waits || cpus == 1) return limit;
+  for (let id = reclaimer + 1; id < agentCount; id++) {
+    if (agent(id).state == RUNNABLE) limit = min(limit, agent(id).clock + tie(who, id));
   }
   return limit;
 }
+/** 1 if the agent goes before another whose clock agrees. */
+@inline
+function tie(who: Agent, id: u32): u64 {
+  return who.id < id ? 1 : 0;
+}
+/** A CPU in user mode must trap first, which takes it some time; and it must not wake reclaim by that. */
+function ahead(): u64 {
+  if (setting(SET_RECLAIM) != 0 && freeFrames() < setting(SET_LOW) + agentCount) return 0;
+  return min(settingU64(SET_LOOKAHEAD), min(cost(COST_FAULT), cost(COST_SYSCALL)));
+}
 
-/** Virtual time of an agent in picoseconds. */
-export function clockOf(id: u32): f64 {
-  return <f64>agent(id).clock;
+/** When the last CPU came to its end, in picoseconds. */
+export function elapsed(): f64 {
+  let end: u64 = 0;
+  for (let id: u32 = 0; id < cpus; id++) end = max(end, agent(id).clock);
+  return <f64>end;
 }
 export function agents(): u32 {
   return agentCount;

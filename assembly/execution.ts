@@ -36,6 +36,9 @@ export class Run {
   allFirst: u64; //   pages changed in all holds
   allLast: u64;
   gather: usize; //   u32[2 * pages]: page changed, frame to give back or 0
+  mmap: u32; //       MMAP_*: how it takes mmap_lock, and
+  mmapHeld: u32; //   1: it has it
+  mmapKept: u32; //   1: it leaves it to the list behind it
   job: Submission; // the invalidation under way
 }
 

@@ -10,7 +10,7 @@ export { openWindowCount } from './safety';
 export { freeFrameCount } from './frame';
 export { causesAt } from './clock';
 export * from './counters';
-export { eventsAt, headsAt, postsAt } from './cpu';
+export { endCpu, eventsAt, feedCpu, headsAt, postsAt } from './program';
 export { LIST_WORDS, listsAt } from './path';
 export { recipesAt } from './submit';
 export {
@@ -22,7 +22,7 @@ export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
 export { pasidStateAt } from './pasid';
 export {
-  agents, clockOf, definePage, defineTable, init, IS_OVER, IS_STUCK, quantilesAt, run, WANTS_RECORDS,
+  agents, definePage, defineTable, elapsed, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu, WANTS_RECORDS,
 } from './engine';
 export {
   ORDER_ATTACH, ORDER_DMA, ORDER_DMA_RAW, ORDER_EVENT_WORDS, ORDER_HOLD, ORDER_IOMMU, ORDER_LAZY, ORDER_MAP, ORDER_OTHER,

@@ -23,11 +23,11 @@ import {
 } from './ops';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import {
-  FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
+  clearFaults, FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
 } from './registers';
 import {
-  abortStatus, advanceHead, headSlot, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
+  abortStatus, advanceHead, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
 import { deviceCount, dropCopies, dropTables, iotlb, spaceOfDevice } from './space';
 import {
@@ -304,6 +304,8 @@ function timeOut(now: u64): void {
   for (let i: u32 = 0; i < state.waits; i++) {
     if ((wait(i).does & WRITES) != 0) abortStatus(wait(i).address, now);
   }
+  // No wait was there to abort, but somebody polls for one that has not been fetched.
+  if (state.waits == 0 && isPolled()) clearFaults(FSTS_ITE);
   state.waits = 0;
   state.fenced = 0;
 }

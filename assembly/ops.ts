@@ -212,6 +212,7 @@ export const SET_RECORDS: u32 = 58;
 export const SET_UNMAP: u32 = 59; //         UNMAP_*
 export const SET_REUSE: u32 = 60; //         1: a frame given back is somebody else's
 export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
+export const SET_MMAP_LOCK: u32 = 54; //     1: mmap_lock is modelled
 export const SET_SHADOWED: u32 = 62; //      1: a hypervisor emulates the IOMMU
 export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
 export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick

@@ -9,9 +9,10 @@ import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
 import { cost, fixed, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
+import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock';
 import {
-  AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_SHARE,
-  AT_UNTRACK, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
+  AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_REPLACE, AT_SHARE,
+  AT_UNMAP, AT_UNTRACK, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
   CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
   COST_IPI_NEXT, COST_LOCK, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING,
   SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
@@ -67,6 +68,14 @@ export function runOf(id: u32): Run {
   return changetype<Run>(<usize>load<u32>(runs + (<usize>id << 2)));
 }
 
+/** A table has come in at a position while lists run: they stay at theirs. */
+export function tableInserted(position: u32): void {
+  for (let id: u32 = 0; id < cpuCount; id++) {
+    const run = runOf(id);
+    if (run.steps != 0 && hasRange(run) && run.position >= position) run.position++;
+  }
+}
+
 /** Begins a list for one page. */
 export function beginPage(who: Agent, occasion: u32, part: u32, page: u32): Run {
   const run = begin(who, occasion, part);
@@ -88,6 +97,8 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   const run = runOf(who.id);
   run.steps = lists + (<usize>((occasion * PARTS + part) * LIST_WORDS) << 2);
   run.at = run.loop = run.phase = run.touched = run.gathered = run.hold = run.skip = 0;
+  run.mmap = mmapOf(occasion);
+  run.mmapHeld = run.mmapKept = 0;
   run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = 0;
   run.part = part;
   run.occasion = occasion;
@@ -98,10 +109,21 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   return run;
 }
 
+/** Faults, advice and KSM share mmap_lock, changes of mappings have it alone; who comes by rmap does without. */
+function mmapOf(occasion: u32): u32 {
+  if (occasion <= AT_RECLAIM_REDIRTIED || occasion == AT_CLEAN || occasion == AT_MIGRATE) return MMAP_NONE;
+  const alone = occasion == AT_UNMAP || occasion == AT_PROTECT || occasion == AT_MOVE || occasion == AT_SHARE;
+  return alone || occasion == AT_UNTRACK || occasion == AT_REPLACE ? MMAP_WRITE : MMAP_READ;
+}
+
 /** One turn; returns whether the list is over. The agent may be blocked afterwards. */
 export function stepPath(who: Agent): bool {
   const run = runOf(who.id);
   const before = who.clock;
+  if (run.mmap != MMAP_NONE && run.mmapHeld == 0) {
+    run.mmapHeld = 1; // a waiter wakes as an owner
+    if (!takeMmap(run.mmap, who)) return false;
+  }
   while (true) {
     const step = load<u32>(run.steps + (<usize>run.at << 2));
     if (step == STEP_END) {
@@ -157,6 +179,7 @@ function finish(run: Run, who: Agent): void {
   if (run.occasion == AT_MIGRATE) framesFreed(who, now);
   if (run.part == PART_BODY) add(N_PATH_PAGES + run.occasion, hasRange(run) ? run.touched : 1);
   add(N_PATH_PS + run.occasion, who.clock - run.began);
+  if (run.mmapHeld != 0 && run.mmapKept == 0) giveMmap(run.mmap, who);
   run.steps = 0;
 }
 
@@ -315,10 +338,10 @@ function cpuFlush(run: Run, who: Agent): bool {
   const pages = hasRange(run) ? run.gathered - oldRows(run) : run.touched;
   if (pages == 0) return true;
   const mine = who.id < cpuCount;
-  const others = cpuCount - (mine ? 1 : 0);
   const full = run.part == PART_MIDDLE || pages > setting(SET_CEILING);
   if (run.phase == 0) {
     run.phase = 1;
+    const others = targets(who);
     if (mine) spend(who, CAUSE_CPU_FLUSH, full ? cost(COST_FLUSH_FULL) : cost(COST_INVLPG) * pages);
     if (others != 0) {
       bump(N_IPI);
@@ -336,6 +359,12 @@ function cpuFlush(run: Run, who: Agent): bool {
     exchange(id, who.id);
   }
   return true;
+}
+/** Other CPUs that still run the program. */
+function targets(who: Agent): u32 {
+  let others: u32 = 0;
+  for (let id: u32 = 0; id < cpuCount; id++) if (id != who.id && agent(id).state != DONE) others++;
+  return others;
 }
 function flushPages(run: Run, cpu: u32, now: u64): void {
   if (!hasRange(run)) {

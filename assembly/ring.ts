@@ -140,6 +140,11 @@ function wakeWaiting(now: u64): void {
 export function submitted(): bool {
   return ring.head != ring.tail;
 }
+/** Whether somebody waits for a wait that has not been fetched. */
+export function isPolled(): bool {
+  for (let slot = ring.head; slot != ring.tail; slot = after(slot)) if (load<u8>(owners + slot) != 0) return true;
+  return false;
+}
 @inline
 export function headSlot(): u32 {
   return ring.head;

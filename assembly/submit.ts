@@ -142,6 +142,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   job.count = groupLength(job);
   writeGroup(job, who);
   doorbell(agent(hardware), who.clock);
+  seeTimeOut(who);
   if (!held) give(lock, who);
   job.phase = COMPLETE;
   block(who, CAUSE_WAIT);
@@ -167,13 +168,16 @@ function entriesRead(job: Submission): u64 {
 function lastSlot(job: Submission): u32 {
   return (job.slot + job.count - 1) % slotCount();
 }
+/** Who polls for a wait looks at the fault status, too: fetching goes on. */
+function seeTimeOut(who: Agent): void {
+  if ((registers.fsts & FSTS_ITE) == 0) return;
+  clearFaults(FSTS_ITE);
+  rouse(agent(hardware), who.clock);
+}
 /** The wait was aborted: a device did not answer. Linux clears the error and submits all of it anew (qi_check_fault). */
 function retry(job: Submission, who: Agent): void {
   bump(N_RETRIES);
-  if ((registers.fsts & FSTS_ITE) != 0) {
-    clearFaults(FSTS_ITE);
-    rouse(agent(hardware), who.clock);
-  }
+  seeTimeOut(who);
   if (!hazard(HAZARD_ABORTED_WAIT_AS_DONE)) job.recipe = job.group;
 }
 

@@ -9,6 +9,7 @@ import {
   AT_CLEAN, AT_MERGE, AT_MIGRATE, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_SHARED,
 } from './ops';
 import { beginPage, freeOne, PART_BODY, runOf } from './path';
+import { cpuCount } from './space';
 import {
   firstTable, frameOf, keyAt, kindOf, pageIn, pte, PTE_A, PTE_CACHE, PTE_LAZY, PTE_MERGED, PTE_P, PTE_W, PTE_ZERO,
   TABLE_LG2, tableAt, tableCount, vpnOf,
@@ -30,14 +31,19 @@ class Work {
   page: u32; //   in hand
   stage: u32;
 }
-let work: Work = changetype<Work>(0);
+let works: usize = 0; // Work[cpuCount]
 
 export function initWork(): void {
-  work = changetype<Work>(region(offsetof<Work>()));
+  works = region(<usize>cpuCount * offsetof<Work>());
+}
+@inline
+function workOf(who: Agent): Work {
+  return changetype<Work>(works + <usize>who.id * offsetof<Work>());
 }
 
 /** Work on the pages first .. end - 1 begins. False if there is nothing to do. */
 export function beginWork(who: Agent, first: u64, end: u64, occasion: u32, second: u32): bool {
+  const work = workOf(who);
   work.next = first;
   work.end = end;
   work.first = occasion;
@@ -53,6 +59,7 @@ export function hasList(who: Agent): bool {
 
 /** Begins the next list, or waits for a frame that it needs. False if the work is done. */
 export function nextList(who: Agent): bool {
+  const work = workOf(who);
   // What was not done to the page in the first list leaves nothing to do in the second.
   if (work.stage == FIRST) work.stage = work.second != 0 && runOf(who.id).skip == 0 ? SECOND : LOOK;
   else if (work.stage == LAST) work.stage = LOOK;
@@ -63,7 +70,7 @@ export function nextList(who: Agent): bool {
     }
     work.stage = LOOK;
   }
-  const found = find();
+  const found = find(work);
   if (found == 0) return false;
   if (!begin(who, work.first, found - 1)) return true;
   work.page = found - 1;
@@ -73,7 +80,7 @@ export function nextList(who: Agent): bool {
 }
 
 /** Page id + 1 of the next page to work on, or 0. */
-function find(): u32 {
+function find(work: Work): u32 {
   for (let position = firstTable(work.next); position < tableCount; position++) {
     const base = keyAt(position) << TABLE_LG2;
     if (base >= work.end) return 0;

@@ -22,6 +22,7 @@ const perSecond = (least: number): string => `${(1e3 / least).toFixed(2)} M/s`;
     costs: loadCosts(),
     seed: 1,
     ideal: false,
+    cpus: 1,
     lookahead: DEFAULT_LOOKAHEAD,
     machine: loadMachine('amd-v2'),
   };

@@ -251,6 +251,7 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     frames: fc.oneof(fc.constant(null), fc.integer({ min: 2, max: 70 })),
     device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
     ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
+    cpus: fc.constantFrom(1, 1, 2, 3),
     lookahead: fc.constantFrom(0, DEFAULT_LOOKAHEAD),
   })
   // Phases of microseconds would fill the millisecond until a lost request is given up with turns of the device.

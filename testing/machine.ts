@@ -9,8 +9,9 @@ import { checkPath, type Policy, parseSteps } from '../src/model/policy.ts';
 import type { RawRun } from '../src/model/result.ts';
 import type { RunSetup } from '../src/model/run.ts';
 import { type ReferenceRun, referenceRun, Stuck } from '../src/reference/machine.ts';
-import type { ProgramChunk } from '../src/reference/program.ts';
-import { Follower } from '../src/trace/generate/follow.ts';
+import type { ProgramChunk, ProgramPost } from '../src/reference/program.ts';
+import { DEAL, Dealer } from '../src/trace/generate/deal.ts';
+import { Follower, type Posts } from '../src/trace/generate/follow.ts';
 import { KIND, Mappings } from '../src/trace/mappings.ts';
 import type { Trace } from '../src/trace/reader.ts';
 import { recordsOf } from '../src/trace/records.ts';
@@ -22,14 +23,14 @@ export interface EngineRun {
   readonly freeFrames: number;
 }
 
-/** One CPU's steps as a trace. */
-export function traceOf(steps: readonly Step[]): Trace {
-  return openBytes(writeProgram({ interleaved: false, spaces: 1, agents: [0], steps }));
+/** The steps of so many CPUs as a trace. */
+export function traceOf(steps: readonly Step[], cpus = 1): Trace {
+  return openBytes(writeProgram({ interleaved: false, spaces: 1, agents: Array(cpus).fill(0), cpus, steps }));
 }
 
 /** Runs a trace in the engine; null if nobody could go on. */
-export function runEngine(module: WebAssembly.Module, setup: RunSetup, trace: Trace): EngineRun | null {
-  const engine = new MachineEngine(module, setup, trace.meta);
+export function runEngine(module: WebAssembly.Module, setup: RunSetup, trace: Trace, deal = DEAL): EngineRun | null {
+  const engine = new MachineEngine(module, setup, trace.meta, deal);
   const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
   try {
     for (const chunk of trace.chunks()) engine.feed(chunk, follower?.posts(chunk));
@@ -45,24 +46,25 @@ export function runEngine(module: WebAssembly.Module, setup: RunSetup, trace: Tr
 const KIND_NAMES = Object.keys(KIND) as (keyof typeof KIND)[];
 
 /** The same in the reference: it takes records, where the engine takes columns. */
-export function runReference(setup: RunSetup, trace: Trace): ReferenceRun | null {
+export function runReference(setup: RunSetup, trace: Trace, deal = DEAL): ReferenceRun | null {
   const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
+  const dealer = new Dealer(trace.meta.agents, setup.cpus, deal);
   const mappings = new Mappings();
   const pages: { space: number; vpn: number }[] = [];
   const chunks: ProgramChunk[] = [];
   for (const chunk of trace.chunks()) {
     pages.push(...chunk.pages);
-    const words = follower?.posts(chunk) ?? new Uint32Array();
-    const posts = Array.from({ length: words.length / 2 }, (_, i) => {
-      const work = words[2 * i + 1]!;
-      return { after: words[2 * i]!, page: work >>> 1, write: (work & 1) === 1 };
-    });
     const kindOf = (space: number, vpn: number) =>
       KIND_NAMES.find((name) => KIND[name] === mappings.kindOf(space, vpn))!;
     chunks.push({
       pages: chunk.pages.map(({ space, vpn }) => ({ vpn, kind: kindOf(space, vpn) })),
-      records: [...recordsOf(chunk, pages)].map((record) => ('event' in record ? record.event : record.run)),
-      posts,
+      pieces: dealer.pieces(chunk, follower?.posts(chunk)).map((piece) => ({
+        cpu: piece.cpu,
+        records: [...recordsOf({ ...chunk, ...piece }, pages)].map((record) =>
+          'event' in record ? record.event : record.run,
+        ),
+        posts: postsOf(piece.posts),
+      })),
     });
     for (const event of chunk.events) mappings.apply(event);
   }
@@ -73,6 +75,13 @@ export function runReference(setup: RunSetup, trace: Trace): ReferenceRun | null
     if (error instanceof Stuck) return null;
     throw error;
   }
+}
+
+function postsOf(words: Posts): ProgramPost[] {
+  return Array.from({ length: words.length / 2 }, (_, i) => {
+    const work = words[2 * i + 1]!;
+    return { after: words[2 * i]!, page: work >>> 1, write: (work & 1) === 1 };
+  });
 }
 
 /** Policies for the mm half, as they ship. */

@@ -37,6 +37,8 @@ export interface Program {
   readonly interleaved: boolean;
   readonly spaces: number;
   readonly agents: readonly number[];
+  /** The first so many of them are CPUs, the others devices; 1 if not given. */
+  readonly cpus?: number;
   readonly steps: readonly Step[];
 }
 
@@ -120,7 +122,8 @@ export function writeProgram(program: Program): Uint8Array {
   const parts: Uint8Array[] = [];
   const writer = new TraceWriter({ write: (bytes) => parts.push(bytes.slice()) }, codec, program.interleaved);
   for (let i = 0; i < program.spaces; i++) writer.space(`space ${i}`, i === 0 ? 'mm' : 'domain');
-  for (const [i, space] of program.agents.entries()) writer.agent(`cpu${i}`, i === 0 ? 'cpu' : 'device', space);
+  for (const [i, space] of program.agents.entries())
+    writer.agent(`cpu${i}`, i < (program.cpus ?? 1) ? 'cpu' : 'device', space);
   for (const step of program.steps) {
     if ('access' in step) writer.access(step.agent, RUN_OPS.indexOf(step.access), step.vpn, step.straddle);
     else if ('event' in step) writer.event(step.agent, step.event, step.fields, step.gap);

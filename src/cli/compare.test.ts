@@ -226,6 +226,7 @@ describe('refusals', () => {
     ['nonsense seed', ['--seed', '-1'], /--seed is "-1", expected a whole number/],
     ['a policy twice', ['--policies', 'range-end,range-end'], /--policies names range-end twice/],
     ['no device', ['--device', 'none', ...PAIR], /no device access happened/],
+    ['no CPU', ['--cpus', '0'], /--cpus is "0", expected a whole number of 1/],
   ];
   for (const [name, args, expected] of CASES) {
     test(
@@ -246,6 +247,20 @@ describe('refusals', () => {
       60_000,
     );
   }
+
+  test(
+    '--cpus deals the program to several CPUs, and stands in the command that repeats it',
+    () =>
+      withFolder((folder) => {
+        writeFileSync(join(folder, 'small.trace'), writeProgram(RECLAIMED));
+        const { trace, runs } = json(['run', 'small.trace', '--cpus', '3'], folder);
+        expect(trace.added[0]).toBe('3 CPUs run it side by side, 1,000 records each in turn');
+        expect(runs[0]!.repro).toContain('--cpus 3');
+        expect(runs[0]!.cost.locks.mmap).toBeGreaterThan(0);
+        expect(runs[0]!.cost.invalidations.ipi).toBeGreaterThan(0);
+      }),
+    60_000,
+  );
 
   test('--fail-on is a gate', () =>
     withFolder((folder) => {

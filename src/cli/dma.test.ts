@@ -37,7 +37,7 @@ test('the table fits 100 columns', () => {
 test.each([
   [['--machines', 'amd-v2'], 'machine amd-v2 is of family mm'],
   [['--policies', 'strict,range-end'], 'policy range-end is of family mm'],
-  [['--device', 'follow'], '--memory and --device are for address spaces'],
+  [['--device', 'follow'], '--memory, --device and --cpus are for address spaces'],
   [['--time-scale', '0'], '--time-scale is "0"'],
   [['--set', 'machine.device.outstanding=40'], 'expected at most 64'],
 ])('%s is refused', (args, message) => {

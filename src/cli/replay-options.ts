@@ -10,6 +10,7 @@ export interface ReplayArgs {
   workers?: string;
   memory?: string;
   device?: string;
+  cpus?: string;
   reuse?: Reuse;
   timeScale?: string;
   time?: 'packed';
@@ -36,6 +37,7 @@ export const replayOptions = <T>(y: Argv<T>) =>
     })
     .option('memory', { ...MEMORY, defaultDescription: DEFAULTS.memory })
     .option('device', { ...TEXT, defaultDescription: DEFAULTS.device, describe: FOLLOW })
+    .option('cpus', { ...TEXT, describe: 'CPUs that run the program side by side, by turns' })
     .option('reuse', REUSE)
     .option('time-scale', { ...TEXT, describe: 'DMA: factor of the recorded think time' })
     .option('time', { choices: ['packed'] as const, requiresArg: true, describe: 'DMA: no think time at all' })

@@ -18,6 +18,7 @@ export function requestOf(args: MachineArgs): CompareRequest {
   return {
     ...args,
     policies: parseNames(args.policies, '--policies'),
+    cpus: parseWhole(args.cpus, '--cpus', 1, 32),
     machines: parseNames(args.machines, '--machines'),
     seed: parseWhole(args.seed, '--seed', 0, MAX_SEED),
     timeScale: parseTimeScale(args.timeScale, args.time),

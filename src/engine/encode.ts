@@ -179,7 +179,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_FORMAT', numbers('FORMAT_X86'));
   set('SET_LEVELS', iommu.levels);
   set('SET_FRAMES', memory);
-  set('SET_CPUS', 1);
+  set('SET_CPUS', setup.cpus);
+  set('SET_MMAP_LOCK', setup.cpus > 1 ? 1 : 0);
   set('SET_RECLAIM', frames === null ? 0 : 1);
   set('SET_DEVICE', device === null ? 0 : 1);
   cache('SET_L1I_SETS', cpu.l1i);

@@ -69,6 +69,7 @@ function setupOf(hazards: HazardName[], options: Case): RunSetup {
     frames,
     device: { every: 1, write: 0.7, active: phases[0] * 1000 * NS, idle: phases[1] * 1000 * NS, ats: true },
     ideal: false,
+    cpus: 1,
     lookahead: 0,
   };
 }

@@ -31,6 +31,7 @@ function run(
     frames: 1330,
     device: parseDevice('follow'),
     ideal: false,
+    cpus: 1,
     lookahead: DEFAULT_LOOKAHEAD,
     ...change,
   };

@@ -3,6 +3,7 @@ import type { Distribution, RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
+import { DEAL, Dealer, type Piece } from '../trace/generate/deal.ts';
 import { mostPosts, type Posts } from '../trace/generate/follow.ts';
 import { kindOfMapping, Mappings } from '../trace/mappings.ts';
 import {
@@ -23,9 +24,9 @@ interface MachineExports {
   listsAt(): number;
   recipesAt(): number;
   quantilesAt(): number;
-  headsAt(): number;
-  eventsAt(): number;
-  postsAt(): number;
+  headsAt(cpu: number): number;
+  eventsAt(cpu: number): number;
+  postsAt(cpu: number): number;
   causesAt(): number;
   countersAt(): number;
   firstAt(): number;
@@ -34,9 +35,12 @@ interface MachineExports {
   openWindowCount(): number;
   definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
   defineTable(keyLow: number, keyHigh: number): void;
-  run(records: number, posts: number, last: number): number;
+  run(): number;
+  wantingCpu(): number;
+  feedCpu(cpu: number, records: number, posts: number): void;
+  endCpu(cpu: number): void;
   agents(): number;
-  clockOf(agent: number): number;
+  elapsed(): number;
 }
 
 const SLOTS = 512;
@@ -94,6 +98,7 @@ const COUNTERS = [
   'N_LOCK_WAIT_PS',
   'N_QUEUE_WAIT_PS',
   'N_DEVICE_STALL_PS',
+  'N_MMAP_WAIT_PS',
 ] as const; // prettier-ignore
 
 const CAUSES = [
@@ -141,13 +146,20 @@ export class MachineEngine {
   private readonly tables = new Map<number, number>();
   private state: number;
   private fedRecords = 0;
+  private ended = false;
+  private readonly dealer: Dealer;
+  /** Pieces that a CPU has not come to yet. */
+  private readonly queues: Piece[][];
 
   constructor(
     module: WebAssembly.Module,
     private readonly setup: RunSetup,
     meta: TraceMeta,
+    deal = DEAL,
   ) {
     checkTrace(meta, setup);
+    this.dealer = new Dealer(meta.agents, setup.cpus, deal);
+    this.queues = Array.from({ length: setup.cpus }, () => []);
     this.instance = instantiate<MachineExports>(module);
     const { exports } = this.instance;
     this.numbers = numbersOf(exports);
@@ -166,23 +178,41 @@ export class MachineEngine {
   feed(chunk: Chunk, posts: Posts | undefined): void {
     if (this.state !== this.numbers('WANTS_RECORDS')) return;
     this.definePages(chunk);
-    const { exports } = this.instance;
-    const at = exports.headsAt();
-    const capacity = this.numbers('CHUNK_RECORDS');
-    new Uint32Array(this.memory, at, chunk.records).set(chunk.heads);
-    new Uint16Array(this.memory, at + capacity * 4, chunk.records).set(chunk.runFetches);
-    new Uint16Array(this.memory, at + capacity * 6, chunk.records).set(chunk.runDatas);
-    this.writeEvents(chunk.events);
-    if (posts) new Uint32Array(this.memory, exports.postsAt(), posts.length).set(posts);
+    for (const piece of this.dealer.pieces(chunk, posts)) this.queues[piece.cpu]!.push(piece);
     this.fedRecords += chunk.records;
-    this.state = exports.run(chunk.records, (posts?.length ?? 0) / 2, 0);
+    this.goOn();
+  }
+
+  /** Runs as far as the pieces at hand reach: whoever is first needs the next one of its own. */
+  private goOn(): void {
+    const { exports } = this.instance;
+    while (this.state === this.numbers('WANTS_RECORDS')) {
+      const cpu = exports.wantingCpu();
+      const piece = this.queues[cpu]!.shift();
+      if (piece !== undefined) this.load(piece);
+      else if (this.ended) exports.endCpu(cpu);
+      else return;
+      this.state = exports.run();
+    }
     this.checkStuck();
+  }
+
+  private load({ cpu, records, heads, runFetches, runDatas, events, posts }: Piece): void {
+    const { exports } = this.instance;
+    const at = exports.headsAt(cpu);
+    const capacity = this.numbers('CHUNK_RECORDS');
+    new Uint32Array(this.memory, at, records).set(heads);
+    new Uint16Array(this.memory, at + capacity * 4, records).set(runFetches);
+    new Uint16Array(this.memory, at + capacity * 6, records).set(runDatas);
+    this.writeEvents(cpu, events);
+    new Uint32Array(this.memory, exports.postsAt(cpu), posts.length).set(posts);
+    exports.feedCpu(cpu, records, posts.length / 2);
   }
 
   /** Lets the machine come to the end of the program. */
   finish(): RawRun {
-    if (this.state === this.numbers('WANTS_RECORDS')) this.state = this.instance.exports.run(0, 0, 1);
-    this.checkStuck();
+    this.ended = true;
+    this.goOn();
     return this.result();
   }
 
@@ -238,9 +268,9 @@ export class MachineEngine {
     for (const event of chunk.events) this.mappings.apply(event);
   }
 
-  private writeEvents(events: readonly TraceEvent[]): void {
+  private writeEvents(cpu: number, events: readonly TraceEvent[]): void {
     const words = this.numbers('EVENT_WORDS');
-    const rows = new Float64Array(this.memory, this.instance.exports.eventsAt(), events.length * words);
+    const rows = new Float64Array(this.memory, this.instance.exports.eventsAt(cpu), events.length * words);
     events.forEach((event, i) => {
       rows.set(encodeEvent(event, this.numbers), i * words);
     });
@@ -266,7 +296,7 @@ export class MachineEngine {
       ([key, name]) => [key, this.distribution(this.numbers(name))] as const,
     );
     return {
-      elapsed: exports.clockOf(0),
+      elapsed: exports.elapsed(),
       causes: this.causes(),
       counters,
       paths: Object.fromEntries(occasions),
@@ -347,14 +377,29 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
   }
 }
 
-/** A machine runs one CPU of one address space for now. */
-function checkTrace(meta: TraceMeta, setup: RunSetup): void {
-  const cpus = meta.agents.filter((agent) => agent.kind === 'cpu').length;
-  const spaces = meta.spaces.filter((space) => space.kind === 'mm').length;
-  if (cpus !== 1 || spaces !== 1) {
+/** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
+const MAX_AGENTS = 64;
+
+/** A machine runs the CPUs of one address space. */
+function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cpus }: RunSetup): void {
+  const what = `${policy.name} on ${machine.name}`;
+  const recorded = agents.filter((agent) => agent.kind === 'cpu');
+  const mms = spaces.filter((space) => space.kind === 'mm').length;
+  if (mms !== 1 || recorded.length === 0) {
     throw new UsageError(
-      `${setup.policy.name} on ${setup.machine.name}: the trace has ${cpus} CPUs and ${spaces} address spaces, expected one of each`,
+      `${what}: the trace has ${recorded.length} CPUs and ${mms} address spaces, expected CPUs of one address space`,
     );
   }
-  if (meta.counts.pages === 0) throw new UsageError('the trace has no memory access');
+  if (recorded.length > 1 && recorded.length !== cpus) {
+    throw new UsageError(
+      `${what}: the trace has ${recorded.length} CPUs, and ${cpus} are asked for: only one recorded CPU can be dealt to several`,
+    );
+  }
+  const places = machine.device.outstanding;
+  if (cpus + 4 + places > MAX_AGENTS) {
+    throw new UsageError(
+      `${what}: ${cpus} CPUs and a device with ${places} accesses in flight are ${cpus + 4 + places} agents, expected at most ${MAX_AGENTS}`,
+    );
+  }
+  if (counts.pages === 0) throw new UsageError('the trace has no memory access');
 }

@@ -23,6 +23,7 @@ const QUIET: RunSetup = {
   frames: null,
   device: null,
   ideal: false,
+  cpus: 1,
   lookahead: DEFAULT_LOOKAHEAD,
 };
 

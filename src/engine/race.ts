@@ -199,7 +199,7 @@ export class RaceEngine {
     };
     const device = { every: 1, write: 0, active: 0, idle: 0, ats: true };
     const frames = race.pages.length * 2 + cpus + 2;
-    const setup = { policy, machine: small, costs, seed: 1, frames: null, device, ideal: false, lookahead: 0 };
+    const setup = { policy, machine: small, costs, seed: 1, frames: null, device, ideal: false, cpus: 1, lookahead: 0 };
     const tables = new Set(race.pages.map(({ vpn }) => Math.floor(vpn / 512))).size;
     const row = encodeSettings(setup, { pages: race.pages.length, tables, fetches: 0, posts: 1 }, numbers);
     row[numbers('SET_CPUS')] = cpus;

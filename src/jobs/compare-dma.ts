@@ -29,9 +29,9 @@ export function isRecording({ counts }: TraceMeta): boolean {
 /** What is to be run on a DMA recording: every policy on every machine, and the ideal run of each machine. */
 export function planDma(trace: LocatedTrace, request: SeededRequest): Plan {
   const { meta, name } = trace;
-  if (request.memory !== undefined || request.device !== undefined)
+  if (request.memory !== undefined || request.device !== undefined || request.cpus !== undefined)
     throw new UsageError(
-      `${name} has DMA mappings and devices of its own: --memory and --device are for address spaces`,
+      `${name} has DMA mappings, devices and CPUs of its own: --memory, --device and --cpus are for address spaces`,
     );
   if (meta.counts.unmaps === 0) throw new UsageError(`${name}: nothing was unmapped, so policies do not differ`);
   if (meta.counts.dma === 0)

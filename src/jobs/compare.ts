@@ -7,7 +7,6 @@ import { MODEL, type RawRun, type RunResult } from '../model/result.ts';
 import {
   DEFAULT_LOOKAHEAD,
   DEFAULT_SEED,
-  type Follow,
   MAX_SEED,
   parseDevice,
   parseMemory,
@@ -16,6 +15,7 @@ import {
 } from '../model/run.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
+import { DEAL } from '../trace/generate/deal.ts';
 import { commandLine } from './command-line.ts';
 import { isRecording, planDma } from './compare-dma.ts';
 import { compose } from './compose.ts';
@@ -32,6 +32,8 @@ export interface CompareRequest extends PairRequest {
   readonly memory?: string | undefined;
   /** Device that is added: `follow`, with options behind commas, or none. */
   readonly device?: string | undefined;
+  /** CPUs that run the program; not given: those recorded. */
+  readonly cpus?: number | undefined;
   /** Of DMA recordings. */
   readonly reuse?: Reuse | undefined;
   readonly timeScale?: number | undefined;
@@ -110,7 +112,9 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
   const { costs, machines, pairs, skipped } = loadPairs(request, DEFAULTS, 'mm');
   const frames = parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
   const device = parseDevice(request.device ?? DEFAULTS.device);
-  const base = { costs, seed: request.seed, frames, device, lookahead: request.lookahead ?? DEFAULT_LOOKAHEAD };
+  const cpus = request.cpus ?? cpuNames(meta).length;
+  const { seed, lookahead = DEFAULT_LOOKAHEAD } = request;
+  const base = { costs, seed, frames, device, cpus, lookahead };
   const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): MachineJob => ({
     kind: 'machine',
     setup: { ...base, policy, machine, ideal } satisfies RunSetup,
@@ -144,12 +148,12 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
           run: runs[i]!,
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agentName: (agent) => agentName(agent, meta),
+          agentName: (agent) => agentName(agent, meta, cpus),
           vpnOf,
         }),
       );
     },
-    added: (run) => addedText(frames, device, meta, run),
+    added: (run) => addedText(base, meta, run),
     skipped,
     costs,
     machines: used,
@@ -190,13 +194,23 @@ function pageNumbers(path: string, runs: readonly RawRun[]): (page: number) => n
 }
 
 /** CPUs, kswapd, the IOMMU, the device's issuer, its accesses in flight: the engine's order of agents. */
-function agentName(agent: number, meta: TraceMeta): string {
-  const cpus = meta.agents.filter(({ kind }) => kind === 'cpu').map(({ name }) => name);
-  return [...cpus, 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
+function agentName(agent: number, meta: TraceMeta, cpus: number): string {
+  const recorded = cpuNames(meta);
+  const names = recorded.length === cpus ? recorded : Array.from({ length: cpus }, (_, i) => `cpu${i}`);
+  return [...names, 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
+}
+function cpuNames({ agents }: TraceMeta): string[] {
+  return agents.filter(({ kind }) => kind === 'cpu').map(({ name }) => name);
 }
 
-function addedText(frames: number | null, device: Follow | null, meta: TraceMeta, run: RawRun): string[] {
+function addedText(
+  { frames, device, cpus }: Pick<RunSetup, 'frames' | 'device' | 'cpus'>,
+  meta: TraceMeta,
+  run: RawRun,
+): string[] {
   const added: string[] = [];
+  if (cpus !== cpuNames(meta).length)
+    added.push(`${cpus} CPUs run it side by side, ${DEAL.toLocaleString('en')} records each in turn`);
   if (device !== null) {
     const ms = (ps: number): string => `${ps / PS_PER_NS / 1e6} ms`;
     const phases = device.idle === 0 ? 'always active' : `${ms(device.active)} on, ${ms(device.idle)} off`;
@@ -217,6 +231,6 @@ function addedText(frames: number | null, device: Follow | null, meta: TraceMeta
 }
 
 /** What the command line adds to a trace, as it was given or by default. */
-function added({ memory = DEFAULTS.memory, device = DEFAULTS.device }: CompareRequest): string[] {
-  return ['--memory', memory, '--device', device];
+function added({ memory = DEFAULTS.memory, device = DEFAULTS.device, cpus }: CompareRequest): string[] {
+  return ['--memory', memory, '--device', device, ...(cpus === undefined ? [] : ['--cpus', String(cpus)])];
 }

@@ -62,7 +62,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
     device_stall_ns: ns(n('N_DEVICE_STALL_PS')),
     lock_wait_ns: ns(n('N_LOCK_WAIT_PS')),
     lock_hold_ns: nsOf(run.distributions.lockHold!),
-    locks: { qi: ns(n('N_QUEUE_WAIT_PS')), iova: ns(n('N_IOVA_WAIT_PS')) },
+    locks: { mmap: ns(n('N_MMAP_WAIT_PS')), qi: ns(n('N_QUEUE_WAIT_PS')), iova: ns(n('N_IOVA_WAIT_PS')) },
     invalidations: {
       iotlb_page: n('N_IOTLB_PAGE'),
       iotlb_range: n('N_IOTLB_RANGE'),

@@ -114,7 +114,7 @@ export function countInvalidations(policies: readonly string[] = DEFAULTS.polici
   });
 }
 
-const QUIET = { seed: 1, device: null, ideal: false, lookahead: DEFAULT_LOOKAHEAD } as const;
+const QUIET = { seed: 1, device: null, ideal: false, cpus: 1, lookahead: DEFAULT_LOOKAHEAD } as const;
 
 function run(setup: RunSetup, trace: Trace): RawRun {
   const engine = new MachineEngine(engineModule(), setup, trace.meta);

@@ -27,6 +27,8 @@ export interface RunSetup {
   readonly device: Follow | null;
   /** Exactly the stale entries vanish at each change, in no time: what overhead is measured against. */
   readonly ideal: boolean;
+  /** CPUs that run the program: as many as were recorded, or, of one that was, this many by turns (see Dealer). */
+  readonly cpus: number;
   /** How far a CPU's hits may run ahead of another CPU in user mode, picoseconds. Changes no number. */
   readonly lookahead: number;
 }

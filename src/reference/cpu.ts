@@ -4,13 +4,13 @@ import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Device } from './device.ts';
 import type { Faults } from './fault.ts';
-import type { Operation } from './operation.ts';
+import type { Start } from './operation.ts';
 import { EMPTY, type Kind, type Page, samePte } from './page.ts';
 import type { Paths } from './path.ts';
-import type { Program, ProgramChunk } from './program.ts';
+import type { ProgramPiece, ProgramReader } from './program.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
-import { copyOf, isStale, type Space, type Tlb } from './space.ts';
+import { type CpuTlbs, copyOf, isStale, type Space, type Tlb } from './space.ts';
 import type { Work } from './work.ts';
 
 type RunKind = 'fetch' | 'data';
@@ -24,8 +24,10 @@ interface Miss {
 
 /** One CPU and its program, access by access. */
 export class Cpu {
-  private chunk: ProgramChunk = { pages: [], records: [], posts: [] };
+  private piece: ProgramPiece = { cpu: 0, records: [], posts: [] };
   private base = 0;
+  /** Records executed at its last step that others can see. */
+  private seen = 0;
   /** Record in hand, how many accesses of it are done, and whether its first has been looked up. */
   private cursor = 0;
   private done = 0;
@@ -46,7 +48,9 @@ export class Cpu {
 
   constructor(
     readonly agent: Agent,
-    private readonly program: Program,
+    private readonly tlbs: CpuTlbs,
+    private readonly reader: ProgramReader,
+    dataOnly: boolean,
     private readonly space: Space,
     private readonly paths: Paths,
     private readonly faults: Faults,
@@ -61,13 +65,13 @@ export class Cpu {
     private readonly counts: Counts,
   ) {
     this.fetchPs = price('cpu.fetch');
-    this.dataPs = program.dataOnly ? price('cpu.access') : 0;
+    this.dataPs = dataOnly ? price('cpu.access') : 0;
   }
 
   *life(): Turns {
     const { agent } = this;
-    for (const chunk of this.program.chunks) {
-      this.enter(chunk);
+    for (let piece = this.reader.next(agent.id); piece !== undefined; piece = this.reader.next(agent.id)) {
+      this.enter(piece);
       while (true) {
         const shared = this.runPrivate(this.horizon());
         if (!shared || agent.clock !== agent.turn) {
@@ -75,9 +79,10 @@ export class Cpu {
           continue;
         }
         const post = this.post;
-        if (post === undefined && this.cursor === chunk.records.length) break;
-        this.device.record = this.base + this.cursor;
-        const record = chunk.records[this.cursor];
+        if (post === undefined && this.cursor === piece.records.length) break;
+        this.device.record += this.base + this.cursor - this.seen;
+        this.seen = this.base + this.cursor;
+        const record = piece.records[this.cursor];
         if (post !== undefined) {
           this.posted++;
           if (this.hasDevice) this.device.post(this.space.pages[post.page]!, post.write, agent);
@@ -95,10 +100,9 @@ export class Cpu {
     agent.state = 'done';
   }
 
-  private enter(chunk: ProgramChunk): void {
-    this.base += this.chunk.records.length;
-    this.chunk = chunk;
-    for (const { vpn, kind } of chunk.pages) this.space.addPage(vpn, kind);
+  private enter(piece: ProgramPiece): void {
+    this.base += this.piece.records.length;
+    this.piece = piece;
     this.cursor = this.posted = 0;
     this.open.clear();
     this.again.clear();
@@ -106,8 +110,8 @@ export class Cpu {
   }
 
   /** The post that is due before the record in hand. */
-  private get post(): ProgramChunk['posts'][number] | undefined {
-    const post = this.chunk.posts[this.posted];
+  private get post(): ProgramPiece['posts'][number] | undefined {
+    const post = this.piece.posts[this.posted];
     return post !== undefined && post.after < this.cursor ? post : undefined;
   }
 
@@ -116,8 +120,8 @@ export class Cpu {
   /** Accesses that hit, while the clock is below the limit. True: what comes next is shared. */
   private runPrivate(limit: number): boolean {
     while (true) {
-      if (this.space.stirred) {
-        this.space.stirred = false;
+      if (this.tlbs.stirred) {
+        this.tlbs.stirred = false;
         for (const kind of this.open.keys()) this.again.add(kind);
       }
       if (this.granted && this.begun) {
@@ -125,7 +129,7 @@ export class Cpu {
         this.looked.add(this.miss!.kind);
         this.useGrant();
       }
-      const record = this.chunk.records[this.cursor];
+      const record = this.piece.records[this.cursor];
       if (record === undefined || this.post !== undefined || 'fields' in record) return true;
       if (this.agent.clock >= limit) return false;
       if (!this.runRecord(record, limit)) return true;
@@ -175,7 +179,7 @@ export class Cpu {
   }
 
   private first(kind: RunKind): Tlb {
-    return kind === 'fetch' ? this.space.l1i : this.space.l1d;
+    return kind === 'fetch' ? this.tlbs.l1i : this.tlbs.l1d;
   }
 
   private useGrant(): void {
@@ -196,9 +200,9 @@ export class Cpu {
       return true;
     }
     if (!this.missing.has(kind)) this.counts.add(kind === 'fetch' ? 'L1I_MISS' : 'L1D_MISS');
-    if (first.peek(page) === undefined && usable(this.space.l2, page, write)) {
+    if (first.peek(page) === undefined && usable(this.tlbs.l2, page, write)) {
       this.counts.add('L2_HIT');
-      this.space.fillCpu(first, this.space.l2.peek(page)!, this.agent.clock);
+      this.space.fillCpu(first, this.tlbs.l2.peek(page)!, this.agent.clock);
       this.agent.spend('l2', this.price('cpu.l2_hit'));
       this.missing.delete(kind);
       return true;
@@ -210,11 +214,9 @@ export class Cpu {
 
   /** The shared half of a translation: a stale entry that hardware would use, a walk, or a fault. */
   private *translate({ kind, page, write }: Miss): Turns {
-    const { agent, space } = this;
+    const { agent, space, tlbs } = this;
     const first = this.first(kind);
-    const old = [first.peek(page), space.l2.peek(page)].find(
-      (copy) => copy && isStale(copy) && (!write || copy.writes),
-    );
+    const old = [first.peek(page), tlbs.l2.peek(page)].find((copy) => copy && isStale(copy) && (!write || copy.writes));
     if (old) {
       this.counts.add('CPU_STALE');
       this.granted = true;
@@ -229,13 +231,13 @@ export class Cpu {
       return;
     }
     this.counts.add('L2_MISS');
-    const upper = space.cpuWalker.walk(page.table);
+    const upper = tlbs.walker.walk(page.table);
     agent.spend('walk', this.price('cpu.walk_ref_leaf') + this.price('cpu.walk_ref_upper') * upper);
     const next = { ...pte, accessed: true, dirty: pte.dirty || write };
     if (!samePte(next, pte) || next.dirty !== pte.dirty || !pte.accessed) space.set(page, next, page.frame, agent.turn);
     this.safety.used(page, agent, agent.turn, this.queue.reachable);
     const copy = copyOf(page);
-    space.fillCpu(space.l2, copy, agent.turn);
+    space.fillCpu(tlbs.l2, copy, agent.turn);
     space.fillCpu(first, copy, agent.turn);
     this.granted = true;
     yield;
@@ -281,12 +283,13 @@ export class Cpu {
         // The kernel refuses a new place that overlaps the old one; the same place is no move.
         if (end <= first || (third < end && first < newEnd)) return;
         enter();
-        if (this.occupied(third, newEnd)) {
-          this.counts.reach('mremap over something');
-          yield* this.list('munmap', third, newEnd);
-        }
+        const something = this.occupied(third, newEnd);
+        if (something) this.counts.reach('mremap over something');
+        // What another CPU may have used there meanwhile is seen under mmap_lock only.
+        const hasMmapLock = this.paths.mmapLock !== null;
+        if (something || hasMmapLock) yield* this.list('munmap', third, newEnd, {}, true);
         this.become(third, newEnd, 'gone');
-        return yield* this.list('mremap', first, end, { newFirst: third });
+        return yield* this.list('mremap', first, end, { newFirst: third, hasMmapLock });
       }
       case 'fork':
         if (end <= first) return;
@@ -319,11 +322,12 @@ export class Cpu {
     path: PathName,
     first: number,
     end: number,
-    rest: Pick<Operation, 'newFirst' | 'writable'> = {},
+    rest: Pick<Start, 'newFirst' | 'writable' | 'hasMmapLock'> = {},
+    keep = false,
   ): Turns {
     const run = this.paths.begin({ agent: this.agent, path, range: { first, end }, ...rest });
     yield;
-    yield* this.faults.finish(run);
+    yield* this.faults.finish(run, keep);
   }
 
   private inOrder(first: number, end: number): Page[] {

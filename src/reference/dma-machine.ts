@@ -60,7 +60,7 @@ class DmaMachine {
     hardware.block('idle');
     link.block('idle');
 
-    this.space = new Space(machine, ats, setup.seed, ideal, issuers.length, counts);
+    this.space = new Space(machine, ats, setup.seed, ideal, 0, issuers.length, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, reuse === 'immediate');
     const domains = new Domains(space, safety, counts, ideal);

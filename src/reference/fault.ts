@@ -55,8 +55,8 @@ export class Faults {
   }
 
   /** Runs a list to its end. Who waits for frames may find one in what it has installed. */
-  *finish(run: Operation): Turns {
-    yield* this.paths.run(run);
+  *finish(run: Operation, keep = false): Turns {
+    yield* this.paths.run(run, keep);
     if (!this.frames.anyoneWaits) return;
     this.counts.reach('somebody waits for frames when a list is over');
     this.wakeReclaim(run.agent.clock);

@@ -8,9 +8,10 @@ import { Cpu } from './cpu.ts';
 import { Device } from './device.ts';
 import { Faults } from './fault.ts';
 import { Frames } from './frame.ts';
+import { MmapLock } from './mmap-lock.ts';
 import type { Page } from './page.ts';
 import { Paths } from './path.ts';
-import type { Program } from './program.ts';
+import { type Program, ProgramReader } from './program.ts';
 import { EVERYTHING, Queue } from './queue.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
@@ -31,7 +32,7 @@ export interface ReferenceRun {
 /** Nobody can go on: there are too few frames for what is in flight. */
 export class Stuck extends Error {}
 
-/** The slow twin of the machine: one CPU, reclaim, an IOMMU and a device, turn by turn. */
+/** The slow twin of the machine: CPUs, reclaim, an IOMMU and a device, turn by turn. */
 export function referenceRun(setup: RunSetup, program: Program): ReferenceRun {
   return new ReferenceMachine(setup, program).run();
 }
@@ -43,7 +44,7 @@ class ReferenceMachine {
   private readonly frames: Frames;
   private readonly space: Space;
   private readonly device: Device;
-  private readonly cpu: Agent;
+  private readonly cpus: readonly Agent[];
   private readonly chunks: number;
 
   constructor(setup: RunSetup, program: Program) {
@@ -54,23 +55,20 @@ class ReferenceMachine {
     const ats = machine.device.ats && (setup.device?.ats ?? true);
     const places = machine.device.outstanding;
     // In this order they go when their clocks agree.
-    this.agents = Array.from({ length: 5 + places }, (_, id) => new Agent(id, 5 + places));
-    const [cpu, reclaimer, hardware, link, issuer, ...flyers] = this.agents as [
-      Agent,
-      Agent,
-      Agent,
-      Agent,
-      Agent,
-      ...Agent[],
-    ];
-    this.cpu = cpu;
+    const total = setup.cpus + 4 + places;
+    this.agents = Array.from({ length: total }, (_, id) => new Agent(id, total));
+    const cpus = this.agents.slice(0, setup.cpus);
+    const [reclaimer, hardware, link, issuer, ...flyers] = this.agents.slice(setup.cpus) as [
+      Agent, Agent, Agent, Agent, ...Agent[],
+    ]; // biome-ignore format: many parts
+    this.cpus = cpus;
     for (const agent of [reclaimer, hardware, link, ...flyers]) agent.block('idle');
     if (setup.device === null) issuer.block('idle');
 
     const callerHolds = !machine.hazards.includes('no-caller-ref');
     this.frames = new Frames(setup.frames ?? 2 * program.pages + 64, callerHolds);
     const { frames } = this;
-    this.space = new Space(machine, ats, seed, ideal, 1, counts);
+    this.space = new Space(machine, ats, seed, ideal, setup.cpus, 1, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, true);
     const queue = new Queue(
@@ -87,7 +85,21 @@ class ReferenceMachine {
       counts.add('UNMAPPED');
       this.device.unmapped(page);
     };
-    const paths = new Paths(policy.mm!, machine, price, space, frames, safety, queue, cpu, ideal, counts, unmapped);
+    const mmapLock = setup.cpus > 1 ? new MmapLock(price('ptl.handoff'), counts) : null;
+    const paths = new Paths(
+      policy.mm!,
+      machine,
+      price,
+      space,
+      frames,
+      safety,
+      queue,
+      cpus,
+      ideal,
+      mmapLock,
+      counts,
+      unmapped,
+    );
     const faults = new Faults(frames, paths, setup.frames === null ? null : reclaimer, price, counts);
     const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
     this.device = new Device(
@@ -96,13 +108,17 @@ class ReferenceMachine {
     ); // biome-ignore format: many parts
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
-    const horizon = (): number => (reclaimer.state === 'runnable' ? reclaimer.clock + 1 : Number.POSITIVE_INFINITY);
     const work = new Work(frames, paths, faults, safety, queue, price, counts);
-    const core = new Cpu(
-      cpu, program, space, paths, faults, work, device, safety, queue, price, setup.device !== null, horizon, counts,
-    ); // biome-ignore format: many parts
+    const reader = new ProgramReader(program, ({ vpn, kind }) => space.addPage(vpn, kind));
+    const cores = cpus.map((cpu, i) => {
+      const horizon = (): number => this.horizon(cpu, reclaimer);
+      return new Cpu(
+        cpu, space.cpus[i]!, reader, program.dataOnly, space, paths, faults, work, device, safety, queue, price,
+        setup.device !== null, horizon, counts,
+      ); // biome-ignore format: many parts
+    });
     this.steps = [
-      stepper(core.life()),
+      ...cores.map((core) => stepper(core.life())),
       stepper(reclaim.life()),
       () => queue.turn(),
       () => queue.turnOfLink(),
@@ -117,15 +133,27 @@ class ReferenceMachine {
     ];
   }
 
+  /**
+   * Before this time nobody can change what the CPU's hits depend on. Whoever waits in the kernel may be woken by anybody;
+   * a program of one CPU goes on while reclaim waits. Devices by themselves change nothing.
+   */
+  private horizon(cpu: Agent, reclaimer: Agent): number {
+    const kernel = [...this.cpus, reclaimer].filter((agent) => agent !== cpu);
+    const waits = kernel.some(({ state, waitsFor }) => state === 'blocked' && waitsFor !== 'idle');
+    const all = waits && this.cpus.length > 1 ? this.agents.filter((agent) => agent !== cpu) : kernel;
+    const runnable = all.filter(({ state }) => state === 'runnable');
+    return Math.min(...runnable.map(({ clock, id }) => clock + (cpu.id < id ? 1 : 0)));
+  }
+
   run(): ReferenceRun {
-    const { counts, cpu } = this;
+    const { counts, cpus } = this;
     const most = MOST_TURNS * this.chunks;
     let turns = 0;
     while (true) {
       const runnable = this.agents.filter((agent) => agent.state === 'runnable');
       const [next] = runnable.sort((a, b) => a.clock - b.clock || a.id - b.id);
       // Others take their steps before the program's end, and none after.
-      if (cpu.state === 'done' && (next === undefined || next.clock >= cpu.clock)) break;
+      if (cpus.every(({ state }) => state === 'done') && (next === undefined || next.clock >= this.end)) break;
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
       if (++turns > most) throw new Error(`${most} turns and no end: agents wake each other for ever`);
@@ -136,7 +164,7 @@ class ReferenceMachine {
     this.checkLaws();
     const causes = CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]);
     const raw: RawRun = {
-      elapsed: cpu.clock,
+      elapsed: this.end,
       causes: Object.fromEntries(causes) as Record<string, number>,
       counters: Object.fromEntries(COUNTERS.map((name) => [`N_${name}`, counts.of(name)])),
       paths: Object.fromEntries(counts.paths),
@@ -145,6 +173,11 @@ class ReferenceMachine {
       first: counts.first,
     };
     return { raw, reached: counts.reached, freeFrames: this.frames.free };
+  }
+
+  /** When the last CPU was done. */
+  private get end(): number {
+    return Math.max(...this.cpus.map(({ clock }) => clock));
   }
 
   /** All of an agent's time went into something; every mapped frame is referred to, and mapped once. */

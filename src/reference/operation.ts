@@ -37,6 +37,8 @@ export interface Operation {
   table: Table | null;
   before: number;
   lock: Lock | null;
+  /** A list before it has taken mmap_lock. */
+  readonly hasMmapLock: boolean;
 }
 
 /** What tells one run from the others; the rest begins empty. */

@@ -5,6 +5,7 @@ import { Changes } from './change.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
+import type { Access, MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
 import { type Page, samePte, type Table } from './page.ts';
 import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
@@ -24,8 +25,10 @@ export class Paths {
     private readonly frames: Frames,
     private readonly safety: Safety,
     private readonly queue: Queue,
-    private readonly cpu: Agent,
+    private readonly cpus: readonly Agent[],
     private readonly ideal: boolean,
+    /** Where several CPUs run the program. */
+    readonly mmapLock: MmapLock | null,
     private readonly counts: Counts,
     unmapped: (page: Page) => void,
   ) {
@@ -46,14 +49,17 @@ export class Paths {
       table: null,
       before: 0,
       lock: null,
+      hasMmapLock: false,
       ...start,
     };
     if (run.part === 'body') this.counts.path(run.path).count++;
     return run;
   }
 
-  /** The list from its first step to its last. */
-  *run(run: Operation): Turns {
+  /** The list from its first step to its last. `keep`: mmap_lock is left to the list behind it. */
+  *run(run: Operation, keep = false): Turns {
+    const access = accessOf(run.path);
+    if (this.mmapLock !== null && access !== null && !run.hasMmapLock && !this.mmapLock.take(run.agent, access)) yield;
     for (const item of this.items(run)) {
       if (item.kind === 'note') continue;
       if (item.kind === 'step') yield* this.step(run, item);
@@ -63,6 +69,7 @@ export class Paths {
     const sums = this.counts.path(run.path);
     if (run.part === 'body') sums.pages += run.range === null ? 1 : run.changed.size;
     sums.ps += run.agent.clock - run.began;
+    if (this.mmapLock !== null && access !== null && !keep) this.mmapLock.give(run.agent);
   }
 
   private items({ path, part }: Operation): readonly (Step | Note | Repeat)[] {
@@ -223,24 +230,29 @@ export class Paths {
   /** The CPU flushes its own TLB; others ask it by IPI. */
   private *flush(run: Operation): Turns {
     const { agent } = run;
-    const { cpu } = this;
+    const { cpus } = this;
     const pages = this.pagesOf(run);
     if (this.ideal || pages.length === 0) return;
     const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
-    if (agent === cpu)
+    const others = cpus.filter((cpu) => cpu !== agent && cpu.state !== 'done').length;
+    if (cpus.includes(agent))
       agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
-    else {
+    if (others > 0) {
       this.counts.add('IPI');
-      agent.spend('ipi', this.price('cpu.ipi_first'));
+      agent.spend('ipi', this.price('cpu.ipi_first') + this.price('cpu.ipi_next') * (others - 1));
     }
     yield;
-    if (full) this.space.flushCpu(agent.clock);
-    else for (const page of pages) this.space.flushCpuPage(page, agent.clock);
-    if (agent === cpu || cpu.state === 'done') return;
-    cpu.spend('interrupted', this.price('cpu.ipi_handler'));
-    const known = cpu.tell();
-    cpu.hear(agent.tell());
-    agent.hear(known);
+    for (const cpu of cpus) {
+      const tlbs = this.space.cpus[cpu.id]!;
+      if (full) this.space.flushCpu(tlbs, agent.clock);
+      else for (const page of pages) this.space.flushCpuPage(tlbs, page, agent.clock);
+      if (cpu === agent || cpu.state === 'done') continue;
+      cpu.spend('interrupted', this.price('cpu.ipi_handler'));
+      const known = cpu.tell();
+      cpu.hear(agent.tell());
+      agent.hear(known);
+      if (cpus.includes(agent)) this.counts.reach('one CPU interrupts another');
+    }
   }
 
   // ---- references ----
@@ -325,3 +337,10 @@ const FAULT: readonly Step[] = [
   { kind: 'step', word: 'PS', pte: 'new', at: 2 },
   { kind: 'step', word: 'UL', pte: null, at: 3 },
 ];
+
+/** How a list has mmap_lock: who comes by rmap does without, changes of mappings have it alone. */
+function accessOf(path: Operation['path']): Access | null {
+  if (path.startsWith('reclaim_') || path === 'page_mkclean' || path === 'migrate') return null;
+  return ALONE.has(path) ? 'write' : 'read';
+}
+const ALONE = new Set<string>(['munmap', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);

@@ -174,6 +174,7 @@ export class Queue {
       this.occupied.push(...group);
       this.submitted.push(...group);
       this.rouse(agent.clock);
+      this.seeTimeOut(agent);
       if (!held) this.lock.give(agent);
       agent.block('wait');
       yield;
@@ -182,12 +183,16 @@ export class Queue {
       const { aborted } = group.at(-1)!;
       if (aborted) this.counts.reach('wait aborted');
       if (!aborted || this.has('aborted-wait-as-done')) i++;
-      if (aborted && this.error) {
-        this.error = false;
-        this.rouse(agent.clock);
-      }
+      if (aborted) this.seeTimeOut(agent);
     }
     if (held) this.lock.give(agent);
+  }
+
+  /** Who polls for a wait looks at the fault status, too: fetching goes on. */
+  private seeTimeOut(agent: Agent): void {
+    if (!this.error) return;
+    this.error = false;
+    this.rouse(agent.clock);
   }
 
   /** Entries of page tables that a hypervisor reads to carry out commands: a path to a block, or all tables of a space. */
@@ -341,7 +346,8 @@ export class Queue {
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */
   private timeOut(now: number): void {
     if (this.amd) return;
-    this.error = true;
+    // Who polls for a wait that has not been fetched sees it at once.
+    this.error = this.waits.length > 0 || !this.submitted.some(({ caller }) => caller !== null);
     for (const { entry } of this.waits.splice(0)) {
       entry.aborted = true;
       entry.caller!.wake(now);

@@ -145,15 +145,33 @@ export interface Flight {
   squashed: { iotlb: boolean; deviceTlb: boolean };
 }
 
+/** What one CPU keeps of the space. */
+export class CpuTlbs {
+  /** Something of it has changed: its open runs are looked up again. */
+  stirred = false;
+
+  constructor(
+    readonly l1i: Tlb,
+    readonly l1d: Tlb,
+    readonly l2: Tlb,
+    readonly walker: Walker,
+  ) {}
+
+  get all(): Tlb[] {
+    return [this.l1i, this.l1d, this.l2];
+  }
+
+  copies(page: Page): Copy[] {
+    return this.all.flatMap((tlb) => tlb.peek(page) ?? []);
+  }
+}
+
 /** The address space: its pages, and everyone who keeps copies of their PTEs. */
 export class Space {
   readonly pages: Page[] = [];
   /** In order of address. */
   private readonly tables: Table[] = [];
-  readonly l1i: Tlb;
-  readonly l1d: Tlb;
-  readonly l2: Tlb;
-  readonly cpuWalker: Walker;
+  readonly cpus: readonly CpuTlbs[];
   readonly iotlb: Tlb;
   /** One of each device. */
   readonly deviceTlbs: readonly Tlb[];
@@ -161,22 +179,22 @@ export class Space {
   readonly flights: Flight[];
   /** Pages with a window. */
   private readonly open = new Set<Page>();
-  /** Something that the CPU keeps has changed: its open runs are looked up again. */
-  stirred = false;
 
   constructor(
     { cpu, iommu, device }: Machine,
     ats: boolean,
     seed: number,
     private readonly ideal: boolean,
+    cpus: number,
     devices: number,
     private readonly counts: Counts,
   ) {
     // Each cache draws for itself: its seed is the run's and its number, from 1.
-    this.l1i = new Tlb(cpu.l1i, seed + 1);
-    this.l1d = new Tlb(cpu.l1d, seed + 2);
-    this.l2 = new Tlb(cpu.l2, seed + 3);
-    this.cpuWalker = new Walker(cpu.walkCache, iommu.levels, seed + 4, counts);
+    this.cpus = Array.from({ length: cpus }, (_, i) => {
+      const own = seed + 16 * i;
+      const tlbs = [new Tlb(cpu.l1i, own + 1), new Tlb(cpu.l1d, own + 2), new Tlb(cpu.l2, own + 3)] as const;
+      return new CpuTlbs(...tlbs, new Walker(cpu.walkCache, iommu.levels, own + 4, counts));
+    });
     this.iotlb = new Tlb(iommu.iotlb, seed + 7);
     this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
     const shape = ats ? device.deviceTlb : NO_CACHE;
@@ -247,10 +265,11 @@ export class Space {
 
   /** Replaces a PTE. */
   set(page: Page, pte: Readonly<Pte>, frame: Frame | null, now: number): void {
-    const before = this.cpuCopies(page).map(isStale);
+    const before = this.cpus.map((cpu) => cpu.copies(page).map(isStale));
     page.pte = { ...pte };
     page.frame = frame;
-    if (this.cpuCopies(page).some((copy, i) => isStale(copy) !== before[i])) this.stirred = true;
+    for (const [i, cpu] of this.cpus.entries())
+      if (cpu.copies(page).some((copy, j) => isStale(copy) !== before[i]![j])) cpu.stirred = true;
     if (this.ideal) this.vanish(page);
     this.watch(page, now);
     this.watchCpu(page, now);
@@ -258,14 +277,14 @@ export class Space {
 
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
-    for (const tlb of [this.l1i, this.l1d, this.l2, this.iotlb, ...this.deviceTlbs])
+    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), this.iotlb, ...this.deviceTlbs])
       tlb.drop((copy) => copy.page === page && isStale(copy));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };
   }
 
   private cpuCopies(page: Page): Copy[] {
-    return [this.l1i, this.l1d, this.l2].flatMap((tlb) => tlb.peek(page) ?? []);
+    return this.cpus.flatMap((cpu) => cpu.copies(page));
   }
 
   // ---- windows ----
@@ -326,21 +345,21 @@ export class Space {
   }
 
   /** INVLPG drops the walk caches too (Intel SDM vol. 3A, 4.10.4.1). */
-  flushCpuPage(page: Page, now: number): void {
-    for (const tlb of [this.l1i, this.l1d, this.l2]) tlb.drop((copy) => copy.page === page);
-    this.flushed('CPU_PAGE');
+  flushCpuPage(cpu: CpuTlbs, page: Page, now: number): void {
+    for (const tlb of cpu.all) tlb.drop((copy) => copy.page === page);
+    this.flushed(cpu, 'CPU_PAGE');
     this.watchCpu(page, now);
   }
 
-  flushCpu(now: number): void {
-    for (const tlb of [this.l1i, this.l1d, this.l2]) tlb.drop(() => true);
-    this.flushed('CPU_FULL');
+  flushCpu(cpu: CpuTlbs, now: number): void {
+    for (const tlb of cpu.all) tlb.drop(() => true);
+    this.flushed(cpu, 'CPU_FULL');
     for (const page of this.pages) this.watchCpu(page, now);
   }
 
-  private flushed(counter: 'CPU_PAGE' | 'CPU_FULL'): void {
-    this.cpuWalker.empty();
-    this.stirred = true;
+  private flushed(cpu: CpuTlbs, counter: 'CPU_PAGE' | 'CPU_FULL'): void {
+    cpu.walker.empty();
+    cpu.stirred = true;
     this.counts.add(counter);
   }
 }

@@ -76,6 +76,7 @@ async function ofMachines(trace: string, engine: string, options: readonly strin
     seed: Number(args.seed),
     frames: parseMemory(args.memory ?? DEFAULTS.memory, counts.pages),
     device: parseDevice(args.device ?? DEFAULTS.device),
+    cpus: Number(args.cpus ?? 1),
     lookahead: DEFAULT_LOOKAHEAD,
   };
   const setups: RunSetup[] = pairs.map((pair) => ({ ...base, ...pair }));

@@ -23,7 +23,7 @@ function run(bytes: Buffer, policy: string, machine: string): RawRun {
   const base = { policy: loadPolicy(policy), machine: loadMachine(machine), costs: loadCosts(), seed: 1, ideal: false };
   const dma: Job = { kind: 'dma', setup: { ...base, reuse: 'immediate', timeScale: 1 } };
   const device = parseDevice('follow,every=50,active=50us,idle=50us');
-  const mm: Job = { kind: 'machine', setup: { ...base, frames: 192, device, lookahead: 0 } };
+  const mm: Job = { kind: 'machine', setup: { ...base, frames: 192, device, cpus: 1, lookahead: 0 } };
   const jobs = [trace.meta.counts.maps > 0 ? dma : mm];
   return runPass(trace, jobs, engineModule('checked'), () => false)[0] as RawRun;
 }
