@@ -20,6 +20,8 @@ export interface Layout {
   plausible(window: Window, at: number): boolean;
   /** Takes the record at byte `at`, which is plausible. */
   take(window: Window, at: number): Fate;
+  /** Asked behind each record: whether another file comes first now. */
+  paused?(): boolean;
 }
 
 const WINDOW = 1 << 20;
@@ -44,54 +46,93 @@ export function plausibleShare({ size, plausible }: Layout, head: Uint8Array): n
   return records === 0 ? 0 : found / records;
 }
 
-/**
- * Reads records to the end. Where one is not plausible, the next place within two records from which some agree is looked
- * for, byte by byte, so that missing or added bytes cost a few records and not the rest.
- */
+/** Reads the records of a file to the end. */
 export async function readRecords(input: Input, options: ImportOptions, layout: Layout): Promise<Tally> {
   const tally = new Tally(input.file, options, 'record');
-  const { size } = layout;
-  const window = windowOn(new Uint8Array(WINDOW));
-  const ahead = (AGREEING + 3) * size;
-  let filled = 0;
-  const compact = (at: number): void => {
-    window.bytes.copyWithin(0, at, filled);
-    filled -= at;
-  };
-  /** Takes the records that have `reserve` bytes behind them; what is left moves to the front. */
-  const drain = (reserve: number): void => {
-    let at = 0;
-    while (at + size + reserve <= filled) {
+  await new RecordStream(input, tally, layout).run();
+  return tally;
+}
+
+/**
+ * The records of one file. Where one is not plausible, the next place within two records from which some agree is looked
+ * for, byte by byte, so that missing or added bytes cost a few records and not the rest.
+ */
+export class RecordStream {
+  private readonly window = windowOn(new Uint8Array(WINDOW));
+  private readonly blocks: AsyncIterator<Uint8Array>;
+  private rest: Uint8Array = new Uint8Array(0);
+  /** Bytes of the window that are taken, and that are there. */
+  private at = 0;
+  private filled = 0;
+  private ended = false;
+
+  constructor(
+    input: Input,
+    private readonly tally: Tally,
+    private readonly layout: Layout,
+  ) {
+    this.blocks = input.blocks()[Symbol.asyncIterator]();
+  }
+
+  /** Takes records to the end, or until the layout pauses; whether there are more. */
+  async run(): Promise<boolean> {
+    const ahead = (AGREEING + 3) * this.layout.size;
+    for (;;) {
+      if (this.drain(this.ended ? 0 : ahead)) return true;
+      if (this.ended) break;
+      if (this.rest.length === 0) await this.next();
+      this.compact();
+      const part = this.rest.subarray(0, WINDOW - this.filled);
+      this.window.bytes.set(part, this.filled);
+      this.filled += part.length;
+      this.rest = this.rest.subarray(part.length);
+    }
+    if (this.filled > this.at) this.tally.take('', CUT);
+    this.at = this.filled;
+    return false;
+  }
+
+  /** Stops reading. */
+  async close(): Promise<void> {
+    await this.blocks.return?.();
+  }
+
+  private async next(): Promise<void> {
+    const { done, value } = await this.blocks.next();
+    if (done) this.ended = true;
+    else this.rest = value;
+  }
+
+  /** What is not taken moves to the front of the window. */
+  private compact(): void {
+    this.window.bytes.copyWithin(0, this.at, this.filled);
+    this.filled -= this.at;
+    this.at = 0;
+  }
+
+  /** Takes the records that have `reserve` bytes behind them; whether the layout paused. */
+  private drain(reserve: number): boolean {
+    const { layout, window, tally } = this;
+    const { size } = layout;
+    while (this.at + size + reserve <= this.filled) {
+      const { at } = this;
       if (layout.plausible(window, at)) {
+        this.at += size;
         const { fate, reason } = layout.take(window, at);
         tally.lines++;
         if (fate === 'accepted') tally.accepted++;
         else if (fate === 'ignored') tally.ignore(reason);
         else tally.reject(tally.lines, shown(window, at, size), reason);
-        at += size;
+        if (layout.paused?.()) return true;
         continue;
       }
       tally.reject(++tally.lines, shown(window, at, size), layout.expected);
-      at += resume(layout, window, at, filled);
-      if (at % 4 === 0) continue;
+      this.at += resume(layout, window, at, this.filled);
       // Records begin at words again.
-      compact(at);
-      at = 0;
+      if (this.at % 4 !== 0) this.compact();
     }
-    compact(at);
-  };
-  for await (const block of input.blocks()) {
-    for (let from = 0; from < block.length; ) {
-      const part = block.subarray(from, from + WINDOW - filled);
-      window.bytes.set(part, filled);
-      filled += part.length;
-      from += part.length;
-      drain(ahead);
-    }
+    return false;
   }
-  drain(0);
-  if (filled > 0) tally.take('', CUT);
-  return tally;
 }
 
 /** How many bytes behind `at` to go on. */

@@ -5,6 +5,7 @@ import { type ByteSink, TraceWriter } from '../writer.ts';
 import { champsim, cloudsuite } from './champsim.ts';
 import { csv } from './csv.ts';
 import { din } from './din.ts';
+import { drmemtrace } from './drmemtrace.ts';
 import { ftrace } from './ftrace.ts';
 import type { Importer, ImportOptions } from './importer.ts';
 import { lackey } from './lackey.ts';
@@ -21,6 +22,7 @@ export const IMPORTERS: readonly Importer[] = [
   lackey,
   ftrace,
   view,
+  drmemtrace,
   pinatrace,
   din,
   csv,
@@ -38,9 +40,15 @@ const FOREIGN: readonly (readonly [magic: string, name: string, command: string]
 /** The importer that recognises the content of `input`. */
 export async function recognise(input: Input): Promise<Importer> {
   const head = await headOf(input);
-  if (head.length === 0) throw new TraceError(input.file, 'is empty');
+  if (head.length === 0 && !input.parts) throw new TraceError(input.file, 'is empty');
   const found = IMPORTERS.find((importer) => importer.sniff(head));
   if (found) return found;
+  // Files of other kinds may lie in a folder, too.
+  for (const part of input.parts?.slice(1) ?? []) {
+    const other = await headOf(part);
+    const known = IMPORTERS.find((importer) => importer.folders && importer.sniff(other));
+    if (known) return known;
+  }
   const start = new TextDecoder('latin1').decode(head.subarray(0, 512));
   if (start.startsWith('ustar', 257)) throw new TraceError(input.file, 'is a tar archive: unpack it first');
   for (const [magic, name, command] of FOREIGN) {
