@@ -135,14 +135,17 @@ export class RecordStream {
   }
 }
 
-/** How many bytes behind `at` to go on. */
+/** How many bytes behind `at` to go on: a record, as most damage loses no byte, or what else the next ones agree on. */
 function resume({ size, plausible }: Layout, window: Window, at: number, filled: number): number {
-  for (let skip = 1; skip <= 2 * size; skip++) {
-    let agree = 0;
-    while (agree < AGREEING && at + skip + (agree + 1) * size <= filled && plausible(window, at + skip + agree * size))
-      agree++;
-    if (agree === AGREEING) return skip;
-  }
+  const agree = (skip: number): boolean => {
+    for (let i = 0; i < AGREEING; i++) {
+      const next = at + skip + i * size;
+      if (next + size > filled || !plausible(window, next)) return false;
+    }
+    return true;
+  };
+  if (agree(size)) return size;
+  for (let skip = 1; skip <= 2 * size; skip++) if (agree(skip)) return skip;
   return size;
 }
 

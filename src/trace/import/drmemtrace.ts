@@ -38,7 +38,6 @@ const T = {
   maybeFetched: 30,
   sysenter: 31,
   firstHint: 32,
-  lastHint: 46,
   encoding: 47,
   takenJump: 48,
   untakenJump: 49,
@@ -95,6 +94,19 @@ export const drmemtrace: Importer = {
   },
 };
 
+function isInstruction(type: number): boolean {
+  const jump = type === T.takenJump || type === T.untakenJump || type === T.sysenter;
+  return jump || (type >= T.firstInstruction && type <= T.lastInstruction);
+}
+
+/** Largest size by type: where bytes were lost, what looks like a record seldom has a size that fits. */
+const MOST = Array.from({ length: T.untakenJump + 1 }, (_, type) => {
+  if (type <= T.write) return MAX_SIZE / 16;
+  if (isInstruction(type) || type === T.notFetched || type === T.maybeFetched) return MAX_INSTRUCTION;
+  if (type >= T.firstFlush && type <= T.lastFlush) return MAX_SIZE;
+  return type <= T.lastPrefetch || type === T.hardwarePrefetch || type >= T.firstHint ? 64 : 8;
+});
+
 /** Checks of one record. */
 const LAYOUT: Layout = {
   size: SIZE,
@@ -102,10 +114,10 @@ const LAYOUT: Layout = {
   plausible({ bytes, view }, at) {
     const type = bytes[at]! | (bytes[at + 1]! << 8);
     const size = bytes[at + 2]! | (bytes[at + 3]! << 8);
-    if (type > T.untakenJump) return false;
     if (type === T.marker) return size < MOST_MARKERS;
-    if (type > T.lastInstruction) return true;
-    return size <= MAX_SIZE && pageOf(view.getUint32(at + 4, true), view.getUint32(at + 8, true)) !== NO_PAGE;
+    if (type > T.untakenJump || size > MOST[type]!) return false;
+    if (type >= T.thread || type === T.bundle) return isInstruction(type) ? size > 0 : true;
+    return pageOf(view.getUint32(at + 4, true), view.getUint32(at + 8, true)) !== NO_PAGE;
   },
   take: () => ACCEPTED,
 };
@@ -204,13 +216,7 @@ class ThreadFile implements Layout {
     const low = view.getUint32(at + 4, true);
     const high = view.getUint32(at + 8, true);
     if (type <= T.write) return this.access(type === T.write ? WRITE : READ, low, high, size);
-    if (
-      (type >= T.firstInstruction && type <= T.lastInstruction) ||
-      type === T.takenJump ||
-      type === T.untakenJump ||
-      type === T.sysenter
-    )
-      return this.instruction(low, high, size);
+    if (isInstruction(type)) return this.instruction(low, high, size);
     if (type === T.encoding) return ENCODING;
     if (type === T.marker) return this.marker(size, low, high);
     if (type === T.bundle) return this.bundle(window, at + 4, size);
