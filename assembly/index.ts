@@ -40,7 +40,7 @@ export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, reco
 export { SCRIPT_ACTIONS, scriptsAt } from './actor';
 export { raceAgents, raceEnabled, raceInit, raceOver, raceRun, raceScripts, raceStep } from './race';
 export {
-  MAX_WATCHED, scheduleAt, scheduleSteps, search, SEARCH_BOUNDED, SEARCH_BROKEN, SEARCH_GOES_ON, SEARCH_HOLDS, SEARCH_STUCK,
+  countersGrown, MAX_WATCHED, scheduleAt, scheduleSteps, search, SEARCH_BOUNDED, SEARCH_BROKEN, SEARCH_GOES_ON, SEARCH_HOLDS, SEARCH_STUCK,
   searchInit, searchStart, statesSeen, stepsTaken, watchedAt,
 } from './search';
 export { stateAt, stateBytes } from './snapshot';

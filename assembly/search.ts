@@ -30,6 +30,7 @@ let copies: usize = 0; //  the state at each stop
 let tables: usize = 0; //  tables of 2^FIRST_LG2, twice as many, .. slots: 16 bytes a slot, one table behind the other
 let seen: usize = 0; //    the one in use: {u64 hash of a state, 0 = empty; u32 fewest steps it was reached with; u32}[slots]
 let watched: usize = 0; // u32[MAX_WATCHED], written by the host: counter + 1; 0 = none
+let counts: usize = 0; //  u64[MAX_WATCHED]: what they were before the step in hand
 let best: usize = 0; //    u32[most]: agents of the schedule found
 let slots: u32 = 0; //     of the table in use
 let mostSlots: u32 = 0;
@@ -40,6 +41,8 @@ let bestSteps: u32 = 0;
 let bound: u32 = 0; //     longest schedule still wanted
 let shortening: bool = false;
 let broken: bool = false;
+let collecting: bool = false;
+let grown: u32 = 0; //     watched counters that have grown, a bit each
 let stuck: bool = false;
 let steps: f64 = 0;
 
@@ -55,6 +58,7 @@ export function searchInit(slotsLg2: u32, longest: u32): void {
   stops = region(<usize>(most + 1) * STOP_BYTES);
   copies = region(<usize>(most + 1) * stateBytes());
   watched = region(<usize>MAX_WATCHED << 2);
+  counts = region(<usize>MAX_WATCHED << 3);
   best = region(<usize>most << 2);
   tables = arenaTop();
 }
@@ -75,8 +79,13 @@ export function stepsTaken(): f64 {
   return steps;
 }
 
-/** Begins at the state that the machine is in. */
-export function searchStart(): void {
+/**
+ * Begins at the state that the machine is in. `collects`: no counter stops the search, which goes through all states and notes
+ * which of them grow.
+ */
+export function searchStart(collects: bool): void {
+  collecting = collects;
+  grown = 0;
   steps = 0;
   bestSteps = 0;
   bound = u32.MAX_VALUE;
@@ -125,11 +134,15 @@ export function search(turns: u32): u32 {
     current = false;
     here.taken = id;
     const before = sum();
+    if (collecting) copyCounters();
     raceStep(id);
     steps++;
     if (sum() != before) {
-      keep(length);
-      continue;
+      if (!collecting) {
+        keep(length);
+        continue;
+      }
+      noteGrown();
     }
     const news = see(length);
     if (news == FULL || depth > most) return SEARCH_BOUNDED;
@@ -160,6 +173,22 @@ function sum(): u64 {
     total += load<u64>(countersAt() + (<usize>(counter - 1) << 3));
   }
   return total;
+}
+
+@inline
+function counterOf(index: u32): u64 {
+  const counter = load<u32>(watched + (<usize>index << 2));
+  return counter == 0 ? 0 : load<u64>(countersAt() + (<usize>(counter - 1) << 3));
+}
+function copyCounters(): void {
+  for (let i: u32 = 0; i < MAX_WATCHED; i++) store<u64>(counts + (<usize>i << 3), counterOf(i));
+}
+function noteGrown(): void {
+  for (let i: u32 = 0; i < MAX_WATCHED; i++) if (counterOf(i) != load<u64>(counts + (<usize>i << 3))) grown |= 1 << i;
+}
+/** Of a search that collects: watched counters that have grown, a bit each. */
+export function countersGrown(): u32 {
+  return grown;
 }
 
 /** Remembers the steps up to here. */

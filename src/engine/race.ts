@@ -2,7 +2,7 @@ import type { Costs } from '../model/cost.ts';
 import type { LogEvent } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
-import type { Race, RaceAction, RaceProperty } from '../model/race.ts';
+import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty } from '../model/race.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
@@ -25,7 +25,8 @@ interface RaceExports extends LogExports {
   raceStep(agent: number): void;
   raceRun(): number;
   searchInit(slotsLg2: number, longest: number): void;
-  searchStart(): void;
+  searchStart(collects: number): void;
+  countersGrown(): number;
   search(turns: number): number;
   scheduleSteps(): number;
   statesSeen(): number;
@@ -163,17 +164,9 @@ export class RaceEngine {
    * give up: null if so.
    */
   search(stop: () => boolean, slotsLg2 = SLOTS_LG2): Found | null {
+    const state = this.go(this.race.never, false, stop, slotsLg2);
+    if (state === null) return null;
     const { exports } = this.instance;
-    exports.searchInit(slotsLg2, LONGEST);
-    const watched = new Uint32Array(this.memory, exports.watchedAt(), this.numbers('MAX_WATCHED'));
-    watched.set(this.race.never.flatMap((property) => COUNTERS[property].map((name) => this.numbers(name) + 1)));
-    exports.searchStart();
-    const on = this.numbers('SEARCH_GOES_ON');
-    let state = on;
-    while (state === on) {
-      state = exports.search(TURNS);
-      if (state === on && stop()) return null;
-    }
     const verdicts = {
       SEARCH_HOLDS: 'holds',
       SEARCH_BROKEN: 'broken',
@@ -184,6 +177,38 @@ export class RaceEngine {
     const length = exports.scheduleSteps();
     const schedule = Array.from(new Uint32Array(this.memory, exports.scheduleAt(), length));
     return { verdict, states: exports.statesSeen(), steps: exports.stepsTaken(), schedule };
+  }
+
+  /** Everything that can be in some order, forbidden or not; null if there were too many states to tell. */
+  reachable(): RaceProperty[] | null {
+    const state = this.go(RACE_PROPERTIES, true, () => false, SLOTS_LG2);
+    if (state === this.numbers('SEARCH_BOUNDED')) return null;
+    const grown = this.instance.exports.countersGrown();
+    const names = RACE_PROPERTIES.flatMap((property) => COUNTERS[property].map(() => property));
+    return RACE_PROPERTIES.filter((property) =>
+      names.some((name, i) => name === property && ((grown >>> i) & 1) === 1),
+    );
+  }
+
+  /** Runs a search that looks at these properties to its end, and says how that was. */
+  private go(
+    properties: readonly RaceProperty[],
+    collects: boolean,
+    stop: () => boolean,
+    slotsLg2: number,
+  ): number | null {
+    const { exports } = this.instance;
+    exports.searchInit(slotsLg2, LONGEST);
+    const watched = new Uint32Array(this.memory, exports.watchedAt(), this.numbers('MAX_WATCHED'));
+    watched.set(properties.flatMap((property) => COUNTERS[property].map((name) => this.numbers(name) + 1)));
+    exports.searchStart(collects ? 1 : 0);
+    const on = this.numbers('SEARCH_GOES_ON');
+    let state = on;
+    while (state === on) {
+      state = exports.search(TURNS);
+      if (state === on && stop()) return null;
+    }
+    return state;
   }
 
   private settings({ policy, machine, costs, entries }: RaceSetup): number[] {

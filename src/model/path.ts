@@ -111,7 +111,7 @@ export const PATHS = {
     last: 'the mapping, which stays',
     newPage: 'no: same page',
     stale: 'a device write after the return does not set the dirty bit, and reclaim drops it (S4)',
-    needs: ['PS(clean)'],
+    needs: ['PC', 'PS(clean)'],
   },
   mprotect: {
     kind: 'range',
@@ -121,7 +121,7 @@ export const PATHS = {
     last: 'the mapping, which stays',
     newPage: 'no: same page',
     stale: 'a device write after the return, with the permission taken away (S3)',
-    needs: ['PS(ro)'],
+    needs: ['PC', 'PS(ro)'],
   },
   mremap: {
     kind: 'range',

@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { COSTS, variant } from '../../testing/machine.ts';
+import { engineModule } from '../../testing/wasm.ts';
+import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { loadRaces } from '../catalog/races.ts';
+import { RaceEngine } from '../engine/race.ts';
+import { HAZARDS, type HazardName } from '../model/hazard.ts';
+import type { Machine } from '../model/machine.ts';
+import type { PathName } from '../model/path.ts';
+import { NOTES, type Policy } from '../model/policy.ts';
+import { type Cell, exploreCell } from './explore.ts';
+
+const release = engineModule('release');
+const never = () => false;
+
+/** Races and machines are made for each case; the machine's hazards come from the case. */
+interface Fault {
+  readonly race: string;
+  readonly policy: string;
+  readonly machine: string;
+  readonly breaks: string;
+  /** Other hazards, in both runs. */
+  readonly with?: readonly HazardName[];
+  readonly change?: (machine: Machine) => Machine;
+}
+const aligned = (machine: Machine): Machine => ({ ...machine, driver: { ...machine.driver, rangeCover: 'aligned' } });
+const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
+  'am-not-widened': { race: 'mprotect-three-pages', policy: 'linux-4.14', machine: 'intel-svm', breaks: 'S3', change: aligned },
+  'device-tlb-before-iotlb': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'activation-without-flush': { race: 'idle-pasid', policy: 'linux-4.15', machine: 'intel-svm', breaks: 'S1' },
+  'read-then-set': { race: 'idle-pasid', policy: 'linux-4.15', machine: 'intel-svm', breaks: 'S1' },
+  'translated-while-idle': { race: 'idle-device', policy: 'linux-4.15', machine: 'intel-svm', breaks: 'S1' },
+  'completion-before-posted-writes': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'overtaking-completion': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'aborted-wait-as-done': { race: 'madv-free-discard', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1', with: ['lost-invalidation'] },
+  'lost-invalidation': { race: 'madv-free-discard', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },
+  'no-caller-ref': { race: 'swap-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S1' },
+}; // biome-ignore format: a table
+
+describe('a shipped race catches a machine with a hazard, and holds without it', () => {
+  test.each(Object.entries(FAULTS) as [HazardName, Fault][])(
+    '%s',
+    (hazard, { race, policy, machine, breaks, with: also = [], change = (m) => m }) => {
+      const explore = (hazards: readonly HazardName[]): string => {
+        const setup: Cell = {
+          race: loadRaces([race])[0]!,
+          policy: loadPolicy(policy),
+          machine: { ...change(loadMachine(machine)), hazards },
+          costs: COSTS,
+        };
+        const { verdict, property } = exploreCell(setup, release, never)!;
+        return property ?? verdict;
+      };
+      expect([explore(also), explore([...also, hazard])]).toEqual(['holds', breaks]);
+    },
+  );
+
+  test('but for no-drain: a PASID-based invalidation always drains, so that what can be reached is the same', () => {
+    const machine = loadMachine('intel-svm-nodis');
+    const reachable = (hazards: readonly HazardName[]) =>
+      new RaceEngine(release, loadRaces(['munmap-reuse'])[0]!, {
+        policy: loadPolicy('under-lock'),
+        machine: { ...machine, device: { ...machine.device, ats: false }, hazards },
+        costs: COSTS,
+        entries: 8,
+      }).reachable();
+    expect(reachable([])).toEqual(['stale', 'denied']);
+    expect(reachable(['no-drain'])).toEqual(reachable([]));
+  });
+
+  test('of every hazard there is', () => {
+    expect([...Object.keys(FAULTS), 'no-drain'].sort()).toEqual(Object.keys(HAZARDS).sort());
+  });
+});
+
+/** A race that runs each path. */
+const RACE: Partial<Record<PathName, string>> = {
+  reclaim_swap: 'swap-write',
+  reclaim_file: 'file-reclaim-reuse',
+  reclaim_lazyfree: 'madv-free-discard',
+  reclaim_redirtied: 'madv-free-discard',
+  cow: 'cow-stale-read',
+  munmap: 'munmap-reuse',
+  dontneed: 'dontneed-refault',
+  madv_free: 'madv-free-write',
+  mprotect: 'mprotect-write',
+  mremap: 'mremap-write',
+};
+/** Steps whose removal breaks a race. All others leave what can be reached as it is. */
+const CAUGHT: Readonly<Record<string, readonly string[]>> = {
+  'under-lock': [
+    'reclaim_swap SI',
+    'reclaim_file SI',
+    'reclaim_lazyfree SI',
+    'cow PC',
+    'cow SI',
+    'munmap SI',
+    'dontneed SI',
+    'madv_free SI',
+    'mprotect SI',
+    'mremap SI',
+  ],
+  // Of two invalidations either will do, but for the branch that a new page comes in after.
+  'linux-4.15': ['reclaim_lazyfree SI', 'cow PC', 'cow SI'],
+};
+
+/** The policy without one step of a path, and the step; those that can be read. */
+function* withoutOne(policy: Policy, path: PathName): Generator<[string, Policy]> {
+  const words = policy.mm!.paths[path].text.split(' ');
+  for (const [i, word] of words.entries()) {
+    if (word === '{' || word === '}' || Object.hasOwn(NOTES, word)) continue;
+    try {
+      yield [word, variant(policy.name, 'a step less', { [path]: words.filter((_, k) => k !== i).join(' ') })];
+    } catch {
+      // The lock, the bracket, and what the path is for cannot be left out.
+    }
+  }
+}
+
+test.each(Object.entries(CAUGHT))(
+  '%s: a step less breaks a race, or changes nothing that can be reached',
+  (name, caught) => {
+    const machine = loadMachine('amd-v2');
+    const broken: string[] = [];
+    const different: string[] = [];
+    for (const [path, race] of Object.entries(RACE) as [PathName, string][]) {
+      const engine = (policy: Policy) =>
+        new RaceEngine(release, loadRaces([race])[0]!, { policy, machine, costs: COSTS, entries: 8 });
+      const whole = loadPolicy(name);
+      expect(engine(whole).search(never)!.verdict).toBe('holds');
+      const reachable = engine(whole).reachable();
+      expect(reachable).not.toBe(null);
+      for (const [word, less] of withoutOne(whole, path)) {
+        if (engine(less).search(never)!.verdict === 'broken') broken.push(`${path} ${word}`);
+        else if (engine(less).reachable()!.join() !== reachable!.join()) different.push(`${path} ${word}`);
+      }
+    }
+    expect({ broken, different }).toEqual({ broken: caught, different: [] });
+  },
+);
