@@ -1,10 +1,10 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
-import { Cache, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import {
   add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
-  N_PAGE_REQUESTS,
+  N_PAGE_REQUESTS, N_S7, N_SPURIOUS,
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { cost, region, setting } from './layout';
@@ -15,18 +15,19 @@ import {
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
-  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_DMA, SET_WALKERS,
+  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_SPACES, SET_WALKERS,
 } from './ops';
+import { aliasOf, sharesDomains } from './mapping';
 import { landed } from './pending';
 import { cursor } from './recent';
-import { landStale, staleCopyGone, staleCopyMade } from './safety';
+import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import {
-  aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, ON_ITS_WAY, recheck,
+  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, ON_ITS_WAY, recheck, replaceCopy,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { format, frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch } from './table';
 import {
-  ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK, walkAgain,
+  ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain,
 } from './walk';
 
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
@@ -111,13 +112,18 @@ export function stepFlight(who: Agent): bool {
     }
     case ARRIVE: {
       held.squashed &= ~SQUASHED_WALK;
-      const at = use(iotlb, page, write);
+      const at = useIotlb(page, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
         who.phase = WALK;
         take(walkers, who);
         return false;
+      }
+      if (load<u32>(at, 4) == ABSENT) {
+        spend(who, CAUSE_TRANSLATION, cost(COST_IOTLB_HIT));
+        if (allowed(page, write)) bump(N_SPURIOUS);
+        return deny(who, held, page, write);
       }
       hold(held, at, who.clock);
       spend(who, CAUSE_TRANSLATION, cost(COST_IOTLB_HIT));
@@ -138,6 +144,8 @@ export function stepFlight(who: Agent): bool {
       const status = endWalk(place, aim(iommuStage, page), write);
       tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
       if (status != WALK_OK) {
+        const keeps = status == WALK_ABSENT && setting(SET_CACHES_ABSENT) != 0 && (held.squashed & SQUASHED_WALK) == 0;
+        if (keeps) fillIotlb(page, 0, ABSENT, who.clock);
         // Nobody hears page requests of a domain.
         if (setting(SET_DMA) != 0) return deny(who, held, page, write);
         who.phase = REQUEST;
@@ -149,7 +157,8 @@ export function stepFlight(who: Agent): bool {
       held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
       held.stale = 0;
       held.holds = ON_ITS_WAY;
-      if ((held.squashed & SQUASHED_WALK) == 0) fillCopy(iotlb, page, entryOf(page), held.frame, who.clock);
+      held.owner = page + 1;
+      if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(page, entryOf(page), held.frame, who.clock);
       goBack(who, place, ats, half);
       return false;
     }
@@ -173,8 +182,8 @@ export function stepFlight(who: Agent): bool {
     }
     case RETURN: {
       tell(who, DEVICE_FILL, write, page);
-      // Requested before an invalidation and back after it: used once, not cached.
-      if ((held.squashed & SQUASHED_FILL) == 0) {
+      // Requested before an invalidation and back after it: used once, not cached; nor is another domain's (assumed).
+      if ((held.squashed & SQUASHED_FILL) == 0 && held.owner == page + 1) {
         const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
         fillCopy(deviceTlb(deviceOf(place)), page, low, held.frame, who.clock);
       }
@@ -236,6 +245,32 @@ function use(cache: Cache, page: u32, write: bool): usize {
   return lookup(cache, cache.set(page), load<u32>(at), ~0);
 }
 
+/** The same of the IOTLB, whose entries may say that there is nothing, or be of a domain with the same tag. */
+function useIotlb(page: u32, write: bool): usize {
+  const own = useTagged(page, write);
+  if (own != 0 || !sharesDomains()) return own;
+  for (let space: u32 = 0; space < setting(SET_SPACES); space++) {
+    const alias = aliasOf(page, space);
+    const at: usize = alias == 0 ? 0 : useTagged(alias - 1, write);
+    if (at != 0) return at;
+  }
+  return 0;
+}
+function useTagged(page: u32, write: bool): usize {
+  const at: usize = iotlb.sets == 0 ? 0 : find(iotlb, page);
+  const refuses = at != 0 && load<u32>(at, 4) == ABSENT;
+  return use(iotlb, page, write && !refuses);
+}
+/** An entry of the IOTLB, in place of those with the same tag. */
+function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
+  for (let space: u32 = 0; sharesDomains() && space < setting(SET_SPACES); space++) {
+    const alias = aliasOf(page, space);
+    if (alias != 0) replaceCopy(alias - 1, now);
+  }
+  if (frame == ABSENT) fillAbsent(page, now);
+  else fillCopy(iotlb, page, low, frame, now);
+}
+
 /** The access has the translation of an entry. */
 function hold(held: Flight, at: usize, now: u64): void {
   const low = load<u32>(at);
@@ -243,7 +278,8 @@ function hold(held: Flight, at: usize, now: u64): void {
   held.written = (low & ENTRY_W) != 0 ? 1 : 0;
   held.stale = (low & ENTRY_STALE) != 0 ? 1 : 0;
   held.holds = ON_ITS_WAY;
-  if (held.stale != 0) staleCopyMade(held.page - 1, now);
+  held.owner = (low >> ENTRY_SHIFT) + 1;
+  if (held.stale != 0) staleCopyMade(held.owner - 1, now);
 }
 
 /** The page request is answered: the device asks for the translation anew. */
@@ -271,10 +307,12 @@ function fly(who: Agent, place: u32): void {
 
 function land(who: Agent, held: Flight, page: u32, write: bool): void {
   tell(who, held.stale != 0 ? LANDS_STALE : LANDS, write, page);
+  const owner = held.owner - 1;
+  if (owner != page) violation(N_S7, 7, page, who.id, who.clock, <u32>cursor());
   if (held.stale != 0) {
-    const same = (pte(page) & PTE_P) != 0 && frameOf(page) == held.frame;
-    landStale(page, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());
-    staleCopyGone(page, who.clock);
+    const same = (pte(owner) & PTE_P) != 0 && frameOf(owner) == held.frame;
+    landStale(owner, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());
+    staleCopyGone(owner, who.clock);
   }
   rest(who, held);
 }

@@ -19,8 +19,9 @@ import { cost, region, setting } from './layout';
 import { COMMAND_DONE, COMMAND_FETCHED, LOG_COMMAND, note } from './log';
 import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
-  SET_DMA,
+  SET_DMA, SET_SPACES,
 } from './ops';
+import { sharesDomains } from './mapping';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import {
   clearFaults, FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
@@ -248,11 +249,21 @@ function carryOut(hardware: Agent): void {
   const now = hardware.clock;
   note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);
   bump(counter);
-  dropCopies(iotlb, firstPage, lastPage, now);
-  if (!leafOnly) dropTables(firstPage, lastPage);
-  squash(firstPage, lastPage, ALL_DEVICES);
+  const spaces = sharesDomains() && lastPage != u64.MAX_VALUE ? setting(SET_SPACES) : 0;
+  if (spaces == 0) drop(firstPage, lastPage, now);
+  const base = (firstPage >> SPACE_PAGES_LG2) << SPACE_PAGES_LG2;
+  for (let space: u32 = 0; space < spaces; space++) {
+    const start = <u64>space << SPACE_PAGES_LG2;
+    drop(start + firstPage - base, start + lastPage - base, now);
+  }
+}
+/** Drops translations of pages, those too that are on their way to the IOTLB. */
+function drop(first: u64, last: u64, now: u64): void {
+  dropCopies(iotlb, first, last, now);
+  if (!leafOnly) dropTables(first, last);
+  squash(first, last, ALL_DEVICES);
   // With ATS the device answers for what it was given.
-  if (drains && setting(SET_ATS) == 0) drain(state.fetched, firstPage, lastPage);
+  if (drains && setting(SET_ATS) == 0) drain(state.fetched, first, last);
 }
 
 function addVtdWait(at: usize): void {

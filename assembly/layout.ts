@@ -87,10 +87,10 @@ export const CHUNK_RECORDS: u32 = 1 << 16;
 // ---- what the host writes before `init` ----
 
 /** f64 settings, then f64 costs in picoseconds: see ops.ts for the order of both. */
-export const CONFIG_WORDS: u32 = 144;
+export const CONFIG_WORDS: u32 = 160;
 /** Where costs begin. */
-export const CONFIG_COSTS: u32 = 80;
-const config: usize = memory.data(144 * 8);
+export const CONFIG_COSTS: u32 = 96;
+const config: usize = memory.data(160 * 8);
 
 /** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {

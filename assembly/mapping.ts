@@ -2,13 +2,14 @@
 // gets its id when its IOVA is first handed out.
 import { bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
 import { SPACE_PAGES_LG2 } from './command';
+import { hazard, HAZARD_SHARED_DOMAIN_ID } from './hazard';
 import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
-import { KIND_ANON, KIND_GONE, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
+import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
-  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount, vpnOf,
 } from './table';
 
 /** A mapping of the trace. The host writes `offset`, `pages`, `space` before the run. */
@@ -91,6 +92,21 @@ export function pageId(vpn: u64): u32 {
   if (id == next) placePage(addPage(vpn, tableId(vpn >> TABLE_LG2), KIND_GONE));
   return id;
 }
+/** Id + 1 of a page number, or 0 if it was never handed out. */
+function knownPage(vpn: u64): u32 {
+  return ids.find(vpn, PAGES);
+}
+
+/** Whether a DID or DomainID stands for the tables of every domain. */
+export function sharesDomains(): bool {
+  return setting(SET_DMA) != 0 && hazard(HAZARD_SHARED_DOMAIN_ID);
+}
+/** Id + 1 of the page of a domain that has the tag of `page` when domains share theirs; 0 if there is none, or it is this one. */
+export function aliasOf(page: u32, space: u32): u32 {
+  const alias = knownPage(spaceBase(space) + (vpnOf(page) & (((<u64>1) << SPACE_PAGES_LG2) - 1)));
+  return alias == page + 1 ? 0 : alias;
+}
+
 function tableId(key: u64): u32 {
   const next = tableCount;
   const id = ids.id(key, TABLES, next);

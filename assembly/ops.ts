@@ -225,7 +225,8 @@ export const SET_FORMAT: u32 = 76; //        of page tables: FORMAT_*
 export const SET_HAZARDS: u32 = 77; //       HAZARD_* of hazard.ts
 export const SET_HINT: u32 = 78; //          1: invalidations that free no table spare the walk caches
 export const SET_WALK_DROPS: u32 = 79; //    1: the others drop tables of their range, 0: of the whole space
-export const SETTINGS: u32 = 80;
+export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds what is not present, too
+export const SETTINGS: u32 = 81;
 
 // ---- what an unmap of the DMA API does about the IOTLB ----
 export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA

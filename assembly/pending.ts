@@ -6,7 +6,7 @@ import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, LOG_COMMAND, note } from './log';
-import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_STEPWISE, SET_TIMEOUT } from './ops';
+import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
 import {
@@ -55,9 +55,9 @@ let link: u32 = 0;
 export function initPending(hardwareAgent: u32, linkAgent: u32): void {
   hardware = hardwareAgent;
   link = linkAgent;
-  // A wait holds back whatever submits more: no more drains than slots, no more requests than ITags. In a race nobody
-  // submits before the slots of what he has submitted have come back.
-  const most = setting(SET_RING) + (setting(SET_STEPWISE) != 0 ? 0 : ITAGS * deviceCount);
+  // A wait holds back whatever submits more: no more drains than slots, in each domain, no more requests than ITags.
+  // In a race nobody submits before the slots of what he has submitted have come back.
+  const most = setting(SET_RING) * max<u32>(1, setting(SET_SPACES)) + (setting(SET_STEPWISE) != 0 ? 0 : ITAGS * deviceCount);
   all = region(<usize>most * BYTES);
   state = changetype<State>(region(offsetof<State>()));
   assert(flightCount <= 64 && MAX_AGENTS <= 64);

@@ -19,6 +19,8 @@ import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from '.
 
 /** Bit of an entry's frame word: the frame was freed since. */
 export const FREED: u32 = 1 << 31;
+/** Frame word of an entry that says that the page is not present. */
+export const ABSENT: u32 = 0x7fff_ffff;
 
 /** One CPU's part of the space. */
 @unmanaged
@@ -42,6 +44,7 @@ export const AT_DEVICE: u32 = 2;
 export class Flight {
   page: u32; //    page id + 1 that is asked for; 0 = none
   holds: u32; //   ON_ITS_WAY: the IOMMU has answered; AT_DEVICE: the device uses it
+  owner: u32; //   page id + 1 that the translation is one of
   frame: u32; //   frame, and FREED
   stale: u32;
   written: u32; // it grants writing
@@ -180,7 +183,7 @@ export function recheck(page: u32, now: u64): void {
   for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
-    if (held.page != page + 1 || held.holds == 0) continue;
+    if (held.owner != page + 1 || held.holds == 0) continue;
     const stale: u32 = agrees(page, held.frame, held.written != 0) ? 0 : 1;
     if (stale == held.stale) continue;
     if (ideal && stale != 0) {
@@ -207,6 +210,10 @@ function recheckCpu(cache: Cache, page: u32, now: u64): u32 {
 function recheckCopy(cache: Cache, page: u32, now: u64): void {
   const at = find(cache, page);
   if (at == 0) return;
+  if (load<u32>(at, 4) == ABSENT) {
+    if (ideal && (pte(page) & PTE_P) != 0) removeAt(cache, cache.set(page), at);
+    return;
+  }
   const stale = flip(cache, at, page);
   if (ideal) return;
   if (stale > 0) staleCopyMade(page, now);
@@ -284,6 +291,19 @@ export function fillCopy(cache: Cache, page: u32, low: u32, frame: u32, now: u64
   if ((low & ENTRY_STALE) != 0) staleCopyMade(page, now);
 }
 
+/** The IOTLB is told that a page is not there. */
+export function fillAbsent(page: u32, now: u64): void {
+  fillCopy(iotlb, page, (page << ENTRY_SHIFT) | ENTRY_V, ABSENT, now);
+}
+
+/** An entry of the IOTLB makes room for another of the same tag. */
+export function replaceCopy(page: u32, now: u64): void {
+  const at = find(iotlb, page);
+  if (at == 0) return;
+  if ((load<u32>(at) & ENTRY_STALE) != 0) staleCopyGone(page, now);
+  removeAt(iotlb, iotlb.set(page), at);
+}
+
 // ---- invalidations ----
 
 /** Drops the copies of pages `first` .. `last` (page numbers) from the IOTLB or the device TLB. */
@@ -298,9 +318,10 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
       const page = low >> ENTRY_SHIFT;
       const vpn = vpnOf(page);
       if (vpn < first || vpn > last) continue;
+      const absent = load<u32>(at, 4) == ABSENT;
       removeAt(cache, set, at);
       if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
-      else bump(N_OVER);
+      else if (!absent) bump(N_OVER);
     }
   }
 }

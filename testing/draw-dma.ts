@@ -255,9 +255,20 @@ export const LATE_RETURN = {
 
 /** What a failing test prints of a setup. */
 function showDmaSetup({ policy, machine, costs, ...rest }: DmaSetup): string {
-  const { name, hz, iommu, device, driver, iova } = machine;
+  const { name, hz, iommu, device, driver, hazards, iova } = machine;
   const changed = Object.entries(costs).flatMap(([key, cost]) =>
     cost === COSTS[key as CostKey] ? [] : [[key, cost.default]],
   );
-  return JSON.stringify({ policy: policy.dma, machine: name, hz, iommu, device, driver, iova, changed, ...rest });
+  return JSON.stringify({
+    policy: policy.dma,
+    machine: name,
+    hz,
+    iommu,
+    device,
+    driver,
+    hazards,
+    iova,
+    changed,
+    ...rest,
+  });
 }

@@ -199,6 +199,41 @@ describe('safety', () => {
     expect(afterUnmap([]).counters).toMatchObject({ N_STALE: 1, N_IN_FLIGHT: 1, N_S1_WRITE: 0, N_EXPOSED: 0 });
   });
 
+  test('hazard shared-domain-id: a device is served by the translation of the other domain', () => {
+    const recording = new Recording(ACTORS);
+    const ids = [recording.map(7), recording.map(8, { space: 1, cpu: 1 })];
+    recording.dma(ids[0]!);
+    recording.dma(ids[1]!, { device: 3, gap: 100 * US });
+    const trace = recording.open();
+    for (const machine of ['intel-vtd', 'amd-vi']) {
+      const both = (hazards: HazardName[]): RawRun =>
+        run(trace, 'strict', machine, { machine: { ...loadMachine(machine), hazards } });
+      expect(both(['shared-domain-id']).counters).toMatchObject({ N_S7: 1, N_IOTLB_HIT: 1, N_STALE: 0 });
+      expect(both(['shared-domain-id']).first).toMatchObject({ property: 7, record: 3 });
+      expect(both([]).counters).toMatchObject({ N_S7: 0, N_IOTLB_HIT: 0 });
+    }
+  });
+
+  test('hazard no-flush-on-map: in caching mode a mapped page is refused, and nothing is broken by that', () => {
+    const recording = new Recording(ACTORS);
+    const id = recording.map(7);
+    recording.unmap(id);
+    recording.dma(id, { late: 50 * US });
+    const again = recording.map(8, { gap: 500 * US });
+    recording.dma(again);
+    const trace = recording.open();
+    // The magazine hands out again what it was given last, so that the second mapping is where the first one was.
+    const base = loadMachine('intel-vtd');
+    const machine = { ...base, driver: { ...base.driver, map: ['iotlb.page', 'wait'] as const } };
+    const twice = (hazards: HazardName[]): RawRun =>
+      run(trace, 'strict', 'intel-vtd', { machine: { ...machine, hazards } });
+    const clean = { N_SPURIOUS: 0, N_DEVICE_FAULTS: 1, N_IOVA_REUSED: 1, N_S1_WRITE: 0 };
+    expect(twice([]).counters).toMatchObject(clean);
+    expect(twice(['no-flush-on-map']).counters).toMatchObject({ ...clean, N_SPURIOUS: 1, N_DEVICE_FAULTS: 2 });
+    // Without caching mode there is nothing to flush.
+    expect(run(trace, 'strict', 'intel-vtd', { machine: base }).counters).toMatchObject(clean);
+  });
+
   test('lazy: a write after the unmap lands in a frame that is somebody else’s', () => {
     const { counters, first } = run(lateWrite(MS), 'lazy');
     expect(counters).toMatchObject({ N_STALE: 1, N_S1_WRITE: 1, N_EXPOSED: 1, N_S6: 0 });

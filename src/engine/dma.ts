@@ -60,6 +60,8 @@ const COUNTERS = [
   'N_S1_READ',
   'N_S1_WRITE',
   'N_S6',
+  'N_S7',
+  'N_SPURIOUS',
   'N_MISDIRECTED',
   'N_SHARED',
   'N_EXPOSED',

@@ -127,6 +127,7 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   const tick = Math.round(PS_PER_S / machine.hz);
   if (dma.unmap === 'lazy') set('SET_QUEUE', dma.queueSize, Math.round(dma.timeoutMs * PS_PER_MS), tick);
   set('SET_MAX_ORDER', iommu.maxAm);
+  set('SET_CACHES_ABSENT', machine.driver.map.length > 0 ? 1 : 0);
   set('SET_SHADOWED', iommu.shadowed ? 1 : 0);
   return row;
 }

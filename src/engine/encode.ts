@@ -242,6 +242,7 @@ const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
   'am-not-widened',
   'device-tlb-before-iotlb',
   'lost-invalidation',
+  'no-flush-on-map',
 ]);
 
 /**

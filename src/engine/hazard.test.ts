@@ -93,5 +93,7 @@ describe.each(Object.entries(CASES) as [HazardName, Case][])('%s', (name, option
 });
 
 test('every hazard has such a pair of runs, here or in the tests of DMA recordings', () => {
-  expect([...Object.keys(CASES), 'no-drain'].sort()).toEqual(Object.keys(HAZARDS).sort());
+  expect([...Object.keys(CASES), 'no-drain', 'shared-domain-id', 'no-flush-on-map'].sort()).toEqual(
+    Object.keys(HAZARDS).sort(),
+  );
 });

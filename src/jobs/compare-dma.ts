@@ -19,7 +19,7 @@ export const DMA_DEFAULTS = {
 } as const;
 
 /** Properties that the engine checks in a run of a recording. */
-const CHECKED = ['S1', 'S6'];
+const CHECKED = ['S1', 'S6', 'S7'];
 
 /** Whether a trace is a recording of the DMA API. */
 export function isRecording({ counts }: TraceMeta): boolean {

@@ -106,11 +106,13 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
 function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
   const n = (name: string): number => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
-  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S4') + n('N_S6');
+  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S4') + n('N_S6') + n('N_S7');
   const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
   const { first } = run;
   return {
     verdict,
+    available: n('N_SPURIOUS') === 0,
+    faults_spurious: n('N_SPURIOUS'),
     checked,
     stale_uses: n('N_STALE'),
     in_flight_uses: n('N_IN_FLIGHT'),
@@ -126,6 +128,7 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
       S3: n('N_S3'),
       S4: n('N_S4'),
       S6: n('N_S6'),
+      S7: n('N_S7'),
     },
     window_ns: nsOf(run.distributions.window!),
     exposed_ns: nsOf(run.distributions.exposed!),

@@ -68,6 +68,16 @@ export const HAZARDS = {
     ancestor:
       'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
   },
+  'shared-domain-id': {
+    what: 'domains with tables of their own have one DID or DomainID; DMA recordings with several domains only',
+    breaks: 'S7',
+    ancestor: 'AMD-Vi 48882 2.2.2.1 and VT-d 6.2: one tag must mean one set of tables',
+  },
+  'no-flush-on-map': {
+    what: 'caching mode, and the driver does not invalidate what it maps',
+    breaks: 'nothing; `faults_spurious`',
+    ancestor: 'what Linux __mapping_notify_one and iotlb_sync_map rule out (VT-d CAP.CM, AMD NpCache)',
+  },
   'no-caller-ref': {
     what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',
     breaks: 'S1',

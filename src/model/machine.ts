@@ -260,6 +260,7 @@ function specGroup(group: object): MachineSpec {
  * that then have nothing to wait for.
  */
 export function submission(machine: Machine, what: 'page' | 'range' | 'all' | 'map'): Command[] {
+  if (what === 'map' && machine.hazards.includes('no-flush-on-map')) return [];
   const order = machine.hazards.includes('device-tlb-before-iotlb')
     ? deviceFirst
     : (words: readonly Command[]) => words;

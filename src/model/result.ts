@@ -4,7 +4,7 @@ import type { Cost } from './cost.ts';
 import type { Uncertainty } from './uncertainty.ts';
 
 /** Grows whenever any simulated number changes for unchanged input. */
-export const MODEL = 5;
+export const MODEL = 6;
 
 /** A distribution of durations. Percentiles are upper bounds of buckets of 1/32 of a power of two; `max` is exact. */
 export interface Distribution {
@@ -80,6 +80,10 @@ export type Verdict = 'safe' | 'exposed' | 'unsafe';
 /** The `safety` object of a result. */
 export interface RunSafety {
   readonly verdict: Verdict;
+  /** No present page was refused. */
+  readonly available: boolean;
+  /** Device accesses to present pages that an entry of the IOTLB refused: caching mode without invalidation of maps. */
+  readonly faults_spurious: number;
   /** Properties that this run looked at; a violation of another is not to be seen in it. */
   readonly checked: readonly string[];
   readonly stale_uses: number;

@@ -188,7 +188,7 @@ export class Device {
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
         agent.spend('device', this.price('device.dma_latency'));
         yield;
-        this.safety.land(flight.copy!, write, agent, this.record);
+        this.safety.land(flight.copy!, page, write, agent, this.record);
       } else this.counts.add('DEVICE_FAULTS');
       Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
       this.queue.landed(flight, agent.clock);

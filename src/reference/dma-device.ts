@@ -126,7 +126,7 @@ export class DmaDevice {
       agent.spend('device', this.price('device.dma_latency'));
       yield;
       const copy = flight.copy!;
-      this.safety.land(copy, write, agent, number);
+      this.safety.land(copy, page, write, agent, number);
       // Its own mapping is ended, so that a translation that holds is another one's, which has the IOVA now.
       if (after !== null && (this.ideal || !isStale(copy))) this.counts.add('MISDIRECTED');
     } else this.counts.add('DEVICE_FAULTS');

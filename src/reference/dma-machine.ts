@@ -1,5 +1,6 @@
 import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
+import { submission } from '../model/machine.ts';
 import type { RawRun } from '../model/result.ts';
 import { Agent, type Turns } from './agent.ts';
 import { Counts, DMA_CAUSES, DMA_COUNTERS } from './counts.ts';
@@ -10,6 +11,7 @@ import { FlushQueue } from './dma-flushqueue.ts';
 import { IovaAllocator } from './dma-iova.ts';
 import { type DmaRecording, recordsOf } from './dma-recording.ts';
 import { Lock } from './lock.ts';
+import type { Page } from './page.ts';
 import { type Attachments, Queue } from './queue.ts';
 import { Safety } from './safety.ts';
 import { Space } from './space.ts';
@@ -65,10 +67,19 @@ class DmaMachine {
     const safety = new Safety(space, counts, ideal, reuse === 'immediate');
     const domains = new Domains(space, safety, counts, ideal);
     const homes = recording.agents.filter(({ kind }) => kind === 'device').map((device) => device.space);
+    const shared = machine.hazards.includes('shared-domain-id');
     const attached: Attachments = {
       spaceOf: (page) => domainSpan(domainOf(page)),
       all: () => spaces.map(domainSpan),
       devicesOf: (page) => [...homes.keys()].filter((device) => homes[device] === domainOf(page)),
+      alike: (span) => {
+        if (!shared || span.last === Number.POSITIVE_INFINITY) return [span];
+        const { first } = domainSpan(domainOf(span.first));
+        return spaces.map((domain) => {
+          const shift = domainSpan(domain).first - first;
+          return { first: span.first + shift, last: span.last + shift };
+        });
+      },
     };
     const queue = new Queue(machine, ats, price, space, hardware, link, attached, counts);
     const parts = spaces.map((domain): DomainParts => {
@@ -99,7 +110,7 @@ class DmaMachine {
           of('cpu')[i]!,
           mode,
           machine.iommu,
-          machine.driver.map.length > 0,
+          submission(machine, 'map').length > 0,
           parts,
           domains,
           queue,
@@ -108,7 +119,14 @@ class DmaMachine {
           counts,
         ),
     );
-    const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
+    const aliases = ({ vpn }: Page): Page[] =>
+      spaces
+        .filter((domain) => domain !== domainOf(vpn))
+        .flatMap((domain) => space.pageAt(domainSpan(domain).first + inDomain(vpn)) ?? []);
+    const translator = new Translator(ats, machine.iommu.walkers, space, price, counts, {
+      keepsAbsence: machine.driver.map.length > 0,
+      aliases: shared ? aliases : () => [],
+    });
     const places = flyers.map((agent, i) => ({ agent, flight: space.flights[i]!, access: null, issued: 0 }));
     this.devices = issuers.map((agent, i) => {
       const own = places.slice(i * outstanding, (i + 1) * outstanding);

@@ -78,7 +78,7 @@ class ReferenceMachine {
       space,
       hardware,
       link,
-      { spaceOf: () => EVERYTHING, devicesOf: () => [0], all: () => [EVERYTHING] },
+      { spaceOf: () => EVERYTHING, devicesOf: () => [0], alike: (span) => [span], all: () => [EVERYTHING] },
       counts,
     );
     const unmapped = (page: Page): void => {

@@ -37,6 +37,8 @@ export interface Attachments {
   spaceOf(page: number): Span;
   /** Devices attached to it. */
   devicesOf(page: number): readonly number[];
+  /** Pages that the IOTLB cannot tell from these, and these. */
+  alike(span: Span): readonly Span[];
   /** All spaces. */
   all(): readonly Span[];
 }
@@ -327,20 +329,26 @@ export class Queue {
     // A page or a range is told by the size of its block.
     const block = word === 'iotlb.page' || word === 'iotlb.range';
     this.counts.add(block ? (last > first ? 'IOTLB_RANGE' : 'IOTLB_PAGE') : IOTLB_COUNTER[word]!);
-    space.dropSecondary(space.iotlb, first, last);
     if (entry.sparesTables) this.counts.reach('tables spared');
     else if (last === Number.POSITIVE_INFINITY) space.iommuWalker.empty();
-    else {
-      const tables = this.machine.iommu.walkDrops === 'range' ? entry : this.attached.spaceOf(first);
-      space.iommuWalker.drop(tables.first, tables.last);
-    }
-    for (const flight of space.flights)
-      if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
+    for (const span of this.attached.alike({ first, last })) this.forget(span, entry.sparesTables);
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
     // Extended IOTLB invalidations drain whatever they say, and so does AMD's wait.
     const extended = this.machine.family === 'mm' && word !== 'iotlb.domain' && word !== 'iotlb.global';
     const asks = this.amd || extended;
-    if (!this.ats && (asks || !this.has('no-drain'))) this.link.drain(number, entry);
+    if (this.ats || (!asks && this.has('no-drain'))) return;
+    for (const span of this.attached.alike({ first, last })) this.link.drain(number, span);
+  }
+
+  private forget({ first, last }: Span, sparesTables: boolean): void {
+    const { space } = this;
+    space.dropSecondary(space.iotlb, first, last);
+    if (!sparesTables && last !== Number.POSITIVE_INFINITY) {
+      const tables = this.machine.iommu.walkDrops === 'range' ? { first, last } : this.attached.spaceOf(first);
+      space.iommuWalker.drop(tables.first, tables.last);
+    }
+    for (const flight of space.flights)
+      if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
   }
 
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */

@@ -43,8 +43,13 @@ export class Safety {
   }
 
   /** A device access reaches memory. */
-  land(copy: Copy, write: boolean, device: Agent, record: number): void {
+  land(copy: Copy, asked: Page, write: boolean, device: Agent, record: number): void {
     const { page } = copy;
+    if (page !== asked) {
+      this.counts.add('S7');
+      const changed = asked.window?.opened ?? device.clock;
+      this.counts.first ??= { property: 7, page: asked.id, changed, at: device.clock, agent: device.id, record };
+    }
     if (this.ideal || !isStale(copy)) return;
     this.counts.add('STALE');
     const violation = (counter: Counter, property: number): void => {

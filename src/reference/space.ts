@@ -12,6 +12,8 @@ export interface Copy {
   readonly incarnation: number;
   /** It grants writing, and the page was dirty already. */
   readonly writes: boolean;
+  /** It says that the page is not there. */
+  readonly absent?: true;
 }
 
 /** The PTE as it is now, for somebody to keep. */
@@ -20,8 +22,15 @@ export function copyOf(page: Page): Copy {
   return { page, frame: frame!, incarnation: frame!.incarnation, writes: pte.writable && pte.dirty };
 }
 
+/** What caching mode keeps of a page that is not there. */
+export function absenceOf(page: Page): Copy {
+  const nowhere: Frame = { number: -1, incarnation: 0, refs: 0, free: false, owner: null };
+  return { page, frame: nowhere, incarnation: 0, writes: true, absent: true };
+}
+
 /** Whether the PTE says something else by now. */
-export function isStale({ page, frame, incarnation, writes }: Copy): boolean {
+export function isStale({ page, frame, incarnation, writes, absent }: Copy): boolean {
+  if (absent) return false;
   const { pte } = page;
   if (!pte.present || page.frame !== frame || frame.incarnation !== incarnation) return true;
   return writes && !(pte.writable && pte.dirty);
@@ -278,7 +287,7 @@ export class Space {
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
     for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), this.iotlb, ...this.deviceTlbs])
-      tlb.drop((copy) => copy.page === page && isStale(copy));
+      tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && page.pte.present)));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };
   }
@@ -341,7 +350,7 @@ export class Space {
 
   dropSecondary(tlb: Tlb, first: number, last: number): void {
     for (const copy of tlb.drop(({ page }) => page.vpn >= first && page.vpn <= last))
-      if (this.ideal || !isStale(copy)) this.counts.add('OVER');
+      if (!copy.absent && (this.ideal || !isStale(copy))) this.counts.add('OVER');
   }
 
   /** INVLPG drops the walk caches too (Intel SDM vol. 3A, 4.10.4.1). */

@@ -3,10 +3,18 @@ import type { Counts } from './counts.ts';
 import { Lock } from './lock.ts';
 import type { Page } from './page.ts';
 import type { Price } from './queue.ts';
-import { type Copy, copyOf, type Flight, type Space, type Tlb } from './space.ts';
+import { absenceOf, type Copy, copyOf, type Flight, type Space, type Tlb } from './space.ts';
 
 /** What becomes of an access that the walk does not grant: it may be granted later (true), or is denied (false). */
 export type PageRequest = () => Turns<boolean>;
+
+/** What is particular to an IOTLB. */
+export interface IotlbRules {
+  /** It holds what is not present, too. */
+  readonly keepsAbsence: boolean;
+  /** Pages whose entries have the tag of a page's: those of other domains with the same number. */
+  readonly aliases: (page: Page) => readonly Page[];
+}
 
 /** How an access of a device gets its translation: device TLB, ATS request, IOTLB, walk. */
 export class Translator {
@@ -18,6 +26,7 @@ export class Translator {
     private readonly space: Space,
     private readonly price: Price,
     private readonly counts: Counts,
+    private readonly rules: IotlbRules = { keepsAbsence: false, aliases: () => [] },
   ) {
     this.walkers = new Lock('walkers', walkers, 0, counts);
   }
@@ -38,8 +47,14 @@ export class Translator {
     yield;
     while (true) {
       flight.squashed.iotlb = false;
-      const copy = this.lookup(this.space.iotlb, page, write);
+      const copy = this.lookupIotlb(page, write);
       this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
+      if (copy?.absent) {
+        agent.spend('translation', this.price('iommu.iotlb_hit'));
+        if (allows(page, write)) this.counts.add('SPURIOUS');
+        else this.counts.reach('absence remembered');
+        return false;
+      }
       if (copy) {
         flight.copy = copy;
         agent.spend('translation', this.price('iommu.iotlb_hit'));
@@ -56,7 +71,8 @@ export class Translator {
     agent.spend('translation', this.half);
     yield;
     // Asked for before an invalidation and back after it: used once, not cached.
-    if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
+    if (flight.copy!.page !== page) this.counts.reach('translation of another domain');
+    else if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
     else this.space.fillSecondary(deviceTlb, flight.copy!);
     return true;
   }
@@ -73,6 +89,23 @@ export class Translator {
     return copy;
   }
 
+  /** One that says that nothing is there refuses reads and writes alike. */
+  private lookupIotlb(page: Page, write: boolean): Copy | undefined {
+    const { iotlb } = this.space;
+    for (const tagged of [page, ...this.rules.aliases(page)]) {
+      const copy = this.lookup(iotlb, tagged, write);
+      if (copy !== undefined) return copy;
+    }
+    return undefined;
+  }
+
+  /** In place of what has the same tag. */
+  private fillIotlb(copy: Copy): void {
+    const aliases = this.rules.aliases(copy.page);
+    this.space.iotlb.drop(({ page }) => aliases.includes(page));
+    this.space.fillSecondary(this.space.iotlb, copy);
+  }
+
   private *walk(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
     this.walkers.take(agent);
     yield;
@@ -80,12 +113,15 @@ export class Translator {
     agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
     yield;
     this.walkers.give(agent);
-    if (!allows(page, write)) return false;
+    if (!allows(page, write)) {
+      if (this.rules.keepsAbsence && !page.pte.present && !flight.squashed.iotlb) this.fillIotlb(absenceOf(page));
+      return false;
+    }
     const { pte } = page;
     this.space.set(page, { ...pte, accessed: true, dirty: pte.dirty || write }, page.frame, agent.turn);
     flight.copy = copyOf(page);
     if (flight.squashed.iotlb) this.counts.reach('walk not cached');
-    else this.space.fillSecondary(this.space.iotlb, flight.copy);
+    else this.fillIotlb(flight.copy);
     return true;
   }
 }
