@@ -19,6 +19,7 @@ export {
   loadMachine,
   loadPolicy,
 } from './catalog/catalog.ts';
+export { loadExperiment } from './catalog/experiments.ts';
 export { listRaces, loadRaces, shippedRaces } from './catalog/races.ts';
 export { readResult } from './catalog/results.ts';
 export { loadSweep } from './catalog/sweeps.ts';
@@ -57,5 +58,6 @@ export { profileOf } from './trace/profile.ts';
 export type { Trace } from './trace/reader.ts';
 export { recordsOf, type TraceRecord } from './trace/records.ts';
 export { textOf } from './trace/text.ts';
+export { verifyExperiment } from './verify/experiment.ts';
 export { verifyTrace } from './verify/recording.ts';
 export { verifyVectors } from './verify/vectors/vectors.ts';

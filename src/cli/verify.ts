@@ -8,6 +8,7 @@ import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { startProgress } from './progress.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
+import { table } from './verify-table.ts';
 import { vectors } from './verify-vectors.ts';
 
 interface Args extends OutputArgs {
@@ -47,6 +48,8 @@ export const verify: CommandModule = {
   command: 'verify',
   describe: 'Hold the model against what was measured elsewhere',
   builder: (y) =>
-    y.command([recording, vectors] as never).demandCommand(1, 'expected what to verify: recording, vectors'),
+    y
+      .command([recording, table, vectors] as never)
+      .demandCommand(1, 'expected what to verify: recording, table, vectors'),
   handler: () => {},
 };

@@ -7,7 +7,7 @@ import { madvDontneed, madvFree, munmapStorm } from './allocations.ts';
 import { nicReceive, nicTransmit } from './network.ts';
 import { accelerator, cowStorm, jit } from './programs.ts';
 import { Random } from './random.ts';
-import { nvme, rdma } from './storage.ts';
+import { dmaWindow, nvme, rdma } from './storage.ts';
 import { gups, pointerChase } from './tables.ts';
 import { SIZES, type Sizes, type Workload } from './workload.ts';
 
@@ -25,6 +25,7 @@ export const WORKLOADS: readonly Workload[] = [
   nicTransmit,
   nvme,
   rdma,
+  dmaWindow,
 ];
 
 /** The workload of that name. */

@@ -104,3 +104,25 @@ export const rdma: Workload = {
     driver.end();
   },
 };
+
+export const dmaWindow: Workload = {
+  name: 'dma-window',
+  summary: 'a device reads one line at a time from random places of a window that is mapped once',
+  stands: 'the latency test of pcie-bench over a window (LAT_RD, random)',
+  sizes: {
+    devices: { means: 'devices', is: 1 },
+    pages: { means: 'pages of the window', is: 256 },
+    ops: { means: 'reads', is: 10_000 },
+    rate: { means: 'reads per second', is: 1_000_000 },
+  },
+  assumes: ['The window is mapped before the first read and unmapped behind the last.', FRAMED],
+  write(out, all, random) {
+    const { devices, pages, ops } = all;
+    const driver = new Driver(out, { ...all, cpus: 1 }, random, 'dev');
+    const windows = Array.from({ length: devices }, (_, device) => driver.map(0, device, pages, TO_DEVICE));
+    for (let done = 0; done < ops; done++)
+      driver.access(windows[done % devices]!, random.below(pages), { gap: driver.pause() });
+    driver.end();
+    for (const window of windows) driver.unmap(0, window);
+  },
+};

@@ -1,0 +1,9 @@
+import { checkExperiment, type Experiment } from '../model/experiment.ts';
+import { parseFile, readText } from './file.ts';
+
+/** An experiment from a YAML file. */
+export function loadExperiment(path: string): Experiment {
+  const experiment = parseFile<Experiment>(readText(path, path), 'experiment', path);
+  checkExperiment(experiment, path);
+  return experiment;
+}
