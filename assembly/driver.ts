@@ -7,6 +7,7 @@ import { allocFast, allocTree, freeIova, NO_IOVA } from './iova';
 import { rouseWaiting } from './issuer';
 import { cost, region, setting } from './layout';
 import { give, IOVA_LOCK, Lock, lockOf, newLocks, take } from './lock';
+import { CALL_BEGINS, CALL_RETURNS, LOG_CALL, note } from './log';
 import {
   handBack, Instance, instance, IS_ENDING, IS_MAPPED, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
   unmapPages,
@@ -98,6 +99,7 @@ function stepMap(who: Agent, call: Caller): void {
   switch (who.phase) {
     case BEGIN: {
       call.began = who.clock;
+      note(LOG_CALL, who.id, PATH_MAP, CALL_BEGINS, 0, who.clock, id);
       if (setting(SET_UNMAP) == UNMAP_NEVER) {
         lendFrames(mapping);
         who.phase = MAPPED;
@@ -171,6 +173,7 @@ function beginFlushOfMap(who: Agent, call: Caller, id: u32): void {
 }
 
 function finish(who: Agent, call: Caller, path: u32, pages: u32): void {
+  note(LOG_CALL, who.id, path, CALL_RETURNS, 0, who.clock, fieldOf(call.record, 0));
   bump(N_PATH_COUNT + path);
   add(N_PATH_PAGES + path, pages);
   add(N_PATH_PS + path, who.clock - call.began);
@@ -208,7 +211,7 @@ function stepUnmap(who: Agent, call: Caller): void {
       if (makeRoom(who, who.id, head.space)) {
         countFull();
         bump(N_PATH_SECONDARY + PATH_UNMAP);
-        call.covers = beginFlush(call.job, head.space);
+        call.covers = beginFlush(call.job, head.space, who);
         who.phase = FLUSH;
         return;
       }
@@ -218,7 +221,7 @@ function stepUnmap(who: Agent, call: Caller): void {
     }
     case FLUSH: {
       if (!stepSubmission(call.job, who)) return;
-      endFlush(head.space, call.covers);
+      endFlush(head.space, call.covers, who);
       who.phase = QUEUE;
       return;
     }
@@ -256,6 +259,7 @@ function mayUnmap(record: u32): bool {
 function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
   const mode = setting(SET_UNMAP);
   call.began = who.clock;
+  note(LOG_CALL, who.id, PATH_UNMAP, CALL_BEGINS, 0, who.clock, first);
   call.sent = 0;
   for (let id = first; id < end; id++) {
     const mapping = instance(id);

@@ -4,6 +4,7 @@ import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_QUEUE_FULL, N_QUEUE_TIMER, N_QUEUED } from './counters';
 import { freeIova } from './iova';
 import { cost, region, setting, settingU64 } from './layout';
+import { LOG_QUEUE, note, QUEUE_ENTERS, QUEUE_FLUSHED, QUEUE_FLUSHES, QUEUE_LEAVES } from './log';
 import { setFlushed, spaceBase, unmaps } from './mapping';
 import { CAUSE_FLUSH_QUEUE, CAUSE_IDLE, COST_ENQUEUE, SET_CPUS, SET_QUEUE, SET_SPACES } from './ops';
 import { SPACE_PAGES_LG2 } from './command';
@@ -74,19 +75,22 @@ function reclaim(who: Agent, owner: u32, space: u32, cpu: u32): void {
     const oldest = queued(ring, ring.head);
     if (oldest.counter >= cookie(space).finished) return;
     freeIova(who, cpu, space, oldest.page, oldest.pages);
+    note(LOG_QUEUE, who.id, QUEUE_LEAVES, 0, 0, who.clock, space);
     ring.head = (ring.head + 1) % slots;
     ring.count--;
   }
 }
 
 /** A flush of the domain begins; returns what it covers. */
-export function beginFlush(job: Submission, space: u32): u64 {
+export function beginFlush(job: Submission, space: u32, who: Agent): u64 {
+  note(LOG_QUEUE, who.id, QUEUE_FLUSHES, 0, 0, who.clock, space);
   cookie(space).started++;
   const base = spaceBase(space);
   beginSubmission(job, base, base + ((<u64>1 << SPACE_PAGES_LG2) - 1), true);
   return unmaps();
 }
-export function endFlush(space: u32, covered: u64): void {
+export function endFlush(space: u32, covered: u64, who: Agent): void {
+  note(LOG_QUEUE, who.id, QUEUE_FLUSHED, 0, 0, who.clock, space);
   cookie(space).finished++;
   setFlushed(space, covered);
 }
@@ -105,6 +109,7 @@ export function enqueue(who: Agent, cpu: u32, space: u32, page: u32, pages: u32)
   last.counter = cookie(space).started;
   ring.count++;
   bump(N_QUEUED);
+  note(LOG_QUEUE, who.id, QUEUE_ENTERS, 0, 0, who.clock, space);
   spend(who, CAUSE_FLUSH_QUEUE, cost(COST_ENQUEUE));
   arm(space, cpu, who.clock);
 }
@@ -129,10 +134,10 @@ export function stepTimer(timer: Agent): void {
     queue.fire = 0;
     queue.runsOn = queue.cpu; // a CPU may arm it again while it flushes
     bump(N_QUEUE_TIMER);
-    queue.covers = beginFlush(queue.job, space);
+    queue.covers = beginFlush(queue.job, space, timer);
   }
   if (!stepSubmission(queue.job, timer)) return;
-  endFlush(space, queue.covers);
+  endFlush(space, queue.covers, timer);
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) reclaim(timer, cpu, space, queue.runsOn);
   timer.phase = 0;
   block(timer, CAUSE_IDLE);

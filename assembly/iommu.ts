@@ -16,7 +16,7 @@ import {
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
 import { cost, region, setting } from './layout';
-import { COMMAND_DONE, COMMAND_FETCHED, LOG_COMMAND, note } from './log';
+import { COMMAND_DONE, COMMAND_FETCHED, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
   SET_DMA, SET_SPACES,
@@ -210,9 +210,10 @@ function begin(hardware: Agent): bool {
   }
   state.stalled = 0;
   state.fetched++;
-  note(LOG_COMMAND, hardware.id, logged(), COMMAND_FETCHED, 0, hardware.clock);
+  note(LOG_COMMAND, hardware.id, logged(), COMMAND_FETCHED, 0, hardware.clock, headSlot());
   state.waited = what == IS_WAIT ? 1 : 0;
   if (what == IS_WAIT) {
+    note(LOG_COMMAND, hardware.id, N_WAIT, COMMAND_SENT, 0, hardware.clock, <u32>state.fetched);
     if (isAmd()) addAmdWait(at);
     else addVtdWait(at);
   } else if (what == IS_DEVICE) {
@@ -287,8 +288,8 @@ function addWait(does: u32, address: u64, data: u64): void {
 /** The oldest wait completes: first its write, then its interrupt. */
 function completeWait(hardware: Agent): void {
   const now = hardware.clock;
-  note(LOG_COMMAND, hardware.id, N_WAIT, COMMAND_DONE, 0, now);
   const done = wait(0);
+  note(LOG_COMMAND, hardware.id, N_WAIT, COMMAND_DONE, 0, now, <u32>done.number);
   const does = done.does;
   bump(N_WAIT);
   if ((does & WRITES) != 0) writeStatus(done.address, done.data, (does & WRITES_WIDE) != 0 ? 8 : 4, now);

@@ -9,9 +9,10 @@ import { CAUSE_DEVICE_WALK, CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } fr
 @unmanaged
 export class Lock {
   free: u32; //     how many more may own it; 1 for a lock that nobody owns
-  waiting: u32;
+  waiting: u16;
+  kind: u16; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK
   owner: u32; //    agent + 1; of locks with one owner
-  kind: u32; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK
+  index: u32; //    among those of its kind
   since: u64; //    when the owner took it
   heard: usize; //  u32[agentCount]: what the last owner knew
   waiters: usize; // u8[agentCount], first come first
@@ -23,6 +24,8 @@ export const WALKERS: u32 = 0;
 export const PAGE_TABLE_LOCK: u32 = 1;
 export const QUEUE_LOCK: u32 = 2;
 export const IOVA_LOCK: u32 = 3;
+/** For the log: it is no lock of this file. */
+export const MMAP_LOCK: u32 = 4;
 
 /** `count` locks, each with room for `owners`. */
 export function newLocks(count: u32, owners: u32, kind: u32): usize {
@@ -32,7 +35,8 @@ export function newLocks(count: u32, owners: u32, kind: u32): usize {
   for (let i: u32 = 0; i < count; i++) {
     const lock = lockOf(locks, i);
     lock.free = owners;
-    lock.kind = kind;
+    lock.kind = <u16>kind;
+    lock.index = i;
     lock.heard = heard + (<usize>i * agentCount << 2);
     lock.waiters = waiters + <usize>i * agentCount;
   }
@@ -48,7 +52,7 @@ export function take(lock: Lock, who: Agent): bool {
   if (lock.free == 0) {
     store<u8>(lock.waiters + lock.waiting++, <u8>who.id);
     block(who, waitOf(lock));
-    note(LOG_LOCK, who.id, lock.kind, LOCK_WAITS, 0, who.clock);
+    note(LOG_LOCK, who.id, lock.kind, LOCK_WAITS, 0, who.clock, lock.index);
     if (lock.kind != WALKERS) bump(N_LOCK_WAITS);
     return false;
   }
@@ -61,7 +65,7 @@ export function take(lock: Lock, who: Agent): bool {
 export function give(lock: Lock, who: Agent): void {
   if (lock.kind == PAGE_TABLE_LOCK) record(H_LOCK_HOLD, who.clock - lock.since);
   if (lock.kind != WALKERS) release(who.id, lock.heard);
-  note(LOG_LOCK, who.id, lock.kind, LOCK_GIVEN, 0, who.clock);
+  note(LOG_LOCK, who.id, lock.kind, LOCK_GIVEN, 0, who.clock, lock.index);
   lock.owner = 0;
   if (lock.waiting == 0) {
     lock.free++;
@@ -82,7 +86,7 @@ export function give(lock: Lock, who: Agent): void {
 function own(lock: Lock, who: Agent): void {
   lock.owner = who.id + 1;
   lock.since = who.clock;
-  note(LOG_LOCK, who.id, lock.kind, LOCK_TAKEN, 0, who.clock);
+  note(LOG_LOCK, who.id, lock.kind, LOCK_TAKEN, 0, who.clock, lock.index);
   if (lock.kind != WALKERS) acquire(who.id, lock.heard);
 }
 /** What waiting for it counts as. */

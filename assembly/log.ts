@@ -12,9 +12,10 @@ export const LOG_WINDOW: u32 = 6; //    a page's window of stale copies: 1 opens
 export const LOG_DUE: u32 = 7; //       an obligation falls due while its window is open
 export const LOG_BROKEN: u32 = 8; //    a property breaks: its number
 export const LOG_FREE: u32 = 9; //      a frame is given back: frame
-export const LOG_LOCK: u32 = 10; //     kind of lock, LOCK_*
-
+export const LOG_LOCK: u32 = 10; //     kind of lock, LOCK_*; number: which of its kind
 export const LOG_ACTION: u32 = 11; //   an agent of a race comes to an action of its script: its index
+export const LOG_CALL: u32 = 12; //     a call of the DMA API: its row among the paths, CALL_*; number: of the mapping
+export const LOG_QUEUE: u32 = 13; //    a flush queue: QUEUE_*; number: of the domain
 
 // How a CPU's access was served.
 export const BY_TLB: u32 = 0;
@@ -40,25 +41,48 @@ export const DENIED: u32 = 10;
 export const COMMAND_FETCHED: u32 = 0;
 export const COMMAND_DONE: u32 = 1;
 export const COMMAND_ARRIVES: u32 = 2; // an ATS request is at the device
+export const COMMAND_QUEUED: u32 = 3; // it is in the ring; number, as of FETCHED: its slot
+export const COMMAND_SENT: u32 = 4; //  what does not end with its fetch, a request or a wait, has begun; number: as of ARRIVES, DONE
 
 export const LOCK_TAKEN: u32 = 0;
 export const LOCK_WAITS: u32 = 1;
 export const LOCK_GIVEN: u32 = 2;
 
-/** u32 kind, agent, what, detail; u64 time in ps; u32 page id + 1 or 0, 0. */
+export const CALL_BEGINS: u32 = 0;
+export const CALL_RETURNS: u32 = 1;
+
+export const QUEUE_ENTERS: u32 = 0; //  an unmap is put off
+export const QUEUE_LEAVES: u32 = 1; //  its IOVA is free
+export const QUEUE_FLUSHES: u32 = 2; // a flush of the domain begins
+export const QUEUE_FLUSHED: u32 = 3;
+
+/** u32 kind, agent, what, detail; u64 time in ps; u32 page id + 1 or 0, number. */
 export const LOG_BYTES: u32 = 32;
 
 let rows: usize = 0;
 let capacity: u32 = 0;
 let length: u32 = 0;
 let lost: u32 = 0;
+// What is written: kinds as bits, and the stretch of time.
+let kinds: u32 = ~0;
+let since: u64 = 0;
+let until: u64 = ~0;
 
 /** Room for `count` events; 0 = the log is off. */
 export function logInit(count: u32): usize {
   capacity = count;
   length = lost = 0;
+  kinds = ~0;
+  since = 0;
+  until = ~0;
   rows = region(<usize>count * LOG_BYTES);
   return rows;
+}
+/** Only events of these kinds, a bit each, and of this time, both ends included, are written from now on; ps. */
+export function logSelect(bits: u32, from: f64, to: f64): void {
+  kinds = bits;
+  since = <u64>from;
+  until = <u64>to;
 }
 /** The engine is laid out anew: there is no log. */
 export function logOff(): void {
@@ -77,12 +101,13 @@ export function logClear(): void {
   length = lost = 0;
 }
 
-/** Writes an event. `page` is an id + 1, or 0. */
+/** Writes an event. `page` is an id + 1, or 0; `number` tells apart what has no name. */
 @inline
-export function note(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64): void {
-  if (capacity != 0) write(kind, agent, what, detail, page, now);
+export function note(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64, number: u32 = 0): void {
+  if (capacity != 0) write(kind, agent, what, detail, page, now, number);
 }
-function write(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64): void {
+function write(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64, number: u32): void {
+  if (((kinds >> kind) & 1) == 0 || now < since || now > until) return;
   if (length == capacity) {
     lost++;
     return;
@@ -95,4 +120,5 @@ function write(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u6
   store<u32>(at, detail, 12);
   store<u64>(at, now, 16);
   store<u32>(at, page, 24);
+  store<u32>(at, number, 28);
 }

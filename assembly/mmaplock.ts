@@ -3,6 +3,8 @@
 import { acquire, Agent, agent, agentCount, block, MAX_AGENTS, release, spend, wake } from './clock';
 import { add, bump, N_LOCK_WAITS, N_MMAP_WAIT_PS } from './counters';
 import { cost, region, setting } from './layout';
+import { LOCK_GIVEN, LOCK_TAKEN, LOCK_WAITS, LOG_LOCK, note } from './log';
+import { MMAP_LOCK } from './lock';
 import { CAUSE_LOCK_WAIT, COST_HANDOFF, SET_MMAP_LOCK } from './ops';
 
 @unmanaged
@@ -41,12 +43,14 @@ export function takeMmap(how: u32, who: Agent): bool {
   store<u8>(at, <u8>who.id);
   store<u8>(at, <u8>how, 1);
   block(who, CAUSE_LOCK_WAIT);
+  note(LOG_LOCK, who.id, MMAP_LOCK, LOCK_WAITS, 0, who.clock, how);
   bump(N_LOCK_WAITS);
   return false;
 }
 function own(how: u32, who: Agent): void {
   if (how == MMAP_WRITE) state.writer = 1;
   else state.readers++;
+  note(LOG_LOCK, who.id, MMAP_LOCK, LOCK_TAKEN, 0, who.clock, how);
   acquire(who.id, heard);
 }
 
@@ -55,6 +59,7 @@ export function giveMmap(how: u32, who: Agent): void {
   if (setting(SET_MMAP_LOCK) == 0) return;
   if (how == MMAP_WRITE) state.writer = 0;
   else state.readers--;
+  note(LOG_LOCK, who.id, MMAP_LOCK, LOCK_GIVEN, 0, who.clock, how);
   release(who.id, mine);
   for (let i: usize = 0; i < <usize>agentCount << 2; i += 4) {
     if (load<u32>(mine + i) > load<u32>(heard + i)) store<u32>(heard + i, load<u32>(mine + i));

@@ -5,7 +5,7 @@ import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
-import { COMMAND_ARRIVES, COMMAND_DONE, LOG_COMMAND, note } from './log';
+import { COMMAND_ARRIVES, COMMAND_DONE, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
@@ -101,6 +101,7 @@ export function sendRequest(number: u64, source: u32, first: u64, last: u64, now
   for (let i: u32 = 0; i < state.count; i++) {
     if (isRequest(pending(i), source)) taken |= <u32>1 << pending(i).itag;
   }
+  note(LOG_COMMAND, hardware, N_DEVICE_TLB, COMMAND_SENT, 0, now, <u32>number);
   const held = add(number, first, last);
   held.source = source;
   held.itag = <u32>ctz(~taken);
@@ -210,7 +211,7 @@ export function stepLink(who: Agent): void {
 function advance(index: u32, now: u64): void {
   const held = pending(index);
   if (held.state == ANSWER) {
-    note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_DONE, 0, now);
+    note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_DONE, 0, now, <u32>held.number);
     complete(index, now);
     return;
   }
@@ -223,7 +224,7 @@ function advance(index: u32, now: u64): void {
   }
   assert(held.state == ARRIVAL);
   held.state = DEVICE;
-  note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_ARRIVES, 0, now);
+  note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_ARRIVES, 0, now, <u32>held.number);
   // What matches is used no more; translations on their way must not be kept; what uses one lands first.
   const device = held.source - SOURCE;
   if (device < deviceCount) {

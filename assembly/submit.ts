@@ -7,6 +7,7 @@ import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2
 import { bump, N_RETRIES, N_SECONDARY } from './counters';
 import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_NO_DRAIN } from './hazard';
 import { cost, fixed, setting } from './layout';
+import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
@@ -211,14 +212,15 @@ function writeGroup(job: Submission, who: Agent): void {
     const command = load<u32>(job.recipe);
     job.recipe += 4;
     if (isDevice(command)) {
-      for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) write(command, job, SOURCE + i, 0);
-    } else write(command, job, 0, command == COMMAND_WAIT ? who.id + 1 : 0);
+      for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) write(command, job, SOURCE + i, 0, who);
+    } else write(command, job, 0, command == COMMAND_WAIT ? who.id + 1 : 0, who);
     if (command == COMMAND_WAIT) return;
   }
 }
 /** Writes one command; `source`: whose TLB it is about; `caller`: agent + 1 whom a wait wakes. */
-function write(command: u32, job: Submission, source: u32, caller: u32): void {
+function write(command: u32, job: Submission, source: u32, caller: u32, who: Agent): void {
   const status = statusAddress(nextSlot());
+  note(LOG_COMMAND, who.id, 0, COMMAND_QUEUED, 0, who.clock, nextSlot());
   const at = push(caller);
   if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, source, status);
   else writeVtd(at, command, job, source, status);

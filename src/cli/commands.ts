@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   list: async () => (await import('./list.ts')).list,
   decode: async () => (await import('./decode.ts')).decode,
   verify: async () => (await import('./verify.ts')).verify,
+  timeline: async () => (await import('./timeline.ts')).timeline,
   report: async () => (await import('./report.ts')).reportCommand,
   sweep: async () => (await import('./sweep.ts')).sweep,
   worker: async () => (await import('./worker.ts')).worker,

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { Interrupted } from '../model/errors.ts';
 import { openOutput } from '../trace/output.ts';
 import { interrupted } from './interrupt.ts';
@@ -6,6 +7,13 @@ import { interrupted } from './interrupt.ts';
 async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   if (interrupted.aborted) throw new Interrupted('interrupted');
+}
+
+/** The text compressed, the same bytes on every system: the header names none (RFC 1952, OS = 255). */
+export function gzipped(text: Iterable<string>): Uint8Array[] {
+  const bytes = gzipSync([...text].join(''));
+  bytes[9] = 255;
+  return [bytes];
 }
 
 /** Text or bytes to stdout, waiting where the reader is slow, or to a file that appears whole. */

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { isRecording } from '../jobs/compare-dma.ts';
 import { UsageError } from '../model/errors.ts';
+import type { TraceMeta } from '../model/trace.ts';
 import { compareJson } from '../report/compare.ts';
 import { runGrid } from '../report/run.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
@@ -15,6 +16,12 @@ interface Args extends OutputArgs, MachineArgs {
   failOn?: Gate;
 }
 
+/** The arguments with one policy and one machine where none are given. */
+export function onePair<T extends MachineArgs>(args: T, meta: TraceMeta): T {
+  const [policies, machines] = isRecording(meta) ? ['strict', 'intel-vtd'] : ['range-end', 'amd-v2'];
+  return { ...args, policies: args.policies ?? policies!, machines: args.machines ?? machines! };
+}
+
 export const run: CommandModule<object, Args> = {
   command: 'run <trace>',
   describe: 'One policy on one machine, every number',
@@ -26,8 +33,7 @@ export const run: CommandModule<object, Args> = {
       .example('$0 run sqlite --policy linux-6.6 --machine intel-svm --format json', 'the same for scripts') as never,
   handler: (args) =>
     withTrace(args.trace, args.quiet, async (trace) => {
-      const [policies, machines] = isRecording(trace.meta) ? ['strict', 'intel-vtd'] : ['range-end', 'amd-v2'];
-      const one = { ...args, policies: args.policies ?? policies!, machines: args.machines ?? machines! };
+      const one = onePair(args, trace.meta);
       const label = { file: trace.name, sha256: trace.sha256 };
       const view = { ...(await runComparison(trace, one)), label, meta: trace.meta, version: toolVersion() };
       const [result, ...more] = view.results;

@@ -8,9 +8,10 @@ import { DmaRecords } from './dma-records.ts';
 import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
 import { type Instance, instantiate } from './load.ts';
+import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
-interface DmaExports {
+interface DmaExports extends LogExports {
   dmaInit(): void;
   dmaRun(): number;
   dmaElapsed(): number;
@@ -97,11 +98,16 @@ const PATHS = ['map', 'unmap'] as const;
 /** Timed replay of one DMA recording under one policy. The records are collected first: who waits for whom needs them all. */
 export class DmaEngine {
   private readonly records: DmaRecords;
+  /** Of a run that is logged, once it is over, what happened in it. */
+  log: EngineLog | undefined;
+  /** Page number of a page id, within its domain, once it is over. */
+  pageNumber: (page: number) => number = () => 0;
 
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly setup: DmaSetup,
     meta: TraceMeta,
+    private readonly selection?: LogSelection,
   ) {
     const { counts } = meta;
     const what = `${setup.policy.name} on ${setup.machine.name}`;
@@ -132,11 +138,18 @@ export class DmaEngine {
     const instance = instantiate<DmaExports>(this.module);
     const numbers = numbersOf(instance.exports);
     this.write(instance, sizes, numbers);
+    if (this.selection !== undefined)
+      this.log = new EngineLog(instance, numbers).open(this.selection.room).select(this.selection);
+    this.pageNumber = this.isMapped() ? (page) => instance.exports.dmaPage(page) : (page) => records.frameNumber(page);
     const end = instance.exports.dmaRun();
     if (end === 2)
       throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
     if (end !== 0) throw new Error(`${what}: the recording waits for itself`);
     return this.result(instance, numbers);
+  }
+
+  private isMapped(): boolean {
+    return this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
   }
 
   private write({ memory, exports }: Instance<DmaExports>, sizes: DmaSizes, numbers: Numbers): void {
@@ -193,18 +206,17 @@ export class DmaEngine {
       paths: Object.fromEntries(paths),
       distributions: Object.fromEntries(Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(name)])),
       openAtEnd: exports.openWindowCount(),
-      first: this.first(wide(exports.firstAt()), exports),
+      first: this.first(wide(exports.firstAt())),
     };
   }
 
   /** The first violation; its page is a page number, of the domain or, where nothing is mapped, of memory. */
-  private first(cell: (index: number) => number, exports: DmaExports): RawRun['first'] {
+  private first(cell: (index: number) => number): RawRun['first'] {
     if (cell(0) === 0) return null;
-    const mapped = this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
-    const page = mapped ? exports.dmaPage(cell(1)) : this.records.frameNumber(cell(1));
+    const mapped = this.isMapped();
     return {
       property: cell(0),
-      page,
+      page: this.pageNumber(cell(1)),
       changed: mapped ? cell(2) : cell(3),
       at: cell(3),
       agent: cell(4),

@@ -8,6 +8,7 @@ export interface LogExports {
   logLength(): number;
   logLost(): number;
   logClear(): void;
+  logSelect(bits: number, from: number, to: number): void;
 }
 
 const WORD = 2 ** 32;
@@ -36,9 +37,28 @@ const COMMAND = {
   N_DEVICE_TLB: 'device_tlb',
   N_WAIT: 'wait',
 } as const;
-const COMMAND_STATES = { COMMAND_FETCHED: 'fetched', COMMAND_DONE: 'done', COMMAND_ARRIVES: 'arrives' } as const;
-const LOCKS = { PAGE_TABLE_LOCK: 'page-table lock', QUEUE_LOCK: 'queue lock', WALKERS: 'walker' } as const;
+const COMMAND_STATES = {
+  COMMAND_FETCHED: 'fetched',
+  COMMAND_DONE: 'done',
+  COMMAND_ARRIVES: 'arrives',
+  COMMAND_QUEUED: 'queued',
+  COMMAND_SENT: 'sent',
+} as const;
+const LOCKS = {
+  PAGE_TABLE_LOCK: 'page-table lock',
+  QUEUE_LOCK: 'queue lock',
+  WALKERS: 'walker',
+  IOVA_LOCK: 'IOVA lock',
+  MMAP_LOCK: 'mmap_lock',
+} as const;
 const LOCK_STATES = { LOCK_TAKEN: 'takes', LOCK_WAITS: 'waits for', LOCK_GIVEN: 'gives up' } as const;
+const CALLS = { CALL_BEGINS: 'begins', CALL_RETURNS: 'returns' } as const;
+const QUEUE = {
+  QUEUE_ENTERS: 'enters',
+  QUEUE_LEAVES: 'leaves',
+  QUEUE_FLUSHES: 'flush begins',
+  QUEUE_FLUSHED: 'flush ends',
+} as const;
 const KINDS: Readonly<Record<string, LogKind>> = {
   LOG_STEP: 'step',
   LOG_ACCESS: 'access',
@@ -51,7 +71,17 @@ const KINDS: Readonly<Record<string, LogKind>> = {
   LOG_FREE: 'free',
   LOG_LOCK: 'lock',
   LOG_ACTION: 'action',
+  LOG_CALL: 'call',
+  LOG_QUEUE: 'queue',
 };
+
+/** What of a run is to be logged: at most `room` events at a time, of these kinds, between two instants in picoseconds. */
+export interface LogSelection {
+  readonly room: number;
+  readonly kinds: readonly LogKind[];
+  readonly from: number;
+  readonly to: number;
+}
 
 /** The event log of an engine, in words. */
 export class EngineLog {
@@ -68,8 +98,17 @@ export class EngineLog {
   }
 
   /** Turns it on with room for `count` events. After the engine is laid out, and once. */
-  open(count: number): void {
+  open(count: number): this {
     this.at = this.instance.exports.logInit(count);
+    return this;
+  }
+
+  /** From now on only these events are kept, those of both ends included. */
+  select({ kinds, from, to }: LogSelection): this {
+    let bits = 0;
+    for (const [number, kind] of this.kinds) if (kinds.includes(kind)) bits |= 1 << number;
+    this.instance.exports.logSelect(bits, from, to);
+    return this;
   }
 
   /** What has happened since this was last called. `lost`: events for which there was no room. */
@@ -88,7 +127,7 @@ export class EngineLog {
     const kind = this.kinds.get(u32(0))!;
     const page = u32(24) === 0 ? null : u32(24) - 1;
     const time = u32(16) + u32(20) * WORD;
-    return { kind, agent: u32(4), at: time, page, ...this.said(kind, u32(8), u32(12)) };
+    return { kind, agent: u32(4), at: time, page, number: u32(28), ...this.said(kind, u32(8), u32(12)) };
   }
 
   private said(kind: LogKind, what: number, detail: number): { what: string; detail: string } {
@@ -106,6 +145,10 @@ export class EngineLog {
         return { what: one(DEVICE, what), detail: write };
       case 'command':
         return { what: one(COMMAND, what), detail: one(COMMAND_STATES, detail) };
+      case 'call':
+        return { what: what === 0 ? 'map' : 'unmap', detail: one(CALLS, detail) };
+      case 'queue':
+        return { what: one(QUEUE, what), detail: '' };
       case 'lock':
         return { what: one(LOCKS, what), detail: one(LOCK_STATES, detail) };
       case 'window':

@@ -16,9 +16,10 @@ import {
   OCCASION_PATH,
 } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
+import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 
 /** What the module exports for a machine; see assembly/engine.ts. */
-interface MachineExports {
+interface MachineExports extends LogExports {
   init(): void;
   configAt(): number;
   listsAt(): number;
@@ -150,12 +151,15 @@ export class MachineEngine {
   private readonly dealer: Dealer;
   /** Pieces that a CPU has not come to yet. */
   private readonly queues: Piece[][];
+  /** Of a run that is logged, what happens in it. */
+  readonly log: EngineLog | undefined;
 
   constructor(
     module: WebAssembly.Module,
     private readonly setup: RunSetup,
     meta: TraceMeta,
     deal = DEAL,
+    log?: LogSelection,
   ) {
     checkTrace(meta, setup);
     this.dealer = new Dealer(meta.agents, setup.cpus, deal);
@@ -170,6 +174,7 @@ export class MachineEngine {
     config.set(settings);
     config.set(encodeCosts(setup.costs, setup.machine, this.numbers), this.numbers('CONFIG_COSTS'));
     exports.init();
+    if (log !== undefined) this.log = new EngineLog(this.instance, this.numbers).open(log.room).select(log);
     this.writeLists();
     this.state = this.numbers('WANTS_RECORDS');
   }
@@ -207,6 +212,11 @@ export class MachineEngine {
     this.writeEvents(cpu, events);
     new Uint32Array(this.memory, exports.postsAt(cpu), posts.length).set(posts);
     exports.feedCpu(cpu, records, posts.length / 2);
+  }
+
+  /** Whether all that happens up to an instant in picoseconds has happened. Of several CPUs one may be behind. */
+  isPast(time: number): boolean {
+    return this.setup.cpus === 1 && this.instance.exports.elapsed() > time;
   }
 
   /** Lets the machine come to the end of the program. */

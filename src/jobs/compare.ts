@@ -112,7 +112,7 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
   const { costs, machines, pairs, skipped } = loadPairs(request, DEFAULTS, 'mm');
   const frames = parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
   const device = parseDevice(request.device ?? DEFAULTS.device);
-  const cpus = request.cpus ?? cpuNames(meta).length;
+  const cpus = request.cpus ?? recordedCpus(meta).length;
   const { seed, lookahead = DEFAULT_LOOKAHEAD } = request;
   const base = { costs, seed, frames, device, cpus, lookahead };
   const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): MachineJob => ({
@@ -128,7 +128,7 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
     jobs: [...ideals, ...pairs.map((pair) => job(pair, false))],
     results(raw, alone = false) {
       const runs = raw.slice(ideals.length);
-      const vpnOf = pageNumbers(trace.path, runs);
+      const vpns = pageNumbers(trace.path, new Set(runs.flatMap((run) => (run.first ? [run.first.page] : []))));
       return pairs.map(({ policy, machine, given }, i) =>
         compose({
           policy: policy.name,
@@ -149,7 +149,7 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
           agentName: (agent) => agentName(agent, meta, cpus),
-          vpnOf,
+          vpnOf: (page) => vpns.get(page)!,
         }),
       );
     },
@@ -174,9 +174,8 @@ function refuseEmpty(trace: LocatedTrace, runs: readonly RawRun[]): void {
   }
 }
 
-/** Page numbers of the pages that results name. */
-function pageNumbers(path: string, runs: readonly RawRun[]): (page: number) => number {
-  const wanted = new Set(runs.flatMap((run) => (run.first ? [run.first.page] : [])));
+/** Page numbers of page ids of a trace. */
+export function pageNumbers(path: string, wanted: ReadonlySet<number>): ReadonlyMap<number, number> {
   const found = new Map<number, number>();
   if (wanted.size > 0) {
     useTrace(path, (trace) => {
@@ -190,16 +189,20 @@ function pageNumbers(path: string, runs: readonly RawRun[]): (page: number) => n
       }
     });
   }
-  return (page) => found.get(page)!;
+  return found;
 }
 
 /** CPUs, kswapd, the IOMMU, the device's issuer, its accesses in flight: the engine's order of agents. */
 function agentName(agent: number, meta: TraceMeta, cpus: number): string {
-  const recorded = cpuNames(meta);
-  const names = recorded.length === cpus ? recorded : Array.from({ length: cpus }, (_, i) => `cpu${i}`);
-  return [...names, 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
+  return [...cpuNames(meta, cpus), 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
 }
-function cpuNames({ agents }: TraceMeta): string[] {
+/** Names of the CPUs that run a program: those of the trace, if there are as many. */
+export function cpuNames(meta: TraceMeta, cpus: number): string[] {
+  const recorded = recordedCpus(meta);
+  return recorded.length === cpus ? recorded : Array.from({ length: cpus }, (_, i) => `cpu${i}`);
+}
+
+function recordedCpus({ agents }: TraceMeta): string[] {
   return agents.filter(({ kind }) => kind === 'cpu').map(({ name }) => name);
 }
 
@@ -209,7 +212,7 @@ function addedText(
   run: RawRun,
 ): string[] {
   const added: string[] = [];
-  if (cpus !== cpuNames(meta).length)
+  if (cpus !== recordedCpus(meta).length)
     added.push(`${cpus} CPUs run it side by side, ${DEAL.toLocaleString('en')} records each in turn`);
   if (device !== null) {
     const ms = (ps: number): string => `${ps / PS_PER_NS / 1e6} ms`;

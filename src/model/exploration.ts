@@ -116,6 +116,7 @@ function eventText({ kind, what, detail }: LogEvent, page: string): string {
     case 'device':
       return `${detail} ${page}: ${what}`;
     case 'command':
+      if (detail === 'queued' || detail === 'sent') return '';
       return detail === 'fetched' ? `takes ${what}` : `${what} ${detail}`;
     case 'free':
       return `frame ${what} is free`;

@@ -6,13 +6,16 @@ export const LOG_KINDS = {
   access: "a CPU's access: by the TLB, by a stale entry, by a walk; read or write",
   fault: 'a fault begins: what it will install; read or write',
   device: "where a device's access is; read or write",
-  command: 'an invalidation command: which one; fetched, arrives (at the device), done',
+  command:
+    'an invalidation command: which one; queued, fetched (number: its slot), sent, arrives (at the device), done',
   window: 'the stale copies of a page: the first opens the window, the last closes it',
   due: 'an obligation falls due while its window is open',
   broken: 'a property breaks: which one',
   free: 'a frame is given back: its number',
-  lock: 'a lock: which one; takes, waits for, gives up',
+  lock: 'a lock: which one; takes, waits for, gives up; number: among those of its kind',
   action: 'an agent of a race comes to an action: its index',
+  call: 'a call of the DMA API, map or unmap: begins, returns; number: of the mapping',
+  queue: 'a flush queue: an unmap enters or leaves it, a flush of its domain begins or ends; number: of the domain',
 } as const;
 export type LogKind = keyof typeof LOG_KINDS;
 
@@ -24,6 +27,8 @@ export interface LogEvent {
   readonly page: number | null;
   readonly what: string;
   readonly detail: string;
+  /** Tells apart what has no name; 0 where nothing is to be told apart. */
+  readonly number: number;
 }
 
 /** What a device's access is told as: it lands by a translation that is no longer the PTE's; it is denied. */
