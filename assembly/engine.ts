@@ -25,6 +25,7 @@ import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initNames, initSpace, placePage } from './space';
+import { catchUp } from './shootdown';
 import { initSubmit } from './submit';
 import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
@@ -108,6 +109,7 @@ export function run(): u32 {
     const who = agent(id);
     if (over(who.clock)) return IS_OVER;
     if (<u32>id < cpus) {
+      if (catchUp(who)) continue;
       if (stepCpu(who, horizon(who)) == NEEDS_INPUT) {
         wanting = id;
         return WANTS_RECORDS;

@@ -36,6 +36,8 @@ export class Run {
   allFirst: u64; //   pages changed in all holds
   allLast: u64;
   gather: usize; //   u32[2 * pages]: page changed, frame to give back or 0
+  asked: u64; //      CPUs that a flush under way has interrupted, a bit each
+  generation: u32; // of that flush
   mmap: u32; //       MMAP_*: how it takes mmap_lock, and
   mmapHeld: u32; //   1: it has it
   mmapKept: u32; //   1: it leaves it to the list behind it

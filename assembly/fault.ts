@@ -10,6 +10,7 @@ import {
 } from './ops';
 import { MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
 import { beginPage, PART_BODY, stepPath } from './path';
+import { goIdle } from './shootdown';
 import {
   frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
   PTE_ZERO, setKind,
@@ -95,6 +96,9 @@ function payForContent(who: Agent, flags: u32, file: bool, cow: bool): void {
   else if ((flags & PTE_SWP) != 0) {
     bump(N_SWAP_INS);
     spend(who, CAUSE_PAGE_IO, cost(COST_SWAP_IN));
-  } else if (file && (flags & PTE_SEEN) != 0) spend(who, CAUSE_PAGE_IO, cost(COST_FILE_IN));
-  else if (!file) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_ZERO));
+    goIdle(who);
+  } else if (file && (flags & PTE_SEEN) != 0) {
+    spend(who, CAUSE_PAGE_IO, cost(COST_FILE_IN));
+    goIdle(who);
+  } else if (!file) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_ZERO));
 }

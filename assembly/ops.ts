@@ -157,7 +157,9 @@ export const COST_UNMAP_CALL: u32 = 52;
 export const COST_UNMAP_PAGE: u32 = 53;
 export const COST_EXIT: u32 = 54; //         to the hypervisor and back
 export const COST_SHADOW: u32 = 55; //       one entry that it reads there
-export const COSTS: u32 = 56;
+export const COST_INVLPGB: u32 = 56;
+export const COST_TLBSYNC: u32 = 57;
+export const COSTS: u32 = 58;
 
 // ---- settings; the host writes them in this order, f64 each ----
 /** Bits of a ways word that are the number of ways; above them stands the replacement. */
@@ -213,6 +215,7 @@ export const SET_UNMAP: u32 = 59; //         UNMAP_*
 export const SET_REUSE: u32 = 60; //         1: a frame given back is somebody else's
 export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
 export const SET_MMAP_LOCK: u32 = 54; //     1: mmap_lock is modelled
+export const SET_SHOOTDOWN: u32 = 63; //     SHOOTDOWN_*
 export const SET_SHADOWED: u32 = 62; //      1: a hypervisor emulates the IOMMU
 export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
 export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick
@@ -227,6 +230,11 @@ export const SET_HINT: u32 = 78; //          1: invalidations that free no table
 export const SET_WALK_DROPS: u32 = 79; //    1: the others drop tables of their range, 0: of the whole space
 export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds what is not present, too
 export const SETTINGS: u32 = 81;
+
+// ---- how the TLBs of other CPUs are flushed ----
+export const SHOOTDOWN_IPI: u32 = 0;
+export const SHOOTDOWN_GENERATIONS: u32 = 1;
+export const SHOOTDOWN_BROADCAST: u32 = 2;
 
 // ---- what an unmap of the DMA API does about the IOTLB ----
 export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA

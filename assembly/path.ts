@@ -1,8 +1,8 @@
 // Runs a step list: what a policy says for one occasion, one step a turn. A step's effect is at the agent's clock, its
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
 import { changePages, check } from './change';
-import { Agent, DONE, agent, agentCount, exchange, knows, spend } from './clock';
-import { N_IPI, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
+import { Agent, agentCount, knows, spend } from './clock';
+import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
@@ -12,16 +12,15 @@ import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock';
 import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_REPLACE, AT_SHARE,
-  AT_UNMAP, AT_UNTRACK, CAUSE_CPU_FLUSH, CAUSE_FREE, CAUSE_INTERRUPTED, CAUSE_IPI,
-  CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FLUSH_FULL, COST_FREE, COST_INVLPG, COST_IPI_FIRST, COST_IPI_HANDLER,
-  COST_IPI_NEXT, COST_LOCK, COST_PUT, COST_RANGE_END, COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING,
-  SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
+  AT_UNMAP, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
+  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
   STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START,
   STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
 } from './ops';
 import { reachable } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
-import { cpuCount, flushCpu, flushCpuPage, markFreed } from './space';
+import { initShootdown, oldRows, shootDown } from './shootdown';
+import { cpuCount, markFreed } from './space';
 import { Submission, beginSubmission, stepSubmission } from './submit';
 import { PTE_P, TABLE_LG2, firstTable, keyAt, pte, tableAt, tableCount, tableOfPage, touched, vpnOf } from './table';
 
@@ -49,6 +48,7 @@ export function initLists(): void {
 export function initPaths(first: u32, end: u32): void {
   ideal = setting(SET_IDEAL) != 0;
   stepwise = setting(SET_STEPWISE) != 0;
+  initShootdown();
   locks = newLocks(setting(SET_TABLES), 1, PAGE_TABLE_LOCK);
   runs = fixed(<usize>agentCount << 2);
   for (let id: u32 = 0; id < agentCount; id++) {
@@ -337,46 +337,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
 function cpuFlush(run: Run, who: Agent): bool {
   const pages = hasRange(run) ? run.gathered - oldRows(run) : run.touched;
   if (pages == 0) return true;
-  const mine = who.id < cpuCount;
-  const full = run.part == PART_MIDDLE || pages > setting(SET_CEILING);
-  if (run.phase == 0) {
-    run.phase = 1;
-    const others = targets(who);
-    if (mine) spend(who, CAUSE_CPU_FLUSH, full ? cost(COST_FLUSH_FULL) : cost(COST_INVLPG) * pages);
-    if (others != 0) {
-      bump(N_IPI);
-      spend(who, CAUSE_IPI, cost(COST_IPI_FIRST) + cost(COST_IPI_NEXT) * (others - 1));
-    }
-    return false;
-  }
-  run.phase = 0;
-  for (let id: u32 = 0; id < cpuCount; id++) {
-    const cpu = agent(id);
-    if (full) flushCpu(id, who.clock);
-    else flushPages(run, id, who.clock);
-    if (id == who.id || cpu.state == DONE) continue;
-    spend(cpu, CAUSE_INTERRUPTED, cost(COST_IPI_HANDLER));
-    exchange(id, who.id);
-  }
-  return true;
-}
-/** Other CPUs that still run the program. */
-function targets(who: Agent): u32 {
-  let others: u32 = 0;
-  for (let id: u32 = 0; id < cpuCount; id++) if (id != who.id && agent(id).state != DONE) others++;
-  return others;
-}
-function flushPages(run: Run, cpu: u32, now: u64): void {
-  if (!hasRange(run)) {
-    flushCpuPage(cpu, run.page, now);
-    return;
-  }
-  for (let i = oldRows(run); i < run.gathered; i++) flushCpuPage(cpu, rowPage(run, i), now);
-}
-/** Rows of earlier holds: no business of a step inside the braces. */
-@inline
-function oldRows(run: Run): u32 {
-  return run.inside != 0 ? run.inHold : 0;
+  return shootDown(run, who, pages, run.part == PART_MIDDLE || pages > setting(SET_CEILING));
 }
 
 /** Gives back what the run has gathered, or its one frame. */

@@ -155,6 +155,7 @@ const machine: fc.Arbitrary<Machine> = fc
       l2: perhaps(5),
       walkCache,
       flushCeiling: fc.constantFrom(0, 2, 33),
+      shootdown: fc.constantFrom('ipi', 'tlb-gen', 'tlb-gen', 'invlpgb'),
     }),
     iommu: fc.record({
       ring: fc.constantFrom(4, 4, 5, 16),

@@ -134,6 +134,36 @@ describe('the invalidation queue', () => {
   });
 });
 
+describe('a shootdown', () => {
+  const by = (shootdown: Machine['cpu']['shootdown']): Machine => {
+    const loaded = loadMachine('amd-v2');
+    return { ...loaded, cpu: { ...loaded.cpu, shootdown } };
+  };
+  /** CPUs 0 and 1 each discard a page, both at once; all three go on reading. */
+  const steps = [
+    ...[write(0, 8), write(1, 1000), call(0, 'madvise', 8), call(1, 'madvise', 1000)],
+    ...Array.from({ length: 60 }, (_, i): Step => ({ access: 'read', agent: i % 3, vpn: 5000, straddle: false })),
+  ];
+  const prices = { 'cpu.access': 500, 'cpu.ipi_first': 1000, 'cpu.ipi_next': 100, 'cpu.ipi_handler': 300 } as const;
+  const flushes = ({ counters }: RawRun) => [counters.N_IPI, counters.N_CPU_PAGE, counters.N_CPU_FULL];
+
+  test('by IPI: each CPU drops each page, and is interrupted for it', () => {
+    const done = run(steps, prices, 'linux-6.6', by('ipi'));
+    expect(flushes(done)).toEqual([2, 6, 0]);
+    expect([done.causes.ipi, done.causes.interrupted]).toEqual([2 * 1100 * NS, 4 * 300 * NS]);
+  });
+
+  test('with generations: the first one finds another under way, so that all is flushed, and the second has nothing to do', () => {
+    expect(flushes(run(steps, prices, 'linux-6.6', by('tlb-gen')))).toEqual([2, 0, 3]);
+  });
+
+  test('by INVLPGB: nobody is interrupted', () => {
+    const done = run(steps, { ...prices, 'cpu.invlpgb': 40, 'cpu.tlbsync': 200 }, 'linux-6.6', by('invlpgb'));
+    expect(flushes(done)).toEqual([0, 6, 0]);
+    expect([done.causes.ipi, done.causes.interrupted, done.causes.cpu_flush]).toEqual([0, 0, 2 * 240 * NS]);
+  });
+});
+
 describe('one CPU uses what another has given up', () => {
   const FOLLOWER: Follow = { every: 1, write: 0, active: 1e12, idle: 0, ats: true };
 

@@ -82,6 +82,8 @@ const COST: Readonly<Record<string, CostKey>> = {
   COST_WALK_UPPER: 'cpu.walk_ref_upper',
   COST_INVLPG: 'cpu.invlpg',
   COST_FLUSH_FULL: 'cpu.flush_full',
+  COST_INVLPGB: 'cpu.invlpgb',
+  COST_TLBSYNC: 'cpu.tlbsync',
   COST_IPI_FIRST: 'cpu.ipi_first',
   COST_IPI_NEXT: 'cpu.ipi_next',
   COST_IPI_HANDLER: 'cpu.ipi_handler',
@@ -119,6 +121,12 @@ const COST: Readonly<Record<string, CostKey>> = {
   COST_PAGE_REQUEST: 'device.page_request',
 };
 
+const SHOOTDOWN: Readonly<Record<Machine['cpu']['shootdown'], string>> = {
+  ipi: 'SHOOTDOWN_IPI',
+  'tlb-gen': 'SHOOTDOWN_GENERATIONS',
+  invlpgb: 'SHOOTDOWN_BROADCAST',
+};
+
 /** Costs that depend on whose command set it is. */
 function queueCosts(machine: Machine): Record<string, CostKey> {
   const amd = machine.iommu.commands === 'amd';
@@ -131,8 +139,11 @@ function queueCosts(machine: Machine): Record<string, CostKey> {
 
 /** Keys of all costs that a run of this machine can pay. */
 export function paidCosts(machine: Machine): CostKey[] {
-  return [...Object.values(COST), ...Object.values(queueCosts(machine))];
+  const broadcasts = machine.cpu.shootdown === 'invlpgb';
+  const keys = Object.values(COST).filter((key) => broadcasts || !BROADCAST.has(key));
+  return [...keys, ...Object.values(queueCosts(machine))];
 }
+const BROADCAST: ReadonlySet<CostKey> = new Set(['cpu.invlpgb', 'cpu.tlbsync']);
 
 /** Costs by the engine's index, in picoseconds. */
 export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): number[] {
@@ -195,6 +206,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   cache('SET_IOMMU_PML4E_SETS', iommu.walkCache.pml4e);
   cache('SET_DEVICE_TLB_SETS', ats ? machine.device.deviceTlb : NO_CACHE);
   set('SET_CEILING', cpu.flushCeiling);
+  set('SET_SHOOTDOWN', numbers(SHOOTDOWN[cpu.shootdown]));
   set('SET_COMMANDS', iommu.commands === 'amd' ? 1 : 0);
   set('SET_RING', iommu.ring);
   set('SET_WALKERS', iommu.walkers);

@@ -15,6 +15,8 @@ export const COST_KEYS = [
   'cpu.walk_ref_upper',
   'cpu.invlpg',
   'cpu.flush_full',
+  'cpu.invlpgb',
+  'cpu.tlbsync',
   'cpu.ipi_first',
   'cpu.ipi_next',
   'cpu.ipi_handler',

@@ -39,6 +39,9 @@ export interface Cpu {
   readonly walkCache: WalkCache;
   /** A CPU flush of more pages drops the whole space. */
   readonly flushCeiling: number;
+  /** How other CPUs' TLBs are flushed. ipi: each is interrupted (Linux to 4.13). tlb-gen: so, with generations, and idle CPUs
+   * flush when they come back (since 5.0). invlpgb: by a broadcast instruction, nobody is interrupted (AMD, since 6.15). */
+  readonly shootdown: 'ipi' | 'tlb-gen' | 'invlpgb';
 }
 
 /** The IOMMU of a machine: its queue, its caches, its walkers. */

@@ -6,6 +6,7 @@ import type { Operation } from './operation.ts';
 import type { Page } from './page.ts';
 import type { Paths } from './path.ts';
 import type { Price } from './queue.ts';
+import type { Shootdown } from './shootdown.ts';
 
 /** Page faults, of the CPU and of the device. */
 export class Faults {
@@ -15,6 +16,7 @@ export class Faults {
   constructor(
     private readonly frames: Frames,
     private readonly paths: Paths,
+    private readonly shootdown: Shootdown,
     private readonly reclaimer: Agent | null,
     private readonly price: Price,
     private readonly counts: Counts,
@@ -81,8 +83,11 @@ export class Faults {
     else if (pte.swapped) {
       this.counts.add('SWAP_INS');
       agent.spend('page_io', this.price('fault.swap_in'));
-    } else if (file && pte.seen) agent.spend('page_io', this.price('fault.file_in'));
-    else if (!file) agent.spend('page_copy', this.price('page.zero'));
+      this.shootdown.idle(agent);
+    } else if (file && pte.seen) {
+      agent.spend('page_io', this.price('fault.file_in'));
+      this.shootdown.idle(agent);
+    } else if (!file) agent.spend('page_copy', this.price('page.zero'));
   }
 
   /** Waits for frames; the turn that begins then looks again. */

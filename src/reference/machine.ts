@@ -15,6 +15,7 @@ import { type Program, ProgramReader } from './program.ts';
 import { EVERYTHING, Queue } from './queue.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
+import { Shootdown } from './shootdown.ts';
 import { Space } from './space.ts';
 import { Translator } from './translation.ts';
 import { Work } from './work.ts';
@@ -45,6 +46,7 @@ class ReferenceMachine {
   private readonly space: Space;
   private readonly device: Device;
   private readonly cpus: readonly Agent[];
+  private readonly shootdown: Shootdown;
   private readonly chunks: number;
 
   constructor(setup: RunSetup, program: Program) {
@@ -85,6 +87,8 @@ class ReferenceMachine {
       counts.add('UNMAPPED');
       this.device.unmapped(page);
     };
+    const shootdown = new Shootdown(machine.cpu.shootdown, cpus, space, price, counts);
+    this.shootdown = shootdown;
     const mmapLock = setup.cpus > 1 ? new MmapLock(price('ptl.handoff'), counts) : null;
     const paths = new Paths(
       policy.mm!,
@@ -94,13 +98,13 @@ class ReferenceMachine {
       frames,
       safety,
       queue,
-      cpus,
+      shootdown,
       ideal,
       mmapLock,
       counts,
       unmapped,
     );
-    const faults = new Faults(frames, paths, setup.frames === null ? null : reclaimer, price, counts);
+    const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
     const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
     this.device = new Device(
       setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
@@ -157,6 +161,8 @@ class ReferenceMachine {
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
       if (++turns > most) throw new Error(`${most} turns and no end: agents wake each other for ever`);
+      // A CPU that a flush has left out has that to do first.
+      if (cpus.includes(next) && this.shootdown.catchUp(next)) continue;
       this.steps[next.id]!();
       this.space.watchAll(next.turn);
       this.device.afterTurn(next.clock);

@@ -1,6 +1,6 @@
 import type { Machine } from '../model/machine.ts';
 import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
-import type { Agent, Turns } from './agent.ts';
+import type { Turns } from './agent.ts';
 import { Changes } from './change.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
@@ -10,6 +10,7 @@ import type { Operation, Start } from './operation.ts';
 import { type Page, samePte, type Table } from './page.ts';
 import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
 import type { Owed, Safety } from './safety.ts';
+import type { Shootdown } from './shootdown.ts';
 import type { Space } from './space.ts';
 
 /** Runs the step lists of a policy. */
@@ -25,7 +26,7 @@ export class Paths {
     private readonly frames: Frames,
     private readonly safety: Safety,
     private readonly queue: Queue,
-    private readonly cpus: readonly Agent[],
+    private readonly shootdown: Shootdown,
     private readonly ideal: boolean,
     /** Where several CPUs run the program. */
     readonly mmapLock: MmapLock | null,
@@ -230,29 +231,10 @@ export class Paths {
   /** The CPU flushes its own TLB; others ask it by IPI. */
   private *flush(run: Operation): Turns {
     const { agent } = run;
-    const { cpus } = this;
     const pages = this.pagesOf(run);
     if (this.ideal || pages.length === 0) return;
     const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
-    const others = cpus.filter((cpu) => cpu !== agent && cpu.state !== 'done').length;
-    if (cpus.includes(agent))
-      agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
-    if (others > 0) {
-      this.counts.add('IPI');
-      agent.spend('ipi', this.price('cpu.ipi_first') + this.price('cpu.ipi_next') * (others - 1));
-    }
-    yield;
-    for (const cpu of cpus) {
-      const tlbs = this.space.cpus[cpu.id]!;
-      if (full) this.space.flushCpu(tlbs, agent.clock);
-      else for (const page of pages) this.space.flushCpuPage(tlbs, page, agent.clock);
-      if (cpu === agent || cpu.state === 'done') continue;
-      cpu.spend('interrupted', this.price('cpu.ipi_handler'));
-      const known = cpu.tell();
-      cpu.hear(agent.tell());
-      agent.hear(known);
-      if (cpus.includes(agent)) this.counts.reach('one CPU interrupts another');
-    }
+    yield* this.shootdown.flush(agent, pages, full);
   }
 
   // ---- references ----
