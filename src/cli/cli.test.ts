@@ -56,6 +56,15 @@ describe('output', () => {
       expect(results[0]).toMatchObject({ accesses: 9, l1d: { accesses: 5 }, l1i: { accesses: 4 } });
     }));
 
+  test('a pipe counts as its file does, as - to any command', () =>
+    withRecording((folder) => {
+      const count = (line: string) => JSON.parse(shell(line, folder).stdout).l1d;
+      const file = count('iommulator tlb app.lk --format json --quiet');
+      expect(count('cat app.lk | iommulator tlb - --format json --quiet')).toEqual(file);
+      expect(count('cat app.lk | iommulator import - -o a.trace; iommulator tlb a.trace --format json')).toEqual(file);
+      expect(iommulator(['tlb', ''], folder)).toMatchObject({ code: 2, stderr: 'iommulator: an argument is empty\n' });
+    }));
+
   test('import says what it read on stderr, and nothing with --quiet', () =>
     withRecording((folder) => {
       const loud = iommulator(['import', 'app.lk', '-o', 'a.trace'], folder);

@@ -6,6 +6,7 @@ import { parseMaxRejected } from '../trace/import/importer.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 import { interrupted } from './interrupt.ts';
 import { startProgress } from './progress.ts';
+import { dash } from './trace-argument.ts';
 
 interface Args {
   input: string;
@@ -26,7 +27,12 @@ export const importCommand: CommandModule<object, Args> = {
   describe: 'Make a trace from a foreign recording, plain or compressed (gzip, zstd, xz, bzip2, zip)',
   builder: (y) =>
     y
-      .positional('input', { type: 'string', demandOption: true, describe: 'A file, a folder, or - for a pipe' })
+      .positional('input', {
+        type: 'string',
+        demandOption: true,
+        coerce: dash,
+        describe: 'A file, a folder, or - for a pipe',
+      })
       .option('output', { ...value, alias: 'o', demandOption: true, describe: 'Trace file to write' })
       .option('as', { requiresArg: true, choices: IMPORTERS.map(({ name }) => name), describe: 'Format, if unclear' })
       .option('interleave', { ...flag, describe: 'Every access a record: larger, exact for unified first levels' })

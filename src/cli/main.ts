@@ -54,6 +54,7 @@ function refuseTwice(args: readonly string[]): void {
   const seen = new Set<string>();
   const end = args.indexOf('--');
   for (const arg of end < 0 ? args : args.slice(0, end)) {
+    if (arg === '') throw new UsageError('an argument is empty');
     const name = arg === '-o' ? '--output' : /^--[^=]+/.exec(arg)?.[0];
     if (name !== undefined && !LISTS.has(name) && seen.has(name)) throw new UsageError(`${name} is given twice`);
     if (name !== undefined) seen.add(name);

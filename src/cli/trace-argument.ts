@@ -3,12 +3,18 @@ import { type LocatedTrace, locateTrace } from '../jobs/locate.ts';
 import { interrupted } from './interrupt.ts';
 import { startProgress } from './progress.ts';
 
+/** yargs makes nothing of a `-`; an argument that is nothing never gets here. */
+export function dash(text: string): string {
+  return text === '' ? '-' : text;
+}
+
 /** The TRACE positional of most commands. */
 export function traceArgument<T>(y: Argv<T>) {
   return y.positional('trace', {
     type: 'string',
     demandOption: true,
-    describe: 'A trace file, the name of a shipped trace, or a foreign file, which is imported on the fly',
+    coerce: dash,
+    describe: 'A trace file, the name of a shipped trace, or a foreign file or - for a pipe, imported on the fly',
   });
 }
 

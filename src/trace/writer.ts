@@ -160,6 +160,20 @@ export class TraceWriter {
     for (let page = 1; page <= more; page++) this.access(agent, kind, vpn + page, true);
   }
 
+  /** How many more accesses of a kind can go on in the agent's last record: 0 if no run of the kind is open. */
+  room(agent: number, kind: number): number {
+    const { record, fetchPage, dataPage } = this.open[agent]!;
+    if (this.interleaved || record === NONE || (kind === FETCH ? fetchPage : dataPage) === NONE) return 0;
+    return MAX_RUN - (kind === FETCH ? this.fetches : this.datas)[record]!;
+  }
+
+  /** So many more accesses of the agent's open runs, at most as many as there is room for. */
+  goOn(agent: number, fetches: number, datas: number): void {
+    const { record } = this.open[agent]!;
+    this.fetches[record]! += fetches;
+    this.datas[record]! += datas;
+  }
+
   /** A run as it stands in another trace: nothing is merged. */
   run(agent: number, vpn: number, run: Omit<Run, 'page'>): void {
     const open = this.open[agent]!;

@@ -1,5 +1,5 @@
 import type { Input } from '../input.ts';
-import { type Fate, type ImportOptions, ignored, Tally } from './importer.ts';
+import { ACCEPTED, type Fate, type ImportOptions, ignored, Tally } from './importer.ts';
 
 /** Binary formats of records of one size, without headers or marks between them. */
 
@@ -116,16 +116,17 @@ export class RecordStream {
   private drain(reserve: number): boolean {
     const { layout, window, tally } = this;
     const { size } = layout;
+    const pauses = layout.paused !== undefined;
     while (this.at + size + reserve <= this.filled) {
       const { at } = this;
       if (layout.plausible(window, at)) {
         this.at += size;
-        const { fate, reason } = layout.take(window, at);
+        const fate = layout.take(window, at);
         tally.lines++;
-        if (fate === 'accepted') tally.accepted++;
-        else if (fate === 'ignored') tally.ignore(reason);
-        else tally.reject(tally.lines, shown(window, at, size), reason);
-        if (layout.paused?.()) return true;
+        if (fate === ACCEPTED) tally.accepted++;
+        else if (fate.fate === 'ignored') tally.ignore(fate.reason);
+        else tally.reject(tally.lines, shown(window, at, size), fate.reason);
+        if (pauses && layout.paused?.()) return true;
         continue;
       }
       tally.reject(++tally.lines, shown(window, at, size), layout.expected);

@@ -3,6 +3,7 @@ import { Accesses, INFERRED, KINDS } from './accesses.ts';
 import { NO_PAGE, pageOf } from './address.ts';
 import { type Layout, plausibleShare, readRecords, type Window } from './binary.ts';
 import { ACCEPTED, type Fate, type Importer } from './importer.ts';
+import { Runs } from './runs.ts';
 
 /**
  * ChampSim's `input_instr` and CloudSuite's `cloudsuite_instr` (inc/trace_instruction.h): one record an instruction,
@@ -51,6 +52,7 @@ function importerOf(name: string, summary: string, slots: Slots, other: Slots): 
       const reader = new Reader(out, slots);
       const layout = { ...layoutOf(slots), take: (window: Window, at: number) => reader.take(window, at) };
       const tally = await readRecords(input, options, layout);
+      reader.end();
       const inferred: string[] = [
         `Records have ${slots.size} bytes: nothing in the file says so, the first ones look like it.`,
         INFERRED.threads,
@@ -70,6 +72,8 @@ function importerOf(name: string, summary: string, slots: Slots, other: Slots): 
 
 function layoutOf({ size, stores, loads }: Slots): Omit<Layout, 'take'> {
   const slots = [...slotsOf(stores), ...slotsOf(loads)];
+  /** Word of the first slot: slots go on to the end of the record. */
+  const first = stores[0] / 4;
   return {
     size,
     expected: NO_RECORD,
@@ -78,7 +82,12 @@ function layoutOf({ size, stores, loads }: Slots): Omit<Layout, 'take'> {
       // Where bytes were lost, a record may begin anywhere; words are for what begins at one.
       if (at % 4 !== 0) return plausibleBytes(bytes, at, slots);
       const w = at / 4;
-      if ((words[w]! | words[w + 1]!) === 0 || pageOf(words[w]!, words[w + 1]!) === NO_PAGE) return false;
+      if ((words[w]! | words[w + 1]!) === 0) return false;
+      // All in the lower half, as nearly always: one look at the upper bits of all.
+      let upper = words[w + 1]!;
+      for (let slot = first; slot < size / 4; slot += 2) upper |= words[w + slot + 1]!;
+      if (upper >>> 25 === 0) return true;
+      if (pageOf(words[w]!, words[w + 1]!) === NO_PAGE) return false;
       for (const slot of slots) {
         if (pageOf(words[w + slot / 4]!, words[w + slot / 4 + 1]!) === NO_PAGE) return false;
       }
@@ -100,36 +109,35 @@ function slotsOf([at, slots]: readonly [number, number]): number[] {
 
 class Reader {
   low = 0;
-  private readonly accesses: Accesses;
-  private readonly agent: number;
-  private readonly loads: readonly number[];
-  private readonly stores: readonly number[];
-
+  private readonly runs: Runs;
   constructor(
-    private readonly out: TraceWriter,
-    slots: Slots,
+    out: TraceWriter,
+    private readonly slots: Slots,
   ) {
-    this.accesses = new Accesses(out);
-    this.agent = this.accesses.agent();
-    this.loads = slotsOf(slots.loads).map((byte) => byte / 4);
-    this.stores = slotsOf(slots.stores).map((byte) => byte / 4);
+    this.runs = new Runs(out, new Accesses(out).agent());
   }
 
   take({ words }: Window, at: number): Fate {
     const w = at / 4;
-    this.out.access(this.agent, KINDS.fetch, pageOf(words[w]!, words[w + 1]!), false);
-    this.data(words, w, this.loads, KINDS.read);
-    this.data(words, w, this.stores, KINDS.write);
+    this.runs.touch(KINDS.fetch, pageOf(words[w]!, words[w + 1]!), 0);
+    const { loads, stores } = this.slots;
+    this.data(words, w + loads[0] / 4, loads[1], KINDS.read);
+    this.data(words, w + stores[0] / 4, stores[1], KINDS.write);
     return ACCEPTED;
   }
 
-  private data(words: Uint32Array, w: number, slots: readonly number[], kind: number): void {
-    for (const slot of slots) {
-      const low = words[w + slot]!;
-      const high = words[w + slot + 1]!;
+  /** Behind the last record. */
+  end(): void {
+    this.runs.settle();
+  }
+
+  private data(words: Uint32Array, at: number, slots: number, kind: number): void {
+    for (let i = at; i < at + slots * 2; i += 2) {
+      const low = words[i]!;
+      const high = words[i + 1]!;
       if ((low | high) === 0) continue;
       if (high === 0 && low < LOWEST) this.low++;
-      else this.out.access(this.agent, kind, pageOf(low, high), false);
+      else this.runs.touch(kind, pageOf(low, high), 0);
     }
   }
 }

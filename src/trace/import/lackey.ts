@@ -4,6 +4,7 @@ import { FETCH, READ, type TraceWriter, WRITE } from '../writer.ts';
 import { MAX_SIZE } from './address.ts';
 import { ACCEPTED, type Fate, type Importer, ignored, linesOfHead, rejected, Tally } from './importer.ts';
 import { isCallLine, SystemCalls } from './lackey-syscalls.ts';
+import { Runs } from './runs.ts';
 
 const ACCESS = /^(?:I {2}| [LSM] )[0-9a-f]+,[0-9]+$/;
 /** Valgrind's own output: `==pid==`, with `-v` also `--pid--`, and `**pid**` from client requests; perhaps a time stamp. */
@@ -58,7 +59,7 @@ function fourDigits(bytes: Uint8Array, at: number): number {
 /** Reads blocks of bytes as lines. Access lines never become strings: a recording is nearly all access lines. */
 class Scanner {
   private readonly calls: SystemCalls;
-  private readonly agent: number;
+  private readonly runs: Runs;
   private readonly decoder = new TextDecoder();
   /** u8[MAX_LINE], the line that the last block border cut. */
   private readonly cut = new Uint8Array(MAX_LINE);
@@ -67,12 +68,13 @@ class Scanner {
 
   constructor(
     private readonly file: string,
-    private readonly out: TraceWriter,
+    out: TraceWriter,
     private readonly tally: Tally,
   ) {
     const space = out.space('mm', 'mm');
-    this.agent = out.agent('cpu0', 'cpu', space);
-    this.calls = new SystemCalls(out, this.agent, space);
+    const agent = out.agent('cpu0', 'cpu', space);
+    this.runs = new Runs(out, agent);
+    this.calls = new SystemCalls(out, agent, space);
   }
 
   push(block: Uint8Array): void {
@@ -93,6 +95,7 @@ class Scanner {
   end(): void {
     this.unended = this.cutLength > 0;
     if (this.unended) this.push(Uint8Array.of(NEWLINE));
+    this.runs.settle();
   }
 
   inferred(): string[] {
@@ -191,7 +194,7 @@ class Scanner {
 
     const more = (offset + size - 1) >> 12;
     if (vpn + more > MAX_VPN) return NONE;
-    this.out.touch(this.agent, kind, vpn, more);
+    this.runs.touch(kind, vpn, more);
     return p + 1;
   }
 
@@ -206,6 +209,7 @@ class Scanner {
   /** The fate of a line, or of the part of one that is glued to a result. Its text ends at `end`. */
   private fateOf(text: string, bytes: Uint8Array, end: number): Fate {
     if (isCallLine(text)) {
+      this.runs.settle();
       const glue = GLUE.exec(text);
       if (!glue) return this.calls.read(text);
       const split = glue.index + glue[0].length;
