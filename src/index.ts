@@ -31,6 +31,7 @@ export { type Difference, differencesOf, ringTrace, tracesFor } from './jobs/dif
 export { generateFile } from './jobs/generate.ts';
 export { importFile } from './jobs/import.ts';
 export { type LocatedTrace, locateTrace as openTrace, shippedTraces, useTrace } from './jobs/locate.ts';
+export { mergeFiles } from './jobs/merge.ts';
 export { engineModule } from './jobs/module.ts';
 export type { PairRequest } from './jobs/pairs.ts';
 export { countTlb, type PoolOptions } from './jobs/pool.ts';
