@@ -1,8 +1,10 @@
 import type { CommandModule } from 'yargs';
+import { colourVerdicts } from '../report/colour.ts';
 import { compareGrid, compareJson, compareText } from '../report/compare.ts';
+import { compareMarkdown } from '../report/narrow.ts';
 import { failOn, GATE_OPTION, type Gate } from './gate.ts';
 import { type MachineArgs, machineOptions } from './machine-options.ts';
-import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { isColourful, OUTPUT_OPTIONS, type OutputArgs, print, terminalWidth } from './output.ts';
 import { runComparison, runDraws } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
 import { toolVersion } from './version.ts';
@@ -36,7 +38,9 @@ export const compare: CommandModule<object, Args> = {
       const comparison = await runComparison(trace, args);
       const uncertainty = await runDraws(trace, args);
       const view = { ...comparison, uncertainty, label, meta: trace.meta, version: toolVersion() };
-      await print({ json: compareJson(view), grid: compareGrid(view), text: compareText(view) }, args);
+      const plain = compareText(view, terminalWidth(args));
+      const text = isColourful(args) ? colourVerdicts(plain) : plain;
+      await print({ json: compareJson(view), grid: compareGrid(view), text, markdown: compareMarkdown(view) }, args);
       failOn(args.failOn, view.results);
     }),
 };

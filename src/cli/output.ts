@@ -29,6 +29,17 @@ export interface Printable {
   readonly markdown?: string;
 }
 
+/** Whether colours are wanted: on a terminal, unless it has none or NO_COLOR is set (no-color.org). */
+export function isColourful({ output }: OutputArgs): boolean {
+  const { NO_COLOR, TERM } = process.env;
+  return output === undefined && process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+}
+
+/** Columns of the terminal that text goes to; undefined where it goes elsewhere. */
+export function terminalWidth({ output }: OutputArgs): number | undefined {
+  return output === undefined && process.stdout.isTTY === true ? Math.max(60, process.stdout.columns) : undefined;
+}
+
 /** Prints a result as the user asked, on stdout or into a file. */
 export async function print(result: Printable, args: OutputArgs): Promise<void> {
   await emit(render(result, args.format), args.output);

@@ -3,8 +3,9 @@ import type { Machine } from '../model/machine.ts';
 import type { ComparisonResult, RunResult } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
-import { dmaText } from './dma.ts';
+import { dmaIntro, dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
+import { hang, narrowTables } from './narrow.ts';
 import { compareSentences } from './sentences.ts';
 import { origin, type TraceLabel, traceResult } from './trace.ts';
 import { uncertaintyResult } from './uncertainty.ts';
@@ -87,8 +88,12 @@ const HEAD = [
   'inval.     added     x   held p99  others wait   used  open p99   this trace',
 ];
 
-/** The first screen: at most 100 columns. */
-export function compareText(view: ComparisonView): string {
+/** Columns of the first screen. */
+export const SCREEN = 100;
+
+/** The first screen: at most 100 columns, or as many as a narrower terminal has. */
+export function compareText(view: ComparisonView, width = SCREEN): string {
+  if (width < SCREEN) return narrowText(view, width);
   if (view.meta.counts.maps > 0) return dmaText(view);
   const wide = Math.max(...view.results.map((run) => run.machine.length)) + 2;
   const lines = [
@@ -105,6 +110,13 @@ export function compareText(view: ComparisonView): string {
   for (const { policy, machine: on, why } of view.skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
   lines.push(...compareSentences(view));
   return `${lines.join('\n')}\n`;
+}
+
+function narrowText(view: ComparisonView, width: number): string {
+  const head = view.meta.counts.maps > 0 ? dmaIntro(view) : intro(view);
+  const left = view.skipped.map(({ policy, machine, why }) => `left out   ${policy} on ${machine}: ${why}`);
+  const below = [...left, ...compareSentences(view)].flatMap((line) => hang(line, width));
+  return `${[...head.flatMap((line) => hang(line, width)), ...narrowTables(view, width), ...below].join('\n')}\n`;
 }
 
 function intro({ label, meta, added }: ComparisonView): string[] {

@@ -9,16 +9,23 @@ const HEAD = [
   'inval.    added     x    full   timer   used   late    open p99   this trace',
 ];
 
-/** The first screen of a comparison on a DMA recording: at most 100 columns. */
-export function dmaText(view: ComparisonView): string {
-  const { label, meta, results, skipped, same } = view;
+/** What a recording has, over the table. */
+export function dmaIntro({ label, meta }: ComparisonView): string[] {
   const { counts, source, agents } = meta;
-  const wide = Math.max(...results.map((run) => run.machine.length)) + 2;
   const cpus = agents.filter((agent) => agent.kind === 'cpu').length;
-  const lines = [
+  return [
     `${label.file.replace(/\.trace$/, '')}`,
     `         ${origin(meta)} ${cpus} CPU, ${agents.length - cpus} devices, ${count(counts.dma)} device accesses (${source.format}, ${label.sha256.slice(0, 6)}..)`,
     `                   ${count(counts.maps)} mappings, ${count(counts.unmaps)} unmaps`,
+  ];
+}
+
+/** The first screen of a comparison on a DMA recording: at most 100 columns. */
+export function dmaText(view: ComparisonView): string {
+  const { results, skipped, same } = view;
+  const wide = Math.max(...results.map((run) => run.machine.length)) + 2;
+  const lines = [
+    ...dmaIntro(view),
     `${' '.repeat(wide + 13)}${HEAD[0]}`,
     `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
   ];

@@ -1,7 +1,7 @@
 import type { Exploration, ExplorationResult } from '../model/exploration.ts';
 import { MODEL } from '../model/result.ts';
 import { count, type Grid, renderGrid, splitColumns } from './grid.ts';
-import { wrap } from './wrap.ts';
+import { MAIL, wrap } from './wrap.ts';
 
 /** The result JSON of `explore`. */
 export function exploreJson(races: readonly Exploration[], version: string): ExplorationResult {
@@ -23,9 +23,6 @@ export function exploreGrid(explorations: readonly Exploration[]): Grid {
     }),
   };
 }
-
-/** A mail has 76 columns. */
-const MAIL = 76;
 
 /** The matrix for a mail: a table per machine, of as many policies as fit, and what the words in it mean. */
 export function exploreMarkdown(explorations: readonly Exploration[]): string {

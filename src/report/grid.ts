@@ -52,6 +52,17 @@ export function splitColumns({ columns, rows }: Grid, width: number): Grid[] {
   return groups.map((group) => ({ columns: pick(columns, group), rows: rows.map((row) => pick(row, group)) }));
 }
 
+/** The same as Markdown whose columns stand below each other, with no space to spare. */
+export function alignedMarkdown({ columns, rows }: Grid): string {
+  const right = flushRight(columns, rows);
+  const all = [columns, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = columns.map((_, i) => Math.max(3, ...all.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]): string =>
+    `|${cells.map((cell, i) => (right[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('|')}|\n`;
+  const rule = widths.map((width, i) => '-'.repeat(width - 1) + (right[i] ? ':' : '-'));
+  return [all[0]!, rule, ...all.slice(1)].map(line).join('');
+}
+
 /** For programs: numbers without thousands separators, a unit that a whole column has behind its name, `-` as nothing. */
 function csv({ columns, rows }: Grid): string {
   const units = columns.map((_, i) => {

@@ -1,3 +1,6 @@
+/** Columns of what is to be pasted into a mail. */
+export const MAIL = 76;
+
 /** Lines of at most `width` columns, broken at spaces; a word that is longer has a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
