@@ -7,7 +7,18 @@ import type { ErrorObject } from 'ajv';
 const FOLDER = new URL('../../src/catalog/schema/', import.meta.url);
 
 /** Names of the schemas. */
-export const SCHEMAS = ['policy', 'machine', 'cpu', 'costs', 'sweep', 'experiment', 'result', 'exploration'] as const;
+export const SCHEMAS = [
+  'policy',
+  'machine',
+  'cpu',
+  'costs',
+  'sweep',
+  'experiment',
+  'result',
+  'exploration',
+  'history',
+  'host',
+] as const;
 export type SchemaName = (typeof SCHEMAS)[number];
 
 /** A JSON schema, as far as it is read here. */

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   inspect: async () => (await import('./inspect.ts')).inspect,
   list: async () => (await import('./list.ts')).list,
   decode: async () => (await import('./decode.ts')).decode,
+  track: async () => (await import('./track.ts')).track,
   verify: async () => (await import('./verify.ts')).verify,
   timeline: async () => (await import('./timeline.ts')).timeline,
   report: async () => (await import('./report.ts')).reportCommand,

@@ -74,8 +74,9 @@ export interface FirstViolation {
   readonly at_ns: number;
 }
 
-/** What a run says about its policy, on this trace. */
-export type Verdict = 'safe' | 'exposed' | 'unsafe';
+/** What a run says about its policy, on this trace; from good to bad. */
+export const VERDICTS = ['safe', 'exposed', 'unsafe'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 /** The `safety` object of a result. */
 export interface RunSafety {

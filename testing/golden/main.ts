@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MODEL } from '../../src/model/result.ts';
-import { goldenCases, wordsOf } from './cases.ts';
+import { GOLDEN, goldenCases, wordsOf } from './cases.ts';
 import { disagreement } from './twin.ts';
 import { updateGolden } from './update.ts';
 
@@ -28,3 +28,10 @@ const done = await updateGolden({
   say: (line) => console.log(line),
 });
 process.exitCode = done ? 0 : 1;
+
+/** Results whose figures are kept over models, in HISTORY. */
+const TRACKED = ['compare', 'compare-dma'].map((name) => join(root, GOLDEN, `cli/${name}.json`));
+const HISTORY = ['--history', join(root, GOLDEN, 'history.ndjson')];
+const track = (...words: readonly string[]) =>
+  spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), 'track', ...words, ...HISTORY], { encoding: 'utf8' });
+if (done && track('check', ...TRACKED).status !== 0) console.log(track('record', ...TRACKED).stderr.trim());
