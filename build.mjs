@@ -5,7 +5,7 @@
 //   node build.mjs --bench      build, then every bench, one after the other
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -67,16 +67,18 @@ function buildSources() {
 
 /** The JSON schemas as functions: to compile them takes longer than all else that a short command does. */
 async function buildValidators() {
-  const file = 'build/validators.cjs';
+  const folder = join(root, 'build/validators');
   const schemas = newest('src/catalog/schema', (name) => name.endsWith('.json'));
-  if (age(file) > Math.max(schemas, age('src/catalog/schema.ts'), age('build.mjs'))) return;
+  const built = existsSync(folder) ? newest('build/validators', () => true) : 0;
+  if (built > Math.max(schemas, age('src/catalog/schema.ts'), age('build.mjs'))) return;
   packageFolder('ajv');
   const { Ajv } = require('ajv');
   const { default: standalone } = require('ajv/dist/standalone');
   const { SCHEMAS, schemaOf } = await import(pathToFileURL(join(root, 'dist/catalog/schema.js')).href);
   const ajv = new Ajv({ verbose: true, messages: false, allowUnionTypes: true, code: { source: true } });
-  for (const name of SCHEMAS) ajv.addSchema(schemaOf(name), name);
-  writeFileSync(join(root, file), standalone(ajv, Object.fromEntries(SCHEMAS.map((name) => [name, name]))));
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const name of SCHEMAS) writeFileSync(join(folder, `${name}.cjs`), standalone(ajv, ajv.compile(schemaOf(name))));
 }
 
 await build();

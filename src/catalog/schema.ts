@@ -60,10 +60,9 @@ export interface Validator {
   readonly errors?: readonly ErrorObject[] | null;
 }
 
-let validators: Readonly<Record<SchemaName, Validator>> | undefined;
+const require = createRequire(import.meta.url);
 
 /** What checks a schema. `build.mjs` has compiled it: compiling takes longer than all else that a short command does. */
 export function validatorOf(name: SchemaName): Validator {
-  validators ??= createRequire(import.meta.url)('../../build/validators.cjs') as Record<SchemaName, Validator>;
-  return validators[name];
+  return require(`../../build/validators/${name}.cjs`) as Validator;
 }

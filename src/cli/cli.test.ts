@@ -119,6 +119,12 @@ describe('help', () => {
     copyFileSync(guest, join(folder, 'guest.qemu.txt.zst'));
     copyFileSync(join(ROOT, 'traces/outside/iommu-vectors.json'), join(folder, 'iommu-vectors.json'));
     writeFileSync(join(folder, 'sqlite'), writeProgram(RECLAIMED));
+    copyFileSync(join(ROOT, 'traces/golden/cli/compare.json'), join(folder, 'sqlite.json'));
+    copyFileSync(join(ROOT, 'traces/golden/cli/explore.json'), join(folder, 'races.json'));
+    copyFileSync(join(ROOT, 'traces/golden/history.ndjson'), join(folder, 'iommulator.ndjson'));
+    iommulator(['track', 'record', 'sqlite.json', '--commit', '1a2b3c4d', '--quiet'], folder);
+    const times = { name: 'replay', unit: 'ns', better: 'smaller', host: 'ci', samples: [1, 2] };
+    writeFileSync(join(folder, 'bench.ndjson'), JSON.stringify(times));
     writeValgrind(folder);
   });
   afterAll(() => rmSync(folder, { recursive: true }));

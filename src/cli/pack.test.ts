@@ -48,7 +48,14 @@ describe('the package', () => {
     const paths = packed.files.map((file) => file.path);
     expect(packed.size).toBeLessThan(3 * MB);
     expect(paths).toEqual(
-      expect.arrayContaining(['build/release.wasm', 'dist/cli/main.js', 'dist/jobs/worker.js', 'README.md', 'LICENSE']),
+      expect.arrayContaining([
+        'build/release.wasm',
+        'build/validators/machine.cjs',
+        'dist/cli/main.js',
+        'dist/jobs/worker.js',
+        'README.md',
+        'LICENSE',
+      ]),
     );
     const shipped = readdirSync(join(ROOT, 'traces')).filter((file) => /\.(trace|md)$/.test(file));
     expect(paths).toEqual(expect.arrayContaining(shipped.map((file) => `traces/${file}`)));

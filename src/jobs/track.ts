@@ -72,7 +72,8 @@ export function sidesOf(request: TrackRequest): Sides {
 
 function ofCommit(records: readonly HistoryRecord[], against: string): HistoryRecord[] {
   const commits = commitsOf(records);
-  const [wanted, ...more] = commits.filter((commit) => commit.startsWith(against));
+  const exact = commits.filter((commit) => commit === against);
+  const [wanted, ...more] = exact.length > 0 ? exact : commits.filter((commit) => commit.startsWith(against));
   const last = `; the last ones are ${commits.slice(-3).join(', ')}`;
   if (wanted === undefined) throw new UsageError(`${against}: no such file, and no commit of the history${last}`);
   if (more.length > 0) throw new UsageError(`${against}: is the beginning of several commits${last}`);
