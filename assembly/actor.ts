@@ -1,6 +1,7 @@
 // The agents of a race: CPUs, the reclaim agent and a device, each with a few actions in order. What they do is what the
 // agents of a program do: the same accesses, lists and flights, taken from a script.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
+import { markPage } from './area';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, DONE, release, wake } from './clock';
 import { stepList } from './fault';
@@ -9,7 +10,7 @@ import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
-  ACT_ACTIVATE, ACT_AWAIT, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MOVE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
+  ACT_ACTIVATE, ACT_AWAIT, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
   ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun } from './path';
@@ -17,6 +18,7 @@ import { activate, deactivate, isActive } from './pasid';
 import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { setKind, setReadOnly, vpnOf } from './table';
+import { beginFor, fits } from './work';
 
 /** Actions of one agent, END included. */
 export const SCRIPT_ACTIONS: u32 = 32;
@@ -132,6 +134,15 @@ function act(who: Agent, action: usize): void {
     case ACT_RECLAIM: {
       if (!reclaimPages(who, first, second)) next(who);
       return;
+    }
+    case ACT_PAGE: {
+      if (!fits(first, second)) next(who);
+      else if (beginFor(who, first, second)) who.phase = CALL;
+      return;
+    }
+    case ACT_MARK: {
+      for (let page = first; page < first + second; page++) markPage(page, third);
+      return next(who);
     }
     case ACT_RING: return ring(who, first);
     case ACT_AWAIT: return await_(who, first);

@@ -1,5 +1,9 @@
 // A range of the address space that the program maps: whether anything is there, and of what kind it becomes.
-import { firstTable, keyAt, pageIn, pte, setKind, setReadOnly, TABLE_LG2, tableAt, tableCount } from './table';
+import { MARK_UNUSED } from './ops';
+import {
+  firstTable, keyAt, pageIn, pte, PTE_CACHE, PTE_MISMATCH, PTE_P, PTE_UNUSED, PTE_ZERO, setKind, setPte, setReadOnly, TABLE_LG2, tableAt,
+  tableCount,
+} from './table';
 
 /** Whether a page of the range has a PTE, which a fixed mapping then replaces. */
 export function mapped(first: u64, end: u64): bool {
@@ -24,4 +28,20 @@ export function mapPages(first: u64, end: u64, kind: u32): void {
       setReadOnly(page - 1, 0);
     }
   }
+}
+
+/** The anonymous pages of the range are what reclaim will find them to be: MARK_*. */
+export function markPages(first: u64, end: u64, mark: u32): void {
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page != 0 && vpn >= first && vpn < end) markPage(page - 1, mark);
+    }
+  }
+}
+/** The same of one page. */
+export function markPage(page: u32, mark: u32): void {
+  const flags = pte(page);
+  if ((flags & (PTE_P | PTE_ZERO | PTE_CACHE)) == PTE_P) setPte(page, flags | (mark == MARK_UNUSED ? PTE_UNUSED : PTE_MISMATCH));
 }

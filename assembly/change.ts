@@ -7,13 +7,13 @@ import { cost } from './layout';
 import {
   AT_CLEAN, AT_COW, AT_FAULT, AT_LAZYFREE, AT_MERGE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_UNMAP, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
   COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
-  STEP_SET_NONE, STEP_SET_OLD, STEP_SET_READONLY, STEP_SET_SWAP,
+  STEP_SET_NONE, STEP_SET_OLD, STEP_SET_POISON, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
 import { noteUnmapped } from './recent';
 import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
-  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
   isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
@@ -138,6 +138,11 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
     }
     case STEP_SET_MIGRATION: {
       setPte(page, PTE_BUSY);
+      break;
+    }
+    case STEP_SET_POISON: {
+      setPte(page, PTE_POISON | PTE_SEEN);
+      unmapped(page);
       break;
     }
     case STEP_SET_CLEAN: {

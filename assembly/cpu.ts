@@ -1,7 +1,7 @@
 // A CPU runs its records. TLB hits are private: they run ahead up to the time at which somebody else could change
 // something. A walk, a fault, an event, a post is shared and waits for its turn.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
-import { mapped, mapPages } from './area';
+import { mapped, mapPages, markPages } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, DONE, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
@@ -10,7 +10,7 @@ import { stepList } from './fault';
 import { cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
 import {
   AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
-  COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MOVE, EVENT_NONE,
+  COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MARK, EVENT_MOVE, EVENT_NONE,
   EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, KIND_GONE, SET_DATA_ONLY, SET_DEVICE, SET_MMAP_LOCK,
 } from './ops';
 import { beginRange } from './path';
@@ -301,7 +301,8 @@ function startEvent(who: Agent): void {
   const end = field(row, 2);
   // One child at a time: an earlier one is gone by the next fork.
   if (op == EVENT_REAP || (op == EVENT_RANGE && end > first && field(row, 3) == AT_SHARE)) reap(who);
-  if (op == EVENT_NONE || end <= first || (op == EVENT_MOVE && overlaps(row))) {
+  if (op == EVENT_MARK && end > first) markPages(first, end, <u32>field(row, 3));
+  if (op == EVENT_NONE || op == EVENT_MARK || end <= first || (op == EVENT_MOVE && overlaps(row))) {
     p.cursor++;
     return;
   }

@@ -28,27 +28,31 @@ export const STEP_PUT: u32 = 22; //          the mapping's reference
 export const STEP_PUT_CALLER: u32 = 23;
 export const STEP_FREE: u32 = 24;
 export const STEP_SET_MIGRATION: u32 = 25;
+export const STEP_SET_POISON: u32 = 26;
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;
 export const AT_RECLAIM_FILE: u32 = 1;
 export const AT_RECLAIM_LAZYFREE: u32 = 2;
 export const AT_RECLAIM_REDIRTIED: u32 = 3;
-export const AT_COW: u32 = 4;
-export const AT_UNMAP: u32 = 5;
-export const AT_DISCARD: u32 = 6;
-export const AT_LAZYFREE: u32 = 7;
-export const AT_PROTECT: u32 = 8;
-export const AT_MOVE: u32 = 9;
-export const AT_SHARE: u32 = 10; //          a range: a child maps the frames as well, nobody may write them
-export const AT_UNTRACK: u32 = 11; //        a range: the next write of each page has to be seen
-export const AT_CLEAN: u32 = 12; //          a page: it is written back, its next write has to be seen
-export const AT_REPLACE: u32 = 13; //        a page of a file: a copy takes its place
-export const AT_MERGE_PROTECT: u32 = 14; //  a page: it is to be compared with others,
-export const AT_MERGE: u32 = 15; //          and a frame that others map as well takes its place
-export const AT_MIGRATE: u32 = 16; //        a page: a copy elsewhere takes its place, meanwhile nobody may use it
-export const AT_FAULT: u32 = 17; //          installs a PTE, invalidates nothing
-export const OCCASIONS: u32 = 18;
+export const AT_RECLAIM_MISMATCH: u32 = 4; // given up when the PTE is gone: the frame is lost
+export const AT_RECLAIM_UNUSED: u32 = 5;
+export const AT_COW: u32 = 6;
+export const AT_UNMAP: u32 = 7;
+export const AT_DISCARD: u32 = 8;
+export const AT_LAZYFREE: u32 = 9;
+export const AT_PROTECT: u32 = 10;
+export const AT_MOVE: u32 = 11;
+export const AT_SHARE: u32 = 12; //          a range: a child maps the frames as well, nobody may write them
+export const AT_UNTRACK: u32 = 13; //        a range: the next write of each page has to be seen
+export const AT_CLEAN: u32 = 14; //          a page: it is written back, its next write has to be seen
+export const AT_REPLACE: u32 = 15; //        a page of a file: a copy takes its place
+export const AT_MERGE_PROTECT: u32 = 16; //  a page: it is to be compared with others,
+export const AT_MERGE: u32 = 17; //          and a frame that others map as well takes its place
+export const AT_MIGRATE: u32 = 18; //        a page: a copy elsewhere takes its place, meanwhile nobody may use it
+export const AT_POISON: u32 = 19; //         a page: its frame is never used again
+export const AT_FAULT: u32 = 20; //          installs a PTE, invalidates nothing
+export const OCCASIONS: u32 = 21;
 
 // ---- commands of a driver's invalidation; see src/model/machine.ts ----
 export const COMMAND_END: u32 = 0;
@@ -261,6 +265,7 @@ export const EVENT_LAZYFREE: u32 = 6; //     first, end
 export const EVENT_RANGE: u32 = 7; //        first, end, occasion: one list for the range
 export const EVENT_PAGES: u32 = 8; //        first, end, occasion, second one or 0: a list, or two, for each page that it fits
 export const EVENT_REAP: u32 = 9; //         what a child maps as well is given back
+export const EVENT_MARK: u32 = 10; //        first, end, mark: anonymous pages become what reclaim then finds
 
 // ---- actions of an agent of a race: u32 op, then three operands ----
 export const ACT_WORDS: u32 = 4;
@@ -275,3 +280,11 @@ export const ACT_AWAIT: u32 = 7; //      flag
 export const ACT_ACTIVATE: u32 = 8; //   the device begins to use the space,
 export const ACT_DEACTIVATE: u32 = 9; // or stops
 export const ACT_MAP: u32 = 10; //       first page, pages, kind
+export const ACT_PAGE: u32 = 11; //      occasion, page
+export const ACT_MARK: u32 = 12; //      first page, pages, mark
+
+// ---- marks of pages ----
+/** The flags of the page disagree. */
+export const MARK_MISMATCH: u32 = 0;
+/** A guest does not use it. */
+export const MARK_UNUSED: u32 = 1;

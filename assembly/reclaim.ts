@@ -4,7 +4,7 @@ import { bump, N_RECLAIMED } from './counters';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
 import { cost, region, setting } from './layout';
 import {
-  AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
+  AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_MISMATCH, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, AT_RECLAIM_UNUSED, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
   SET_BATCH, SET_HIGH,
 } from './ops';
 import { Run } from './execution';
@@ -12,7 +12,7 @@ import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from '.
 import { reachable } from './pasid';
 import { oblige, OWES_DIRTY } from './safety';
 import {
-  frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_P, setPte, touched, vpnOf,
+  frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
 } from './table';
 
 // Phases of the agent.
@@ -120,7 +120,7 @@ function settle(who: Agent): void {
   if (load<u32>(at, 12) == 0) return;
   const page = load<u32>(at);
   const occasion = load<u32>(at, 8);
-  if (occasion == AT_RECLAIM_REDIRTIED) return;
+  if (occasion == AT_RECLAIM_REDIRTIED || occasion == AT_RECLAIM_MISMATCH) return;
   bump(N_RECLAIMED);
   const flags = pte(page);
   if ((flags & PTE_BUSY) == 0) return;
@@ -183,6 +183,8 @@ export function clearBatch(): void {
   store<u32>(size, 0);
 }
 function occasionOf(flags: u32): u32 {
+  if ((flags & PTE_MISMATCH) != 0) return AT_RECLAIM_MISMATCH;
+  if ((flags & PTE_UNUSED) != 0) return AT_RECLAIM_UNUSED;
   if ((flags & PTE_LAZY) != 0) return (flags & PTE_D) != 0 ? AT_RECLAIM_REDIRTIED : AT_RECLAIM_LAZYFREE;
   return (flags & PTE_CACHE) != 0 ? AT_RECLAIM_FILE : AT_RECLAIM_SWAP;
 }

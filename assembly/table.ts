@@ -21,6 +21,12 @@ export const PTE_BUSY: u32 = 256;
 export const PTE_SHARED: u32 = 1024;
 /** Pages of other processes map the frame: a write copies. */
 export const PTE_MERGED: u32 = 2048;
+/** The flags of the page disagree: reclaim gives up when the PTE is gone. */
+export const PTE_MISMATCH: u32 = 4096;
+/** A guest says that it does not use the page. */
+export const PTE_UNUSED: u32 = 8192;
+/** The page is broken. */
+export const PTE_POISON: u32 = 16384;
 /** The page was in memory before: its next fault reads it back. */
 export const PTE_SEEN: u32 = 512;
 

@@ -6,7 +6,7 @@ import { take, waitForFrames } from './fault';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, refsOf, sharedPage, unshareFrame } from './frame';
 import { cost, region } from './layout';
 import {
-  AT_CLEAN, AT_MERGE, AT_MIGRATE, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_SHARED,
+  AT_CLEAN, AT_MERGE, AT_MIGRATE, AT_POISON, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_SHARED,
 } from './ops';
 import { beginPage, freeOne, PART_BODY, runOf } from './path';
 import { cpuCount } from './space';
@@ -65,14 +65,14 @@ export function nextList(who: Agent): bool {
   else if (work.stage == LAST) work.stage = LOOK;
   if (work.stage == SECOND) {
     if (fits(work.second, work.page)) {
-      if (begin(who, work.second, work.page)) work.stage = LAST;
+      if (beginFor(who, work.second, work.page)) work.stage = LAST;
       return true;
     }
     work.stage = LOOK;
   }
   const found = find(work);
   if (found == 0) return false;
-  if (!begin(who, work.first, found - 1)) return true;
+  if (!beginFor(who, work.first, found - 1)) return true;
   work.page = found - 1;
   work.next = vpnOf(work.page) + 1;
   work.stage = FIRST;
@@ -94,19 +94,20 @@ function find(work: Work): u32 {
 }
 
 /** Whether there is something to do for the occasion. */
-function fits(occasion: u32, page: u32): bool {
+export function fits(occasion: u32, page: u32): bool {
   const flags = pte(page);
   if ((flags & PTE_P) == 0) return false;
   if (occasion == AT_CLEAN) return (flags & PTE_W) != 0 && kindOf(page) == KIND_SHARED;
   if (occasion == AT_REPLACE) return (flags & PTE_CACHE) != 0 && kindOf(page) == KIND_FILE;
   // Nobody else may refer to what is moved or merged.
   const alone = (flags & PTE_ZERO) == 0 && refsOf(frameOf(page)) == 1;
-  if (occasion == AT_MIGRATE) return alone;
+  if (occasion == AT_MIGRATE || occasion == AT_POISON) return alone;
   if (occasion == AT_MERGE && (flags & PTE_W) != 0) return false;
   return alone && (flags & (PTE_CACHE | PTE_LAZY | PTE_MERGED)) == 0;
 }
 
-function begin(who: Agent, occasion: u32, page: u32): bool {
+/** Begins the list of a page that it fits. False: the agent waits for a frame first. */
+export function beginFor(who: Agent, occasion: u32, page: u32): bool {
   const replaces = occasion == AT_REPLACE || occasion == AT_MERGE || occasion == AT_MIGRATE;
   if (replaces && freeFrames() == 0) {
     waitForFrames(who);
@@ -115,8 +116,8 @@ function begin(who: Agent, occasion: u32, page: u32): bool {
   const flags = pte(page);
   const run = beginPage(who, occasion, PART_BODY, page);
   run.oldFrame = frameOf(page);
+  if ((replaces || occasion == AT_POISON) && callerHolds()) getFrame(run.oldFrame);
   if (!replaces) return true;
-  if (callerHolds()) getFrame(run.oldFrame);
   take(run, page, who);
   run.mode = MODE_FRAME;
   run.writable = occasion == AT_MIGRATE ? flags & ~(PTE_P | PTE_A) : occasion == AT_MERGE ? PTE_MERGED : 0;

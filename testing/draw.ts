@@ -29,11 +29,22 @@ const range = fc
 const access = (access: Access, vpn: number, straddle = false): Step => ({ access, agent: 0, vpn, straddle });
 const event = (op: MmEvent, ...fields: number[]): Step => ({ event: op, agent: 0, gap: 0, fields });
 
-const UPKEEP = ['fork', 'fork', 'clearRefs', 'writeback', 'uprobe', 'merge', 'migrate'] as const;
+const UPKEEP = [
+  'fork',
+  'fork',
+  'clearRefs',
+  'writeback',
+  'uprobe',
+  'merge',
+  'migrate',
+  'poison',
+  'mismatch',
+  'unused',
+] as const;
 
 /** A change of a range. */
 const change: fc.Arbitrary<Step> = fc
-  .tuple(fc.nat(20), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
+  .tuple(fc.nat(23), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
   .map(([what, [first, end], bits, to, offset]) => {
     if (what < 2) return event('mmap', 0, first, end, 3, bits);
     if (what < 4) return event('munmap', 0, first, end);
@@ -48,7 +59,7 @@ const change: fc.Arbitrary<Step> = fc
 
 /** A page is used, and so posted to the device; it changes while the device works on it, and is used again. */
 const scene = fc
-  .tuple(vpn, fc.nat(7), fc.integer({ min: 1, max: 8 }), fc.boolean())
+  .tuple(vpn, fc.nat(10), fc.integer({ min: 1, max: 8 }), fc.boolean())
   .map(([vpn, what, times, after]) => {
     const write = access('write', vpn);
     const changes = [
@@ -61,9 +72,9 @@ const scene = fc
       event('madvise', 0, vpn, vpn + 1, DONTNEED),
       event('mmap', 0, vpn, vpn + 3, 3, 2),
     ];
-    // Narrowed, and read by the program, but not by the device alone.
-    if (what === 7) {
-      const narrow = event('mprotect', 0, vpn - 1, vpn + 2, 1);
+    // Narrowed or made clean, and read by the program, but not by the device alone.
+    if (what >= 7) {
+      const narrow = what < 9 ? event('mprotect', 0, vpn - 1, vpn + 2, 1) : event('madvise', 0, vpn - 1, vpn + 2, FREE);
       return [...Array<Step>(times).fill(write), narrow, ...Array<Step>(2 * times).fill(access('read', vpn))];
     }
     const uses = Array<Step>(times).fill(what < 5 ? write : access('read', vpn));

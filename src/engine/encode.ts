@@ -29,6 +29,8 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_RECLAIM_FILE: 'reclaim_file',
   AT_RECLAIM_LAZYFREE: 'reclaim_lazyfree',
   AT_RECLAIM_REDIRTIED: 'reclaim_redirtied',
+  AT_RECLAIM_MISMATCH: 'reclaim_mismatch',
+  AT_RECLAIM_UNUSED: 'reclaim_unused',
   AT_COW: 'cow',
   AT_UNMAP: 'munmap',
   AT_DISCARD: 'dontneed',
@@ -42,6 +44,7 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_MERGE_PROTECT: 'ksm_write_protect',
   AT_MERGE: 'ksm_replace',
   AT_MIGRATE: 'migrate',
+  AT_POISON: 'hwpoison',
 };
 
 const STEP: Readonly<Record<string, string>> = {
@@ -72,6 +75,7 @@ const PTE: Readonly<Record<string, string>> = {
   old: 'STEP_SET_OLD',
   moved: 'STEP_SET_MOVED',
   mig: 'STEP_SET_MIGRATION',
+  hwp: 'STEP_SET_POISON',
 };
 
 const COST: Readonly<Record<string, CostKey>> = {

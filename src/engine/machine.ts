@@ -382,6 +382,12 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
       return row('EVENT_PAGES', first, end, numbers('AT_MERGE_PROTECT'), numbers('AT_MERGE'));
     case 'migrate':
       return row('EVENT_PAGES', first, end, numbers('AT_MIGRATE'), 0);
+    case 'poison':
+      return row('EVENT_PAGES', first, end, numbers('AT_POISON'), 0);
+    case 'mismatch':
+      return row('EVENT_MARK', first, end, numbers('MARK_MISMATCH'));
+    case 'unused':
+      return row('EVENT_MARK', first, end, numbers('MARK_UNUSED'));
     default:
       return row('EVENT_NONE');
   }

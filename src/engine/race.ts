@@ -78,6 +78,13 @@ const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   dontneed: 'AT_DISCARD',
   madv_free: 'AT_LAZYFREE',
   mprotect: 'AT_PROTECT',
+  clear_refs: 'AT_UNTRACK',
+  page_mkclean: 'AT_CLEAN',
+  uprobe: 'AT_REPLACE',
+  ksm_write_protect: 'AT_MERGE_PROTECT',
+  ksm_replace: 'AT_MERGE',
+  migrate: 'AT_MIGRATE',
+  hwpoison: 'AT_POISON',
 };
 
 /** A race on a machine under a policy: the engine, one step at a time. */
@@ -309,6 +316,17 @@ export class RaceEngine {
         return [n('ACT_WRITE'), first];
       case 'mremap':
         return [n('ACT_MOVE'), first, pages.length, to!];
+      case 'page_mkclean':
+      case 'uprobe':
+      case 'ksm_write_protect':
+      case 'ksm_replace':
+      case 'migrate':
+      case 'hwpoison':
+        return [n('ACT_PAGE'), n(OCCASIONS[word]!), first];
+      case 'mismatch':
+        return [n('ACT_MARK'), first, pages.length, n('MARK_MISMATCH')];
+      case 'unused':
+        return [n('ACT_MARK'), first, pages.length, n('MARK_UNUSED')];
       case 'reclaim':
         return [n('ACT_RECLAIM'), first, pages.length];
       case 'ring':

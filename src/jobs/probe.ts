@@ -52,6 +52,15 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   },
   reclaim_lazyfree: { acts: [...LAZY, ...PRESSURE], frames: FEW },
   reclaim_redirtied: { acts: [...LAZY, ...access('write', ...BATCH), ...PRESSURE], frames: FEW },
+  reclaim_mismatch: {
+    acts: [...access('write', ...BATCH), ...event('mismatch', BATCH[0]!, BATCH[0]! + RECLAIM_BATCH), ...PRESSURE],
+    frames: FEW,
+  },
+  reclaim_unused: {
+    acts: [...access('write', ...BATCH), ...event('unused', BATCH[0]!, BATCH[0]! + RECLAIM_BATCH), ...PRESSURE],
+    frames: FEW,
+  },
+  hwpoison: { acts: [...access('write', 10, 11), ...event('poison', 10, 12)], frames: null },
   cow: { acts: [...access('read', 10, 11, 12), ...access('write', 10, 11, 12)], frames: null },
   munmap: { acts: [...access('write', 10), ...event('munmap', 10, 11)], frames: null },
   dontneed: { acts: [...access('write', 10), ...event('madvise', 10, 11, ADVICE.dontneed)], frames: null },

@@ -48,7 +48,7 @@ const CASES: [string, string, string][] = [
   [
     'PS of what',
     'LK PC PS UL',
-    'step 3 "PS": expected what the PTE becomes, one of swp, none, new, ro, clean, old, moved, mig',
+    'step 3 "PS": expected what the PTE becomes, one of swp, none, new, ro, clean, old, moved, mig, hwp',
   ],
   ['PS of nothing', 'LK PS() UL', 'step 2 "PS()": expected what the PTE becomes'],
   ['PS of rw', 'LK PS(rw) UL', 'step 2 "PS(rw)": expected what the PTE becomes'],

@@ -48,6 +48,7 @@ export const PTE_STATES = {
   old: 'what it was before the clear',
   moved: 'empty, and the same page at the new address',
   mig: 'a migration entry: whoever faults on it waits for the next PS',
+  hwp: 'an entry that says that the page is broken',
 } as const;
 export type PteState = keyof typeof PTE_STATES;
 

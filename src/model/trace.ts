@@ -75,6 +75,12 @@ export const EVENTS = {
   merge: ['space', 'first', 'end'],
   /** Pages are moved to other memory (compaction, move_pages). */
   migrate: ['space', 'first', 'end'],
+  /** Memory fails: pages are taken away for ever. */
+  poison: ['space', 'first', 'end'],
+  /** PageSwapBacked and PageSwapCache of anonymous pages disagree, as only a fault of the kernel makes them. */
+  mismatch: ['space', 'first', 'end'],
+  /** A guest says that it does not use anonymous pages (s390 ESSA). */
+  unused: ['space', 'first', 'end'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
@@ -83,7 +89,18 @@ export const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
 /** Address-space changes: the events that reach a kernel path. */
 export const MM_EVENTS: ReadonlySet<EventName> = new Set([
   ...(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise'] as const),
-  ...(['fork', 'reap', 'clearRefs', 'writeback', 'uprobe', 'merge', 'migrate'] as const),
+  ...([
+    'fork',
+    'reap',
+    'clearRefs',
+    'writeback',
+    'uprobe',
+    'merge',
+    'migrate',
+    'poison',
+    'mismatch',
+    'unused',
+  ] as const),
 ]);
 
 /** `kind` of an `iommu` event. */

@@ -84,6 +84,10 @@ export class Changes {
       case 'ro':
         set({ ...pte, present: true, writable: false, dirty: pte.dirty && run.path !== 'page_mkclean' });
         return;
+      case 'hwp':
+        set({ ...EMPTY, seen: true, poisoned: true });
+        this.unmapped(page);
+        return;
       case 'mig':
         set({ ...EMPTY, busy: true });
         return;

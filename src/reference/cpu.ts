@@ -306,9 +306,20 @@ export class Cpu {
       case 'writeback':
       case 'uprobe':
       case 'migrate':
+      case 'poison':
         if (end <= first) return;
         enter();
         return yield* this.work.each(agent, PER_PAGE[event.op], this.inOrder(first, end));
+      case 'mismatch':
+      case 'unused': {
+        const mark = event.op === 'unused' ? { unused: true } : { mismatched: true };
+        for (const page of this.pagesIn(first, end)) {
+          const { present, zero, cached } = page.pte;
+          if (present && !zero && !cached) page.pte = { ...page.pte, ...mark };
+        }
+        this.counts.reach(`event ${event.op}`);
+        return;
+      }
       case 'merge':
         if (end <= first) return;
         enter();
@@ -362,7 +373,7 @@ export class Cpu {
 }
 
 /** Events that run one path page by page. */
-const PER_PAGE = { writeback: 'page_mkclean', uprobe: 'uprobe', migrate: 'migrate' } as const;
+const PER_PAGE = { writeback: 'page_mkclean', uprobe: 'uprobe', migrate: 'migrate', poison: 'hwpoison' } as const;
 
 /** Whether the TLB has a translation that allows the access, the most recent one then. */
 function usable(tlb: Tlb, page: Page, write: boolean): boolean {

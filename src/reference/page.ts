@@ -25,6 +25,12 @@ export interface Pte {
   shared: boolean;
   /** KSM has put it there. */
   merged: boolean;
+  /** SwapBacked and SwapCache of the page disagree. */
+  mismatched: boolean;
+  /** A guest does not use it. */
+  unused: boolean;
+  /** The page is broken. */
+  poisoned: boolean;
 }
 
 export const EMPTY: Readonly<Pte> = {
@@ -40,6 +46,9 @@ export const EMPTY: Readonly<Pte> = {
   seen: false,
   shared: false,
   merged: false,
+  mismatched: false,
+  unused: false,
+  poisoned: false,
 };
 
 /** One page of the address space, and what is known about its old translations. */

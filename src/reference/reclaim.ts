@@ -69,7 +69,7 @@ export class Reclaim {
     const run = this.paths.begin({ agent, path, part: 'tail', page, oldFrame: frame, lost: !changed, changed: done });
     yield;
     yield* this.paths.run(run);
-    if (!changed || path === 'reclaim_redirtied') return;
+    if (!changed || path === 'reclaim_redirtied' || path === 'reclaim_mismatch') return;
     this.counts.add('RECLAIMED');
     if (page.pte.busy) this.space.set(page, { ...page.pte, busy: false }, page.frame, agent.turn);
   }
@@ -94,7 +94,9 @@ export class Reclaim {
   }
 }
 
-function pathOf({ lazy, dirty, cached }: Pte): PathName {
+function pathOf({ lazy, dirty, cached, mismatched, unused }: Pte): PathName {
+  if (mismatched) return 'reclaim_mismatch';
+  if (unused) return 'reclaim_unused';
   if (lazy) return dirty ? 'reclaim_redirtied' : 'reclaim_lazyfree';
   return cached ? 'reclaim_file' : 'reclaim_swap';
 }

@@ -46,8 +46,8 @@ export class Work {
     if (path === 'ksm_replace') installs.merged = true;
     const oldFrame = page.frame!;
     const run = this.paths.begin({ agent, path, page, oldFrame, installs });
+    if ((replaces || path === 'hwpoison') && this.frames.callerHolds) this.frames.get(oldFrame);
     if (replaces) {
-      if (this.frames.callerHolds) this.frames.get(oldFrame);
       this.faults.take(run, page);
       if (path !== 'ksm_replace') agent.spend('page_copy', this.price('page.copy'));
     }
@@ -77,6 +77,6 @@ function fits(path: PathName, { pte, kind, frame }: Page): boolean {
   if (path === 'page_mkclean') return pte.writable && kind === 'shared';
   if (path === 'uprobe') return pte.cached && kind === 'file';
   if (pte.zero || frame!.refs !== 1) return false;
-  if (path === 'migrate') return true;
+  if (path === 'migrate' || path === 'hwpoison') return true;
   return !pte.cached && !pte.lazy && !pte.merged && !(path === 'ksm_replace' && pte.writable);
 }
