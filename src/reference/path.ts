@@ -322,7 +322,7 @@ const FAULT: readonly Step[] = [
 
 /** How a list has mmap_lock: who comes by rmap does without, changes of mappings have it alone. */
 function accessOf(path: Operation['path']): Access | null {
-  if (path.startsWith('reclaim_') || path === 'page_mkclean' || path === 'migrate') return null;
+  if (path.startsWith('reclaim_') || path === 'page_mkclean' || path === 'migrate' || path === 'hwpoison') return null;
   return ALONE.has(path) ? 'write' : 'read';
 }
 const ALONE = new Set<string>(['munmap', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);
