@@ -220,6 +220,9 @@ const ODD = [
     reclaim_swap: '{ RS LK PC CF PS(swp) RR PP UL RE } CF { PPc FREE SI }',
     reclaim_file: '{ RS LK PC RR PP UL RE } CF { PPc FREE SI }',
     cow: 'RS LK PC CF PS(new) RR PP UL PPc FREE RE!',
+    mprotect: '{ RS LK PC PS(ro) UL RE } CF RET',
+    madv_free: 'RS { LK PC PS(clean) UL } RE CF RET',
+    page_mkclean: 'LK PC CF PS(ro) UL IO',
   }),
   variant('under-lock', 'late', {
     cow: 'RS LK PS(new) CF RR PP UL RE PPc FREE',
@@ -238,6 +241,8 @@ const ODD = [
     reclaim_redirtied: '{ RS LK PC CFq PS(old) UL RE } CF SI { PPc }',
     munmap: 'RS { LK PC RR UL CF SI FREE } RE FREE',
     dontneed: '{ RS LK PC RR UL RE! FREE } CF',
+    mprotect: '{ RS LK PC PS(ro) UL RE } CF RET',
+    madv_free: '{ RS LK PC PS(clean) CF UL RE }',
   }),
 ];
 
