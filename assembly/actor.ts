@@ -3,7 +3,7 @@
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { markPage } from './area';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
-import { acquire, Agent, agent, agentCount, block, BLOCKED, DONE, release, wake } from './clock';
+import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, wake } from './clock';
 import { stepList } from './fault';
 import { flightAgent, launch } from './flight';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
@@ -45,6 +45,7 @@ export function initActors(): void {
   rung = region(flags);
   heard = region(<usize>flags * agentCount << 2);
   waits = region(<usize>agentCount << 2);
+  for (let i: u32 = 0; i < flags; i++) addRow(heard + (<usize>i * agentCount << 2));
 }
 export function scriptsAt(): usize {
   return scripts;
@@ -73,7 +74,9 @@ function next(who: Agent): void {
 }
 /** An agent whose script is over is done. */
 export function settle(who: Agent): void {
-  if (load<u32>(actionOf(who.id)) == ACT_END) who.state = DONE;
+  if (load<u32>(actionOf(who.id)) != ACT_END) return;
+  who.state = DONE;
+  moveEpochs(); // nobody asks any more what it knows
 }
 
 /** One turn of a CPU, of the reclaim agent or of the device. */

@@ -1,6 +1,6 @@
 // Agents and their clocks. The runnable agent with the smallest (clock, id) takes the next step. Nobody polls: who waits
 // is blocked and is woken, first come first served, with clock = max(own, waker's).
-import { region } from './layout';
+import { fixed, region } from './layout';
 import { CAUSES } from './ops';
 
 export const RUNNABLE: u32 = 0;
@@ -23,6 +23,10 @@ const AGENT_BYTES: usize = offsetof<Agent>();
 
 let agents: usize = 0; //    Agent[agentCount]
 let causes: usize = 0; //    u64[agentCount * CAUSES]: picoseconds by cause
+let rows: usize = 0; //      u32[rowRoom]: rows of agentCount epochs that locks and flags keep, of a race
+let rowCount: u32 = 0;
+let rowRoom: u32 = 0;
+let moved: bool = true; //   since `settleEpochs`
 let knowledge: usize = 0; // u32[agentCount * agentCount]: vector clocks, row = who knows, column = of whom
 export let agentCount: u32 = 0;
 
@@ -33,6 +37,7 @@ export function initCauses(count: u32): void {
 /** All agents runnable at time 0, each at epoch 1 of its own. */
 export function initAgents(count: u32): void {
   assert(count <= MAX_AGENTS);
+  rowCount = rowRoom = 0;
   agentCount = count;
   agents = region(<usize>count * AGENT_BYTES);
   knowledge = region(<usize>count * count << 2);
@@ -100,8 +105,42 @@ export function knowledgeOf(id: u32): usize {
 export function epoch(id: u32): u32 {
   return load<u32>(knowledgeOf(id) + (<usize>id << 2));
 }
+/** An epoch has begun, or a page's first use has come or gone. */
+@inline
+export function moveEpochs(): void {
+  moved = true;
+}
+/** Whether that has been since this was last called. */
+export function settleEpochs(): bool {
+  const was = moved;
+  moved = false;
+  return was;
+}
+
+/** From here on rows of epochs are listed, `count` at most. */
+export function listRows(count: u32): void {
+  rows = fixed(<usize>count << 2);
+  rowRoom = count;
+}
+/** A row that keeps what somebody knew, for others to hear. */
+export function addRow(row: usize): void {
+  if (rowRoom == 0) return;
+  if (rowCount == rowRoom) unreachable();
+  store<u32>(rows + (<usize>rowCount << 2), <u32>row);
+  rowCount++;
+}
+@inline
+export function heardRows(): u32 {
+  return rowCount;
+}
+@inline
+export function heardRow(index: u32): usize {
+  return <usize>load<u32>(rows + (<usize>index << 2));
+}
+
 /** Copies what `id` knows into a row of agentCount words, and starts its next epoch. */
 export function release(id: u32, row: usize): void {
+  moveEpochs();
   const own = knowledgeOf(id);
   memory.copy(row, own, <usize>agentCount << 2);
   store<u32>(own + (<usize>id << 2), load<u32>(own + (<usize>id << 2)) + 1);
@@ -116,6 +155,7 @@ export function acquire(id: u32, row: usize): void {
 }
 /** Two agents tell each other what they know; each then starts its next epoch. */
 export function exchange(a: u32, b: u32): void {
+  moveEpochs();
   acquire(a, knowledgeOf(b));
   acquire(b, knowledgeOf(a));
   store<u32>(knowledgeOf(a) + (<usize>a << 2), epoch(a) + 1);

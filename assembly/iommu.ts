@@ -193,6 +193,14 @@ export function stepIommu(hardware: Agent): void {
   } else if (state.fenced != 0 || state.waits == slotCount() || halted() || !submitted() || !begin(hardware)) rest(hardware);
 }
 
+/**
+ * Whether what the processor does next is seen by nobody but by who waits for it: all but the effect of an invalidation of
+ * its own caches, and a time-out.
+ */
+export function isQuiet(hardware: Agent): bool {
+  return hardware.phase == COMPLETE || (hardware.phase == READY && !isLate());
+}
+
 /** Fetches the command at the head and starts it. Returns whether it could. */
 function begin(hardware: Agent): bool {
   const at = slotAt(headSlot());

@@ -1,6 +1,6 @@
 // First-come resources: page-table locks (one per leaf table), the lock of the invalidation queue, those of the IOVA
 // trees (one per domain), walkers.
-import { acquire, agent, Agent, agentCount, block, release, spend, wake } from './clock';
+import { acquire, addRow, agent, Agent, agentCount, block, release, spend, wake } from './clock';
 import { add, bump, H_LOCK_HOLD, N_IOVA_WAIT_PS, N_LOCK_WAIT_PS, N_LOCK_WAITS, N_QUEUE_WAIT_PS, record } from './counters';
 import { cost, region } from './layout';
 import { LOCK_GIVEN, LOCK_TAKEN, LOCK_WAITS, LOG_LOCK, note } from './log';
@@ -38,6 +38,7 @@ export function newLocks(count: u32, owners: u32, kind: u32): usize {
     lock.kind = <u16>kind;
     lock.index = i;
     lock.heard = heard + (<usize>i * agentCount << 2);
+    addRow(lock.heard);
     lock.waiters = waiters + <usize>i * agentCount;
   }
   return locks;

@@ -233,7 +233,8 @@ export const SET_HAZARDS: u32 = 77; //       HAZARD_* of hazard.ts
 export const SET_HINT: u32 = 78; //          1: invalidations that free no table spare the walk caches
 export const SET_WALK_DROPS: u32 = 79; //    1: the others drop tables of their range, 0: of the whole space
 export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds what is not present, too
-export const SETTINGS: u32 = 81;
+export const SET_WHOLE: u32 = 81; //         1: a race goes through all states, those too that make no difference
+export const SETTINGS: u32 = 82;
 
 // ---- how the TLBs of other CPUs are flushed ----
 export const SHOOTDOWN_IPI: u32 = 0;

@@ -195,6 +195,11 @@ function next(): i32 {
   return first;
 }
 
+/** Whether the link has nothing to do next but to bring an answer. */
+export function onlyAnswers(): bool {
+  const index = next();
+  return index < 0 || pending(index).state == ANSWER;
+}
 /** Whether what the link does next is to find that the time of a request is over. */
 export function timesOut(): bool {
   const index = next();

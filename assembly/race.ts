@@ -1,18 +1,19 @@
 // The machine of a race: a few agents, small caches, nothing has a cost. It has no clock: whoever can take a step may.
 import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor } from './actor';
-import { agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
+import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE } from './clock';
 import { initCounters } from './counters';
+import { initEpochs } from './epochs';
 import { initEventLog } from './eventlog';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
-import { initIommu, stepIommu } from './iommu';
+import { initIommu, isQuiet, stepIommu } from './iommu';
 import { openArena, setting } from './layout';
 import { logOff } from './log';
-import { CAUSE_IDLE, SET_CPUS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_TABLES } from './ops';
+import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
 import { initPasid } from './pasid';
-import { initPending, stepLink, timesOut } from './pending';
+import { initPending, onlyAnswers, stepLink, timesOut } from './pending';
 import { initRecent } from './recent';
 import { initReclaim } from './reclaim';
 import { initRegisters } from './registers';
@@ -22,6 +23,9 @@ import { beginState, endState } from './snapshot';
 import { initNames, initSpace } from './space';
 import { initSubmit } from './submit';
 import { initTable } from './table';
+
+/** Locks besides those of leaf tables: of the queue, of walkers, mmap_lock. */
+const OTHER_LOCKS: u32 = 4;
 
 // Agents: CPUs, then the reclaim agent, the device, the IOMMU's command processor, its link to the device, accesses in flight.
 let reclaimer: u32 = 0;
@@ -48,6 +52,8 @@ export function raceInit(): void {
   initNames();
   beginState();
   initAgents(count);
+  listRows(setting(SET_TABLES) + setting(SET_FLAGS) + OTHER_LOCKS);
+  initEpochs(setting(SET_PAGES));
   initFrames(setting(SET_FRAMES));
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
@@ -93,14 +99,28 @@ export function raceEnabled(): u32 {
   return mask;
 }
 
-/** Lets an agent take one step. */
-export function raceStep(id: u32): void {
+/** Lets an agent take one step, and IOMMU and link all that nobody sees. Returns the turns taken. */
+export function raceStep(id: u32): u32 {
   const who = agent(id);
   assert(who.state == RUNNABLE);
   if (id <= device) stepActor(who);
   else if (id == hardware) stepIommu(who);
   else if (id == link) stepLink(who);
   else if (stepFlight(who)) rouseDevice(agent(device), who.clock);
+  return 1 + runAhead();
+}
+/** What IOMMU and link do next as long as it does no more than let somebody go on who waits for it. */
+function runAhead(): u32 {
+  if (setting(SET_WHOLE) != 0) return 0;
+  const processor = agent(hardware);
+  let turns: u32 = 0;
+  while (true) {
+    if (agent(link).state == RUNNABLE && onlyAnswers()) stepLink(agent(link));
+    else if (processor.state == RUNNABLE && isQuiet(processor)) stepIommu(processor);
+    else break;
+    turns++;
+  }
+  return turns;
 }
 
 /** Runs all scripts to their ends, the first agent that can going first. Returns whether all came to their ends. */

@@ -3,7 +3,7 @@
 // A copy is an entry of the IOTLB or the device TLB, or a translation in flight. A page's window is open while a stale
 // copy of it is left; it is exposed from its obligation point on: the frame freed, the first CPU access through the new
 // PTE, the return of the operation that narrowed or cleaned it, the read of its content for swap.
-import { epoch, knows } from './clock';
+import { epoch, knows, moveEpochs } from './clock';
 import {
   add, bump, first, H_CPU_WINDOW, H_EXPOSED, H_WINDOW, N_ALLOWED, N_EXPOSED, N_IN_FLIGHT, N_S1_READ, N_S1_WRITE, N_S2,
   N_S3, N_S4, N_SHARED, N_STALE, N_WINDOWS_EMPTY, record,
@@ -129,6 +129,7 @@ export function oblige(page: u32, now: u64, owes: u32, reachable: bool): void {
 /** The PTE was cleared: whoever uses the next one is its first user. */
 @inline
 export function forgetUser(page: u32): void {
+  moveEpochs();
   store<u32>(userAgent + (<usize>page << 2), 0);
   store<u32>(userEpoch + (<usize>page << 2), 0);
 }
@@ -136,9 +137,24 @@ export function forgetUser(page: u32): void {
 export function noteUser(page: u32, who: u32): bool {
   const at = userAgent + (<usize>page << 2);
   if (load<u32>(at) != 0) return false;
+  moveEpochs();
   store<u32>(at, who + 1);
   store<u32>(userEpoch + (<usize>page << 2), epoch(who));
   return true;
+}
+
+/** Agent + 1 of the page's first user, or 0, and its epoch then. */
+@inline
+export function userOf(page: u32): u32 {
+  return load<u32>(userAgent + (<usize>page << 2));
+}
+@inline
+export function epochOfUser(page: u32): u32 {
+  return load<u32>(userEpoch + (<usize>page << 2));
+}
+@inline
+export function setEpochOfUser(page: u32, epoch: u32): void {
+  store<u32>(userEpoch + (<usize>page << 2), epoch);
 }
 
 /** The program asked for a change of the page, or has its answer. */

@@ -4,6 +4,7 @@
 import { arenaTop, reach, region } from './layout';
 import { isNamed, raceEnabled, raceOver, raceStep } from './race';
 import { countersAt } from './counters';
+import { shrinkEpochs } from './epochs';
 import { hashState, restoreState, saveState, stateBytes } from './snapshot';
 
 // What became of a search.
@@ -95,6 +96,7 @@ export function searchStart(collects: bool): void {
 function begin(): void {
   openTable(1 << FIRST_LG2);
   states = depth = 0;
+  shrinkEpochs();
   see(0);
   enter(0);
 }
@@ -135,8 +137,8 @@ export function search(turns: u32): u32 {
     here.taken = id;
     const before = sum();
     if (collecting) copyCounters();
-    raceStep(id);
-    steps++;
+    steps += raceStep(id);
+    shrinkEpochs();
     if (sum() != before) {
       if (!collecting) {
         keep(length);

@@ -289,7 +289,10 @@ export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers):
 export function stepWords(numbers: Numbers): Map<number, string> {
   const set = Object.entries(PTE).map(([state, name]): [number, string] => [numbers(name), `PS(${state})`]);
   return new Map([
-    ...Object.entries(STEP).map(([word, name]): [number, string] => [numbers(name), word]),
+    // The last word of a number stays: IP is SI of one page.
+    ...Object.entries(STEP)
+      .reverse()
+      .map(([word, name]): [number, string] => [numbers(name), word]),
     ...set,
     [numbers('STEP_SECONDARY_END'), 'RE!'],
     [numbers('STEP_END'), 'END'],

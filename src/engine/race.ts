@@ -42,6 +42,8 @@ export interface RaceSetup {
   readonly costs: Costs;
   /** Entries of each TLB: small ones evict, larger ones keep. */
   readonly entries: number;
+  /** For tests: all states, those too that make no difference to what can be reached. */
+  readonly whole?: boolean;
 }
 
 /** What a search has found. */
@@ -218,7 +220,7 @@ export class RaceEngine {
     return state;
   }
 
-  private settings({ policy, machine, costs, entries }: RaceSetup): number[] {
+  private settings({ policy, machine, costs, entries, whole = false }: RaceSetup): number[] {
     const { race, cpus, numbers } = this;
     const cache: CacheShape = { sets: 1, ways: entries, replacement: 'lru' };
     const single: CacheShape = { ...cache, ways: 1 };
@@ -242,6 +244,7 @@ export class RaceEngine {
     row[numbers('SET_LOW')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_FLAGS')] = race.flags.length;
+    row[numbers('SET_WHOLE')] = whole ? 1 : 0;
     return row;
   }
 

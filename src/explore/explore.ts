@@ -76,8 +76,11 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
       const who = able.length === 0 ? 'nobody can' : `only ${able.join(', ')} can`;
       throw new UsageError(`--replay: step ${i + 1}: ${agent} cannot take a step there, ${who}`);
     }
-    steps.push({ agent, events });
-    property ??= race.never.find((never) => events.some((event) => isBroken(event, never))) ?? null;
+    for (const step of rowsOf(agent, events, (id) => engine.nameOf(id))) {
+      if (property !== null) break;
+      steps.push(step);
+      property = race.never.find((never) => step.events.some((event) => isBroken(event, never))) ?? null;
+    }
   }
   return {
     race: race.name,
@@ -91,6 +94,17 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
     steps,
     property,
   };
+}
+
+/** One step as told: what IOMMU and link have done of themselves at its end stands in rows of their own. */
+function rowsOf(agent: string, events: readonly LogEvent[], nameOf: (id: number) => string): ScheduleStep[] {
+  const rows: { agent: string; events: LogEvent[] }[] = [{ agent, events: [] }];
+  for (const event of events) {
+    const by = event.kind === 'command' ? nameOf(event.agent) : rows.at(-1)!.agent;
+    if (by !== rows.at(-1)!.agent) rows.push({ agent: by, events: [] });
+    rows.at(-1)!.events.push(event);
+  }
+  return rows.length > 1 && rows[0]!.events.length === 0 ? rows.slice(1) : rows;
 }
 
 /** Whether an event is what a race says must never be. */

@@ -100,7 +100,7 @@ export function actionText(step: ScheduleStep, pages: readonly string[], actions
   if (said.length > 0) return [...new Set(said)].join(', ');
   // Nothing has happened yet but that the agent came to its action.
   const action = step.events.find(({ kind }) => kind === 'action');
-  return action === undefined ? '' : (actions[Number(action.what)] ?? '');
+  return action === undefined ? 'goes on' : (actions[Number(action.what)] ?? '');
 }
 
 function eventText({ kind, what, detail }: LogEvent, page: string): string {
