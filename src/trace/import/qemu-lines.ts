@@ -39,15 +39,17 @@ interface Access {
 /** Pages of one mapping: 16 GiB. A line that says more is not from a kernel. */
 const MAX_MAPPED = 1 << 22;
 
-const EVENT = /^(\d+)@(\d+)\.(\d{6}):(\w+) ?(.*)$/;
+/** Thread and time are there with `-msg timestamp=on` only. */
+const EVENT = /^(?:(\d+)@(\d+)\.(\d{6}):|(?=vtd_|amdvi_|pci_nvme_))(\w+) ?(.*)$/;
 const MAP =
   /^K map domain=([0-9a-f]{1,16}) iova=0x([0-9a-f]{1,16}) paddr=0x([0-9a-f]{1,16}) pgsize=0x([0-9a-f]{4,13}) pgcount=(\d{1,7}) prot=0x([0-9a-f]{1,8})(?: tsc=(\d{1,15}))?(?: t=(\d+)\.(\d{6}))?$/;
 const UNMAP =
   /^K unmap domain=([0-9a-f]{1,16}) iova=0x([0-9a-f]{1,16}) pgsize=0x([0-9a-f]{4,13}) pgcount=(\d{1,7})(?: tsc=(\d{1,15}))?(?: t=(\d+)\.(\d{6}))?$/;
 const IOVA_FREE = /^K iova_free iovad=([0-9a-f]{1,16}) pfn=0x([0-9a-f]{1,13}) npages=(\d{1,7})$/;
 const QUEUE_FLUSH = /^K fq_flush_iotlb cookie=([0-9a-f]{1,16})$/;
+/** `pte` since QEMU 9; HyperSIO's QEMU prints a mask and a level besides. */
 const VTD_ACCESS =
-  /^IOTLB page (?:hit|update) sid 0x([0-9a-f]{1,4}) iova 0x([0-9a-f]{1,16}) slpte 0x([0-9a-f]{1,16}) domain 0x([0-9a-f]{1,4})$/;
+  /^IOTLB page (?:hit|update) sid 0x([0-9a-f]{1,4}) iova 0x([0-9a-f]{1,16})(?: pmask 0x[0-9a-f]{1,16})? (?:sl)?pte 0x([0-9a-f]{1,16})(?: level 0x[0-9a-f]{1,2})? domain 0x([0-9a-f]{1,4})$/;
 const VTD_FAULT = /^sid 0x([0-9a-f]{1,4}) fault (\d{1,3}) addr 0x([0-9a-f]{1,16}) write ([01])$/;
 const VTD_CONTEXT =
   /^IOTLB context update bus 0x([0-9a-f]{1,2}) devfn 0x([0-9a-f]{1,2}) high 0x([0-9a-f]{1,16}) low 0x([0-9a-f]{1,16}) /;
@@ -98,7 +100,7 @@ const IGNORED: Readonly<Record<string, string>> = {
 
 /** Whether a line looks like one of these recordings: what `sniff` asks. */
 export function isQemuLine(text: string): boolean {
-  return MAP.test(text) || UNMAP.test(text) || /^\d+@\d+\.\d{6}:(?:vtd|amdvi)_\w+/.test(text);
+  return MAP.test(text) || UNMAP.test(text) || /^(?:\d+@\d+\.\d{6}:)?(?:vtd|amdvi)_\w+/.test(text);
 }
 
 /** Bus, device and function as in `lspci`: 0x0130 is 01:06.0. */
@@ -122,17 +124,17 @@ export class QemuLines {
         ? { kind: 'ignored', rule: 'empty line' }
         : { kind: 'rejected', expected: 'a trace event or a K line' };
     }
-    const [, thread, seconds, micros, name, rest] = event as unknown as string[];
+    const [, thread = '', seconds, micros, name, rest] = event as unknown as (string | undefined)[];
     const rule = IGNORED[name!];
     if (rule !== undefined) return { kind: 'ignored', rule };
-    const stamp = this.stampOf(seconds!, micros!);
+    const stamp = seconds === undefined ? undefined : this.stampOf(seconds, micros!);
     const line = name!.startsWith('amdvi_')
-      ? this.amdLine(name!, rest!, thread!, stamp)
-      : vtdLine(name!, rest!, thread!, stamp);
+      ? this.amdLine(name!, rest!, thread, stamp)
+      : vtdLine(name!, rest!, thread, stamp);
     return line ?? { kind: 'rejected', expected: 'a trace event that is known' };
   }
 
-  private amdLine(name: string, rest: string, thread: string, stamp: number): QemuLine | undefined {
+  private amdLine(name: string, rest: string, thread: string, stamp: number | undefined): QemuLine | undefined {
     if (name !== 'amdvi_translation_result') {
       const line = amdLine(name, rest, thread, stamp);
       if (line?.kind === 'hit' || line?.kind === 'fill') this.translated.add(thread);
@@ -201,7 +203,7 @@ export class QemuLines {
   }
 }
 
-function vtdLine(name: string, rest: string, thread: string, stamp: number): QemuLine | undefined {
+function vtdLine(name: string, rest: string, thread: string, stamp: number | undefined): QemuLine | undefined {
   if (name === 'vtd_iotlb_page_hit' || name === 'vtd_iotlb_page_update') {
     const found = VTD_ACCESS.exec(rest);
     if (!found) return undefined;
@@ -238,7 +240,7 @@ function vtdLine(name: string, rest: string, thread: string, stamp: number): Qem
   return undefined;
 }
 
-function amdLine(name: string, rest: string, thread: string, stamp: number): QemuLine | undefined {
+function amdLine(name: string, rest: string, thread: string, stamp: number | undefined): QemuLine | undefined {
   if (name === 'amdvi_iotlb_hit' || name === 'amdvi_cache_update') {
     const found = AMD_ACCESS.exec(rest);
     if (!found) return undefined;

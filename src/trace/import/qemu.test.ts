@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { imported, inputOf, samplesOf } from '../../../testing/imports.ts';
 import type { EventName, Outcome } from '../../model/trace.ts';
 import { codec } from '../input.ts';
 import { TraceWriter } from '../writer.ts';
@@ -272,5 +273,49 @@ describe('qemu: samples', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('without the guest kernel', () => {
+  const strict = samplesOf('qemu').find(({ name }) => name === 'vtd-strict.txt')!;
+  const lines = Buffer.from(strict.bytes).toString().split('\n');
+  const bare = lines.filter((line) => !line.startsWith('K '));
+  const read = (text: readonly string[]) => imported(inputOf(Buffer.from(text.join('\n'))));
+
+  /** IOVAs of the unmaps whose mapping was used, in order. */
+  const unmapped = ({ lines: records }: { readonly lines: readonly string[] }): number[] => {
+    const iovas = new Map<string, number>();
+    return records.flatMap((record) => {
+      const [op, , , , instance, ...rest] = record.split(' ') as [string, string, string, string, string, ...string[]];
+      if (op === 'map') iovas.set(instance, Number(rest[3]));
+      return op === 'unmap' && rest[1] !== '0' ? [iovas.get(instance)!] : [];
+    });
+  };
+
+  test('a page is mapped from its first translation to its invalidation: unmaps are those that were recorded', async () => {
+    const [whole, told] = [await read(lines), await read(bare)];
+    expect(unmapped(told)).toEqual(unmapped(whole));
+    expect(unmapped(told).length).toBeGreaterThan(10);
+    expect(told.meta.inferred.join('\n')).toContain('No map or unmap is recorded: a page is mapped from its first');
+    expect(told.meta.counts.dma).toBe(whole.meta.counts.dma);
+  });
+
+  test('nor with time stamps, and as other versions of QEMU print it', async () => {
+    const told = await read(bare);
+    const short = bare.map((line) => line.replace(/^\d+@\d+\.\d{6}:/, ''));
+    const other = short.map((line) =>
+      line.replace(/ slpte /, ' pte ').replace(/( iova \S+)( pte)/, '$1 pmask 0xfff$2'),
+    );
+    const level = other.map((line) => line.replace(/(page update .* pte \S+)( domain)/, '$1 level 0x1$2'));
+    /** Without think time, and how long after its unmap an access came. */
+    const untimed = (records: readonly string[]): string[] =>
+      records
+        .filter((record) => !record.startsWith('='))
+        .map((record) => record.replace(/^(\w+ \d+) \d+/, '$1').replace(/^(dma .*) [1-9]\d*$/, '$1 late'));
+    for (const text of [short, other, level]) {
+      const again = await read(text);
+      expect(again.meta.tally).toEqual(told.meta.tally);
+      expect(untimed(again.lines)).toEqual(untimed(told.lines));
+    }
   });
 });

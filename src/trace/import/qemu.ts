@@ -9,11 +9,11 @@ import { type Device, type Plan, Planner } from './qemu-plan.ts';
 
 /**
  * A Linux guest on QEMU 7.2's emulated IOMMU: QEMU's trace events (vtd_*, amdvi_*) with the guest kernel's map and unmap
- * calls in their places (K lines). Read twice: first who is who, then records in the order of lines.
+ * calls in their places (K lines); without these, mappings are told from translations and invalidations. Read twice: first who is who, then records in the order of lines.
  */
 export const qemu: Importer = {
   name: 'qemu',
-  summary: 'QEMU vtd_*/amdvi_* trace events with the guest kernel in their places',
+  summary: 'QEMU vtd_*/amdvi_* trace events, best with the guest kernel in their places',
   source: 'QEMU 7.2 hw/i386/trace-events; traces/FORMAT.md',
 
   sniff: (head) => linesOfHead(head).some(isQemuLine),
@@ -54,6 +54,9 @@ class Recorder {
   private readonly clock: GuestClock;
   /** By agent: time of its last record, or of the end of what its policy did. */
   private readonly busy: number[] = [];
+  /** No map or unmap is recorded: they are told from translations and invalidations. */
+  private readonly told: boolean;
+  private toldMaps = 0;
   private started = false;
   private attached = false;
   private operation = 0;
@@ -67,6 +70,7 @@ class Recorder {
     readonly tally: Tally,
   ) {
     this.clock = new GuestClock(plan.clock);
+    this.told = plan.operations.length === 0;
     for (const { did, pointer } of plan.domains) {
       out.space(did === undefined ? `domain ${pointer}` : `domain ${did}`, 'domain');
       this.covered.push(new Map());
@@ -112,6 +116,10 @@ class Recorder {
       'One device access is one translation: at most a page, and QEMU translates when a command starts.',
       `The instants at which the driver submitted commands are inputs, ${plan.submits.size} of them behind other records; the commands are not.`,
     ];
+    if (this.told)
+      sentences.push(
+        `No map or unmap is recorded: a page is mapped from its first translation to the invalidation that covers it (${this.toldMaps} times${plan.amd ? '; AMD lines name no address, so that each ends all of its domain' : ''}).`,
+      );
     if (guessed.late > 0)
       sentences.push(
         `${guessed.late} accesses after the unmap of such a mapping count as writes: all that were denied there were.`,
@@ -178,6 +186,7 @@ class Recorder {
         return false;
       case 'hit':
       case 'fill':
+        if (this.told) this.tellMap(found, now);
         this.access(found, now, directionOf(found.known[1]));
         this.out.outcome(found.kind, line, [found.frame, ...found.known]);
         return true;
@@ -200,6 +209,33 @@ class Recorder {
         this.out.outcome('fullReset', line, []);
         return true;
     }
+  }
+
+  /** A page that is translated is mapped, at the latest now. */
+  private tellMap({ source, page, frame, known }: Extract<Recorded, { kind: 'hit' | 'fill' }>, now: number): void {
+    this.attachAll(now);
+    const { domain } = this.plan.devices[this.agents.get(source)! - 1]!;
+    const before = this.covered[domain]!.get(page);
+    if (before && before.ended === undefined) return;
+    const prot = (known[1] ?? 0) & 3 || PROT.read | PROT.write;
+    const instance = { id: this.toldMaps++, page, prot, accesses: 0, ended: undefined };
+    this.covered[domain]!.set(page, instance);
+    this.write(this.cpu, 'map', [domain, instance.id, 1, frame, prot, page, 0], now);
+  }
+
+  /** What an invalidation covers has been unmapped, at the latest now. */
+  private tellUnmaps(values: readonly number[], now: number): void {
+    const covered = coveredBy(values, this.plan.amd);
+    if (!covered) return;
+    const { did, first, end } = covered;
+    this.plan.domains.forEach((known, domain) => {
+      if (did !== undefined && known.did !== did) return;
+      for (const instance of within(this.covered[domain]!, first, end)) {
+        if (instance.ended !== undefined) continue;
+        instance.ended = now;
+        this.write(this.cpu, 'unmap', [domain, instance.id, 1, instance.accesses], now);
+      }
+    });
   }
 
   private spaceOf(iovad: string): number[] {
@@ -248,6 +284,7 @@ class Recorder {
     if (timer !== undefined) this.write(this.cpu, 'timer', [timer], now);
     const attached = attaches.get(line);
     if (attached) this.attach(attached, now);
+    if (this.told) this.tellUnmaps(values, now);
     this.out.outcome('descriptor', line, values);
     if (values[0] !== wait) this.awaited = submitted?.flushes ?? this.lastFlushes(timer);
     else if (this.plan.amd) this.complete(now);
@@ -292,6 +329,33 @@ class Recorder {
   private write(agent: number, op: Parameters<TraceWriter['event']>[1], fields: number[], now: number): void {
     this.out.event(agent, op, fields, Math.max(0, now - this.busy[agent]!));
     this.busy[agent] = Math.max(now, this.busy[agent]!);
+  }
+}
+
+/** What a VT-d IOTLB descriptor (6.5.2.3) or an AMD command (2.4.3) covers; nothing if it is of another kind. */
+function coveredBy(values: readonly number[], amd: boolean) {
+  const [type, low, second, address, upper] = values as [number, number, number, number, number];
+  const all = { first: 0, end: Number.POSITIVE_INFINITY };
+  if (amd) return type === 3 ? { did: second & 0xffff, ...all } : type === 8 ? { did: undefined, ...all } : undefined;
+  if (type !== 2) return undefined;
+  const did = low >>> 16;
+  const granularity = (low >>> 4) & 3;
+  if (granularity === 1) return { did: undefined, ...all };
+  if (granularity !== 3) return { did, ...all };
+  const pages = 2 ** (address & 0x3f);
+  const page = upper * 2 ** 20 + (address >>> 12);
+  return { did, first: page - (page % pages), end: page - (page % pages) + pages };
+}
+
+/** The newest instance of each page of a range. */
+function* within(covered: ReadonlyMap<number, Instance>, first: number, end: number): Generator<Instance> {
+  if (end - first > covered.size) {
+    for (const [page, instance] of covered) if (page >= first && page < end) yield instance;
+    return;
+  }
+  for (let page = first; page < end; page++) {
+    const instance = covered.get(page);
+    if (instance) yield instance;
   }
 }
 
