@@ -2,6 +2,7 @@
 //   node build.mjs              both engines and dist/, each only if its sources are newer
 //   node build.mjs --check      build, types of the tests, lint, unused code, package form, then all tests
 //   node build.mjs --browser    build, then the tests that want a Chromium
+//   node build.mjs --slurm      build, then the tests that want a Slurm
 //   node build.mjs --bench      build, then every bench, one after the other
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
@@ -89,6 +90,7 @@ if (process.argv.includes('--check')) {
   run('publint');
   run('vitest', 'run');
 }
+if (process.argv.includes('--slurm')) run('vitest', 'run', '--config', 'vitest.slurm.config.ts');
 if (process.argv.includes('--browser')) run('vitest', 'run', '--config', 'vitest.browser.config.ts');
 
 /** Compiles the project in `folder`, which imports sources of `src`, to build/`name`. */

@@ -82,3 +82,17 @@ export function outcomeText(
   if (failures.length > 5) lines.push(`  and ${count(failures.length - 5)} more, in ${folder}/*.failed`);
   return `${lines.join('\n')}\n`;
 }
+
+/** What was handed to a scheduler. */
+export function submittedText(
+  name: string,
+  folder: string,
+  shards: number,
+  { array, gather, logs }: { readonly array: string; readonly gather: string; readonly logs: string },
+): string {
+  return [
+    `${name}: array job ${array} with ${shards} tasks, and job ${gather} behind it, which makes what is missing and gathers`,
+    `  results in ${folder}, then ${folder}/${name}.parquet; what tasks print in ${logs}`,
+    '',
+  ].join('\n');
+}

@@ -56,10 +56,12 @@ async function runGroups(
   const left = new Set(todo);
   for (const batch of batchesOf(groups, left, options.workers * RUNS_A_WORKER)) {
     if (options.signal?.aborted) throw new Interrupted('interrupted');
-    // Another process may have been faster.
-    const plans = batch.map((group) =>
-      group.plan(new Set(group.jobs.map(({ hash }) => hash).filter((hash) => left.delete(hash) && !store.has(hash)))),
-    );
+    const plans = batch.flatMap((group) => {
+      // A group before may have the same run, and another process may have been faster.
+      const wanted = group.jobs.map(({ hash }) => hash).filter((hash) => left.delete(hash) && !store.has(hash));
+      return wanted.length === 0 ? [] : [group.plan(new Set(wanted))];
+    });
+    if (plans.length === 0) continue;
     for (const [plan, reason] of await runBatch(batch[0]!, plans, store, options)) {
       if (reason === undefined) outcome.run += plan.jobs.length;
       else {
@@ -97,7 +99,6 @@ async function runBatch(
   store: Store,
   options: PoolOptions,
 ): Promise<[GroupPlan, string | undefined][]> {
-  const some = plans.filter((plan) => plan.jobs.length > 0);
   // Progress is that of the sweep.
   const { onProgress: _, ...quiet } = options;
   const attempt = async (part: readonly GroupPlan[]): Promise<void> => {
@@ -114,13 +115,13 @@ async function runBatch(
     }
   };
   try {
-    await attempt(some);
-    return some.map((plan) => [plan, undefined]);
+    await attempt(plans);
+    return plans.map((plan) => [plan, undefined]);
   } catch (error) {
     if (isOurs(error)) throw error;
   }
   const outcomes: [GroupPlan, string | undefined][] = [];
-  for (const plan of some) {
+  for (const plan of plans) {
     try {
       await attempt([plan]);
       outcomes.push([plan, undefined]);

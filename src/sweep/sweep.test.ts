@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BIN, iommulator, withFolder } from '../../testing/cli.ts';
+import { BIN, ended, iommulator, start, withFolder } from '../../testing/cli.ts';
 import { loadSweep } from '../catalog/sweeps.ts';
 import type { PassTask } from '../jobs/job.ts';
 import type { Threads } from '../jobs/threads.ts';
@@ -13,6 +13,7 @@ import type { RunResult } from '../model/result.ts';
 import { cellsOf, type SweepSpec } from '../model/sweep.ts';
 import { openSweep } from './grid.ts';
 import { runSweep } from './run.ts';
+import { shardsFor, slurmScripts } from './slurm.ts';
 import { Store } from './store.ts';
 import { front, type SweepRow } from './table.ts';
 
@@ -283,6 +284,36 @@ describe('a sweep', () => {
         stderr: expect.stringMatching(new RegExp(`${name}: is not JSON, expected the result`)),
       });
     }));
+});
+
+test('jobs of Slurm: words of a shell are quoted, and a task has a minute of work', () => {
+  const { array, gather } = slurmScripts({
+    name: 'grid',
+    file: '/a b/grid.yaml',
+    folder: "/it's/r",
+    shards: 7,
+    workers: 2,
+    command: ['/usr/bin/node', '/x/main.js'],
+  });
+  const about = `'/a b/grid.yaml' --folder '/it'\\''s/r'`;
+  expect(array).toContain('#SBATCH --array=1-7\n');
+  expect(array).toContain(
+    `exec '/usr/bin/node' '/x/main.js' worker ${about} --shard "$SLURM_ARRAY_TASK_ID/7" --workers 2`,
+  );
+  expect(gather).toContain(`'/x/main.js' sweep ${about} --workers 2 --quiet || exit\n`);
+  expect([shardsFor(10, 1, 50), shardsFor(601, 1, 50), shardsFor(601, 4, 50), shardsFor(1e6, 1, 50)]).toEqual([
+    1, 11, 3, 50,
+  ]);
+});
+
+test('without Slurm, --executor slurm says so', async () => {
+  await inFolder(false, async (folder) => {
+    const { code, stdout, stderr } = await ended(
+      start(['sweep', FILE, '--executor', 'slurm', '--shards', '2'], folder, { PATH: folder }),
+    );
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^iommulator: --executor slurm: sbatch cannot be run \(ENOENT\)/);
+  });
 });
 
 test('the front has what no other run beats in both', () => {
