@@ -9,7 +9,7 @@ import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } fr
 import { reachable } from './pasid';
 import { noteUser, oblige, OWES_NOTHING } from './safety';
 import { aim, CpuCaches, entryOf, fillCpu, recheck } from './space';
-import { format, frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly } from './table';
+import { frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
 
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
@@ -51,7 +51,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
   newTrail();
   const status = walk(cpu.stage, aim(cpu.stage, page), ASKS_AS_USER | (write != 0 ? ASKS_WRITE : ASKS_READ), found);
   assert(status == WALK_OK && <u32>(found.address >> 12) == frameOf(page));
-  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * (countWalk(format.levels) - 1));
+  spend(who, CAUSE_WALK, cost(COST_WALK_LEAF) + cost(COST_WALK_UPPER) * (countWalk() - 1));
   const next = flags | PTE_A | (write != 0 ? PTE_D : 0);
   if (next != flags) {
     setPte(page, next);

@@ -178,7 +178,7 @@ function access(who: Agent, page: u32, write: u32): void {
     if (!isActive() && !hazard(HAZARD_TRANSLATED_WHILE_IDLE)) return next(who);
     const place = flightAgent();
     assert(place >= 0);
-    launch(<u32>place, page, write, who);
+    launch(<u32>place, page, 0, write, who);
     who.phase = FLYING;
     block(who, CAUSE_DEVICE);
     return;

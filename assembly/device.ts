@@ -130,7 +130,7 @@ function issue(device: Agent, place: u32): bool {
     store<u8>(worked + page, 1);
   }
   store<u32>(state, issued + 1, 24);
-  launch(place, page, write, device);
+  launch(place, page, 0, write, device);
   spend(device, CAUSE_DEVICE, cost(COST_DEVICE_THINK));
   return true;
 }

@@ -9,14 +9,15 @@ import { cost, region, setting } from './layout';
 import { give, IOVA_LOCK, Lock, lockOf, newLocks, take } from './lock';
 import { CALL_BEGINS, CALL_RETURNS, LOG_CALL, note } from './log';
 import {
-  handBack, Instance, instance, IS_ENDING, IS_MAPPED, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
+  handBack, Instance, instance, IS_ENDING, IS_MAPPED, leavesOf, lendFrames, mapPages, returnFrames, setCovered, spaceBase, takeFrames,
   unmapPages,
 } from './mapping';
 import {
   CAUSE_IDLE, CAUSE_IOVA, CAUSE_PTE, COST_IOVA_ALLOC_SLOW, COST_MAP_CALL, COST_MAP_PAGE, COST_UNMAP_CALL, COST_UNMAP_PAGE,
-  SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
+  SET_COMMANDS, SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
 } from './ops';
 import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
+import { dropTables } from './space';
 import { beginMapFlush, beginSubmission, flushesMaps, stepSubmission, Submission } from './submit';
 
 // Phases of a CPU.
@@ -33,6 +34,7 @@ const FLUSH: u32 = 9; //    the queue was full
 const RETURN: u32 = 10;
 const TREE: u32 = 11; //    asks for the lock of the IOVA tree
 const FLUSH_MAP: u32 = 12; // what was not there is invalidated
+const FORGET: u32 = 13; //   tables that are gone are invalidated
 
 @unmanaged
 class Caller {
@@ -138,10 +140,14 @@ function stepMap(who: Agent, call: Caller): void {
         mapping.page = spaceBase(mapping.space) + call.page;
         mapping.taken = count;
       }
-      mapPages(mapping, fieldOf(call.record, 2) != 0, who.clock, call.record);
-      spend(who, CAUSE_PTE, cost(COST_MAP_CALL) + cost(COST_MAP_PAGE) * (mapping.pages - 1));
-      who.phase = MAPPED;
-      if (setting(SET_UNMAP) != UNMAP_IDEAL && flushesMaps()) beginFlushOfMap(who, call, id);
+      const replaces = mapPages(mapping, fieldOf(call.record, 2) != 0, who.clock, call.record);
+      spend(who, CAUSE_PTE, cost(COST_MAP_CALL) + cost(COST_MAP_PAGE) * (leavesOf(mapping) - 1));
+      if (replaces) forgetTables(who, call, mapping);
+      else afterMap(who, call, id);
+      return;
+    }
+    case FORGET: {
+      if (stepSubmission(call.job, who)) afterMap(who, call, id);
       return;
     }
     case FLUSH_MAP: {
@@ -156,6 +162,27 @@ function stepMap(who: Agent, call: Caller): void {
       rouseDrivers(who.clock);
     }
   }
+}
+
+/** The mapping stands; the IOMMU may hold that nothing did. */
+function afterMap(who: Agent, call: Caller, id: u32): void {
+  who.phase = MAPPED;
+  if (setting(SET_UNMAP) != UNMAP_IDEAL && flushesMaps()) beginFlushOfMap(who, call, id);
+}
+/**
+ * Large leaves stand where tables were: the walk caches must forget those, which takes an invalidation of the range, or on AMD
+ * of the domain (Linux drivers/iommu/intel/iommu.c switch_to_super_page, amd/io_pgtable.c iommu_v1_map_pages).
+ */
+function forgetTables(who: Agent, call: Caller, mapping: Instance): void {
+  const last = mapping.page + mapping.pages - 1;
+  if (setting(SET_UNMAP) == UNMAP_IDEAL) {
+    dropTables(mapping.page, last);
+    afterMap(who, call, fieldOf(call.record, 0));
+    return;
+  }
+  bump(N_PATH_SECONDARY + PATH_MAP);
+  beginSubmission(call.job, mapping.page, last, setting(SET_COMMANDS) != 0 || isTooWide(mapping.page, mapping.pages));
+  who.phase = FORGET;
 }
 
 /** A scatter list is invalidated once, when its last piece is mapped. */
@@ -244,6 +271,11 @@ function pagesIn(first: u32, end: u32): u32 {
   for (let id = first; id < end; id++) pages += instance(id).pages;
   return pages;
 }
+function leavesIn(first: u32, end: u32): u32 {
+  let leaves: u32 = 0;
+  for (let id = first; id < end; id++) leaves += leavesOf(instance(id));
+  return leaves;
+}
 /** Whether what an unmap ends is mapped, by whichever CPU, and the accesses that it waits for are over. */
 function mayUnmap(record: u32): bool {
   const first = fieldOf(record, 0);
@@ -272,7 +304,7 @@ function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
   }
   who.phase = mode == UNMAP_NEVER ? RETURN : mode == UNMAP_LAZY ? QUEUE : mode == UNMAP_IDEAL ? FREE : SYNC;
   if (mode == UNMAP_NEVER) return;
-  spend(who, CAUSE_PTE, cost(COST_UNMAP_CALL) + cost(COST_UNMAP_PAGE) * (pagesIn(first, end) - 1));
+  spend(who, CAUSE_PTE, cost(COST_UNMAP_CALL) + cost(COST_UNMAP_PAGE) * (leavesIn(first, end) - 1));
 }
 
 /** Whether no one command can name the range: the domain is invalidated (VT-d: PSI falls back to DSI above MAMV). */

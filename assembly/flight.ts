@@ -17,7 +17,7 @@ import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
   COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_SPACES, SET_WALKERS,
 } from './ops';
-import { aliasOf, sharesDomains } from './mapping';
+import { aliasOf, findLeaf, sharesDomains } from './mapping';
 import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
@@ -25,7 +25,7 @@ import {
   ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, ON_ITS_WAY, recheck, replaceCopy,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
-import { format, frameOf, isReadOnly, kindOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch } from './table';
+import { frameOf, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
 import {
   ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain,
 } from './walk';
@@ -44,7 +44,9 @@ const HANDLE: u32 = 7; //   the handler's list runs
 const RETURN: u32 = 8; //   the translation reaches the device
 const LAND: u32 = 9;
 
-let requests: usize = 0; // per place: u32 page, u32 write, u64 issued at; of its walk: u32 table, u32 level, u32 path
+// Per place: u32 page (the leaf that is asked for), u32 write, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
+// which 4 KiB page of the leaf.
+let requests: usize = 0;
 const REQUEST_BYTES: usize = 32;
 let first: u32 = 0; //      agent of place 0
 let walkers: Lock = changetype<Lock>(0);
@@ -72,13 +74,14 @@ export function flying(): u32 {
   return count;
 }
 
-/** Starts an access in a free place. */
-export function launch(place: u32, page: u32, write: u32, issuer: Agent): void {
+/** Starts an access in a free place, to a 4 KiB page of a page. */
+export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: Agent): void {
   const who = agent(first + place);
   const at = request(place);
   store<u32>(at, page);
   store<u32>(at, write, 4);
   store<u64>(at, issuer.clock, 8);
+  store<u32>(at, offset, 28);
   wake(who, issuer.clock);
   acquire(who.id, knowledgeOf(issuer.id));
   who.phase = TRANSLATE;
@@ -97,7 +100,7 @@ export function stepFlight(who: Agent): bool {
     case TRANSLATE: {
       held.page = page + 1;
       touch(page);
-      const at: usize = ats ? use(deviceTlb(deviceOf(place)), page, write) : 0;
+      const at: usize = ats ? use(deviceTlb(deviceOf(place)), place, page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
@@ -112,7 +115,7 @@ export function stepFlight(who: Agent): bool {
     }
     case ARRIVE: {
       held.squashed &= ~SQUASHED_WALK;
-      const at = useIotlb(page, write);
+      const at = useIotlb(place, page, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
@@ -133,32 +136,34 @@ export function stepFlight(who: Agent): bool {
     case WALK: {
       who.phase = WALKED;
       newTrail();
-      walk(iommuStage, aim(iommuStage, page), ASKS_NOTHING, found);
+      walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
       keepWalk(place);
-      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk(format.levels));
+      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
       return false;
     }
     case WALKED: {
       give(walkers, who);
       // What counts is what the last entry says when the walk is over.
-      const status = endWalk(place, aim(iommuStage, page), write);
+      const status = endWalk(place, addressOf(place, page), write);
       tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
       if (status != WALK_OK) {
         const keeps = status == WALK_ABSENT && setting(SET_CACHES_ABSENT) != 0 && (held.squashed & SQUASHED_WALK) == 0;
-        if (keeps) fillIotlb(page, 0, ABSENT, who.clock);
+        // Of the place of a large leaf nothing is kept (assumed).
+        if (keeps && orderOf(page) == 0) fillIotlb(page, 0, ABSENT, who.clock);
         // Nobody hears page requests of a domain.
         if (setting(SET_DMA) != 0) return deny(who, held, page, write);
         who.phase = REQUEST;
         return false;
       }
-      setPte(page, pte(page) | PTE_A | (write ? PTE_D : 0));
-      recheck(page, who.clock);
-      held.frame = <u32>(found.address >> 12);
-      held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
+      const leaf = found.order == orderOf(page) ? page : findLeaf(vpnOf(page) + offsetOf(place), found.order) - 1;
+      setPte(leaf, pte(leaf) | PTE_A | (write ? PTE_D : 0));
+      recheck(leaf, who.clock);
+      held.frame = (<u32>(found.address >> 12) >> found.order) << found.order;
+      held.written = (entryOf(leaf) & ENTRY_W) != 0 ? 1 : 0;
       held.stale = 0;
       held.holds = ON_ITS_WAY;
-      held.owner = page + 1;
-      if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(page, entryOf(page), held.frame, who.clock);
+      held.owner = leaf + 1;
+      if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(leaf, entryOf(leaf), held.frame, who.clock);
       goBack(who, place, ats, half);
       return false;
     }
@@ -183,9 +188,10 @@ export function stepFlight(who: Agent): bool {
     case RETURN: {
       tell(who, DEVICE_FILL, write, page);
       // Requested before an invalidation and back after it: used once, not cached; nor is another domain's (assumed).
-      if ((held.squashed & SQUASHED_FILL) == 0 && held.owner == page + 1) {
-        const low = (page << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
-        fillCopy(deviceTlb(deviceOf(place)), page, low, held.frame, who.clock);
+      const owner = held.owner - 1;
+      if ((held.squashed & SQUASHED_FILL) == 0 && meets(owner, page)) {
+        const low = (owner << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
+        fillCopy(deviceTlb(deviceOf(place)), owner, low, held.frame, who.clock);
       }
       fly(who, place);
       return false;
@@ -232,34 +238,57 @@ function endWalk(place: u32, address: u64, write: bool): u32 {
   found.table = load<u32>(at, 16);
   found.level = load<u32>(at, 20);
   found.path = load<u32>(at, 24);
-  memory.fill(at + 16, 0, 16);
+  memory.fill(at + 16, 0, 12);
   newTrail();
   return walkAgain(iommuStage, address, ASKS_AS_USER | (write ? ASKS_WRITE : ASKS_READ), found);
 }
 
-/** Address of an entry, stale or not, that allows the access; it is the most recent then. Or 0. */
-function use(cache: Cache, page: u32, write: bool): usize {
-  if (cache.sets == 0) return 0;
-  const at = find(cache, page);
-  if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0)) return 0;
-  return lookup(cache, cache.set(page), load<u32>(at), ~0);
+/** Whether two pages have an address in common: they are of one domain. */
+@inline
+function meets(page: u32, other: u32): bool {
+  return page == other || liesIn(page, vpnOf(other), vpnOf(other) + ((<u64>1 << orderOf(other)) - 1));
+}
+/** Which 4 KiB page of the leaf that is asked for. */
+@inline
+function offsetOf(place: u32): u32 {
+  return load<u32>(request(place), 28);
+}
+/** The address that a place asks for; the IOMMU's stage translates its space. */
+@inline
+function addressOf(place: u32, page: u32): u64 {
+  return aim(iommuStage, page) + (<u64>offsetOf(place) << 12);
 }
 
-/** The same of the IOTLB, whose entries may say that there is nothing, or be of a domain with the same tag. */
-function useIotlb(page: u32, write: bool): usize {
-  const own = useTagged(page, write);
-  if (own != 0 || !sharesDomains()) return own;
-  for (let space: u32 = 0; space < setting(SET_SPACES); space++) {
-    const alias = aliasOf(page, space);
-    const at: usize = alias == 0 ? 0 : useTagged(alias - 1, write);
+/** Address of an entry, stale or not, that allows the access, the smallest first; it is the most recent then. Or 0. */
+function use(cache: Cache, place: u32, page: u32, write: bool): usize {
+  if (cache.sets == 0) return 0;
+  if (largeOrders == 0) return useOf(cache, page, write);
+  const vpn = vpnOf(page) + offsetOf(place);
+  for (let left = largeOrders | 1; left != 0; left &= left - 1) {
+    const leaf = findLeaf(vpn, ctz(left));
+    if (leaf == 0) continue;
+    const at = useOf(cache, leaf - 1, write);
     if (at != 0) return at;
   }
   return 0;
 }
-function useTagged(page: u32, write: bool): usize {
-  const at: usize = iotlb.sets == 0 ? 0 : find(iotlb, page);
-  const refuses = at != 0 && load<u32>(at, 4) == ABSENT;
-  return use(iotlb, page, write && !refuses);
+/** The same for the entry of a page. One that says that nothing is there refuses reads and writes alike. */
+function useOf(cache: Cache, page: u32, write: bool): usize {
+  const at = find(cache, page);
+  if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0 && load<u32>(at, 4) != ABSENT)) return 0;
+  return lookup(cache, cache.set(page), load<u32>(at), ~0);
+}
+
+/** The same of the IOTLB, whose entries may say that there is nothing, or be of a domain with the same tag. */
+function useIotlb(place: u32, page: u32, write: bool): usize {
+  const own = use(iotlb, place, page, write);
+  if (own != 0 || !sharesDomains()) return own;
+  for (let space: u32 = 0; space < setting(SET_SPACES); space++) {
+    const alias = aliasOf(page, space);
+    const at: usize = alias == 0 || iotlb.sets == 0 ? 0 : useOf(iotlb, alias - 1, write);
+    if (at != 0) return at;
+  }
+  return 0;
 }
 /** An entry of the IOTLB, in place of those with the same tag. */
 function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
@@ -308,7 +337,7 @@ function fly(who: Agent, place: u32): void {
 function land(who: Agent, held: Flight, page: u32, write: bool): void {
   tell(who, held.stale != 0 ? LANDS_STALE : LANDS, write, page);
   const owner = held.owner - 1;
-  if (owner != page) violation(N_S7, 7, page, who.id, who.clock, <u32>cursor());
+  if (!meets(owner, page)) violation(N_S7, 7, page, who.id, who.clock, <u32>cursor());
   if (held.stale != 0) {
     const same = (pte(owner) & PTE_P) != 0 && frameOf(owner) == held.frame;
     landStale(owner, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());

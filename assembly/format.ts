@@ -224,11 +224,13 @@ export function tableEntry(format: Format, level: u32, address: u64): u64 {
   if (format.rules == FORMAT_AMD_V1) return address | (<u64>level << 9) | (<u64>3 << 61) | 1;
   return address | ACCESSED | 7;
 }
-/** An entry of a page of 4 KiB, of a user. */
-export function leafEntry(format: Format, address: u64, writable: bool, accessed: bool, dirty: bool): u64 {
+/** An entry of a page of a user; `large`: not at the lowest level. */
+export function leafEntry(format: Format, address: u64, large: bool, writable: bool, accessed: bool, dirty: bool): u64 {
   const second = format.rules == FORMAT_SECOND;
   const marks =
-    (accessed ? (second ? SECOND_ACCESSED : ACCESSED) : 0) | (dirty ? (second ? SECOND_DIRTY : DIRTY) : 0);
+    (accessed ? (second ? SECOND_ACCESSED : ACCESSED) : 0) |
+    (dirty ? (second ? SECOND_DIRTY : DIRTY) : 0) |
+    (large && format.rules != FORMAT_AMD_V1 ? 0x80 : 0);
   if (second) return address | marks | (writable ? 3 : 1);
   if (format.rules == FORMAT_AMD_V1) return address | marks | (<u64>(writable ? 3 : 1) << 61) | 1;
   return address | marks | (writable ? 7 : 5);

@@ -4,12 +4,13 @@ import { Agent, agent, block, BLOCKED, DONE, spend, wake } from './clock';
 import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_SHARED } from './counters';
 import { launch, stepFlight } from './flight';
 import { cost, region, setting } from './layout';
-import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, pageId, wasReused } from './mapping';
+import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, leafOf, wasReused } from './mapping';
 import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
 import { publish } from './recent';
 import { fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf, timeOf } from './recording';
 import { violation } from './safety';
 import { flight } from './space';
+import { vpnOf } from './table';
 
 // Phases of an issuer.
 const NEXT: u32 = 0;
@@ -103,7 +104,8 @@ function issue(who: Agent, device: u32, record: u32): void {
     spend(access, CAUSE_DEVICE, cost(COST_DMA));
     return;
   }
-  launch(place, pageId(mapping.page + fieldOf(record, 1)), fieldOf(record, 2), who);
+  const page = leafOf(mapping, fieldOf(record, 1));
+  launch(place, page, <u32>(mapping.page + fieldOf(record, 1) - vpnOf(page)), fieldOf(record, 2), who);
 }
 function freePlace(device: u32): u32 {
   const first = device * places;

@@ -88,7 +88,7 @@ export const CHUNK_RECORDS: u32 = 1 << 16;
 
 /** f64 settings, then f64 costs in picoseconds: see ops.ts for the order of both. */
 export const CONFIG_WORDS: u32 = 160;
-/** Where costs begin. */
+/** Where costs begin: not before SETTINGS of ops.ts. */
 export const CONFIG_COSTS: u32 = 96;
 const config: usize = memory.data(160 * 8);
 

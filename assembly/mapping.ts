@@ -1,6 +1,6 @@
 // DMA mappings: instances, their pages in the I/O page tables, the frames behind them. A page is (domain, IOVA page); it
 // gets its id when its IOVA is first handed out.
-import { bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
+import { add, bump, N_EXPOSED, N_MAPPED, N_S6, N_UNMAPPED } from './counters';
 import { SPACE_PAGES_LG2 } from './command';
 import { hazard, HAZARD_SHARED_DOMAIN_ID } from './hazard';
 import { Intern, newIntern } from './intern';
@@ -9,7 +9,8 @@ import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_PAGES, SE
 import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
-  addPage, addTable, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount, vpnOf,
+  addLeaf, addPage, addTable, largeOrders, makePlace, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+  vpnOf,
 } from './table';
 
 /** A mapping of the trace. The host writes `offset`, `pages`, `space` before the run. */
@@ -34,6 +35,7 @@ export const IS_RETURNED: u32 = 3; // dma_unmap has returned
 const PAGES: u32 = 0;
 const TABLES: u32 = 1;
 const UPPERS: u32 = 2;
+const LEAVES: u32 = 16; // and their order
 
 let ids: Intern = changetype<Intern>(0);
 let instances: usize = 0; // Instance[]
@@ -86,7 +88,7 @@ function count(frame: u32, change: i32): void {
 }
 
 /** Id of a page number. */
-export function pageId(vpn: u64): u32 {
+function pageId(vpn: u64): u32 {
   const next = pageCount;
   const id = ids.id(vpn, PAGES, next);
   if (id == next) placePage(addPage(vpn, tableId(vpn >> TABLE_LG2), KIND_GONE));
@@ -107,16 +109,64 @@ export function aliasOf(page: u32, space: u32): u32 {
   return alias == page + 1 ? 0 : alias;
 }
 
+/** Id of a leaf of 2^order pages. */
+function leafId(vpn: u64, order: u32): u32 {
+  if (order == 0) return pageId(vpn);
+  const next = pageCount;
+  const id = ids.id(vpn, LEAVES + order, next);
+  if (id != next) return id;
+  if (order == TABLE_LG2) countUpper(vpn >> (2 * TABLE_LG2));
+  placePage(addLeaf(vpn, order, KIND_GONE));
+  return id;
+}
+/** 1 + the id of the leaf of 2^order pages in which a page number lies, or 0 if there never was one. */
+export function findLeaf(vpn: u64, order: u32): u32 {
+  return ids.find((vpn >> order) << order, order == 0 ? PAGES : LEAVES + order);
+}
+/**
+ * Order of the leaf by which a page of an instance is mapped: the largest that IOVA, frame and length allow (Linux
+ * drivers/iommu/iommu.c iommu_pgsize). Frames that lie side by side have numbers that do, and are aligned alike.
+ */
+function orderAt(mapping: Instance, page: u32): u32 {
+  for (let left = largeOrders; left != 0; ) {
+    const order: u32 = 31 - <u32>clz(left);
+    left ^= 1 << order;
+    const pages: u32 = 1 << order;
+    const within = <u32>(mapping.page + page) & (pages - 1);
+    if (within > page || page - within + pages > mapping.pages) continue;
+    if ((frameAt(mapping, page - within) & (pages - 1)) == 0) return order;
+  }
+  return 0;
+}
+/** Id of the leaf by which a page of an instance is mapped. */
+export function leafOf(mapping: Instance, page: u32): u32 {
+  const order = orderAt(mapping, page);
+  return leafId(((mapping.page + page) >> order) << order, order);
+}
+/** Leaves of an instance: the entries that its map and unmap write. */
+export function leavesOf(mapping: Instance): u32 {
+  if (largeOrders == 0) return mapping.pages;
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < mapping.pages; i += 1 << orderAt(mapping, i)) count++;
+  return count;
+}
 function tableId(key: u64): u32 {
   const next = tableCount;
   const id = ids.id(key, TABLES, next);
   if (id != next) return id;
-  const upper = key >> TABLE_LG2;
-  const at = built + (<usize>(key >> (SPACE_PAGES_LG2 - TABLE_LG2)) << 3);
-  store<u64>(at, load<u64>(at) + (ids.find(upper, UPPERS) == 0 ? 2 : 1));
-  ids.id(upper, UPPERS, 0);
+  countTable(key >> TABLE_LG2);
+  countUpper(key >> TABLE_LG2);
   addTable(key);
   return id;
+}
+/** A table of the last two levels more, whose entry is in, or which is, the one with number `upper` above leaf tables. */
+function countTable(upper: u64): void {
+  const at = built + (<usize>(upper >> (SPACE_PAGES_LG2 - 2 * TABLE_LG2)) << 3);
+  store<u64>(at, load<u64>(at) + 1);
+}
+function countUpper(upper: u64): void {
+  if (ids.find(upper, UPPERS) == 0) countTable(upper);
+  ids.id(upper, UPPERS, 0);
 }
 
 /** Page tables of a domain's last two levels. Linux gives one back only with an unmap of all that it spans. */
@@ -125,21 +175,32 @@ export function tablesOf(space: u32): u64 {
   return load<u64>(built + (<usize>space << 3));
 }
 
-/** The mapping's PTEs are set, at the IOVA that it has been given. */
-export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u32): void {
-  for (let i: u32 = 0; i < mapping.pages; i++) {
-    const id = pageId(mapping.page + i);
-    const before = load<u64>(unmapped + (<usize>id << 3));
-    if (before > load<u64>(flushed + (<usize>mapping.space << 3))) violation(N_S6, 6, id, 0, now, cursor);
-    store<u64>(unmapped + (<usize>id << 3), 0);
-    const frame = frameAt(mapping, i);
-    setEntry(id, PTE_P | PTE_A | (writable ? PTE_W | PTE_D : 0), frame);
+/**
+ * The mapping's PTEs are set, at the IOVA that it has been given. Returns whether tables had to make place: the walk caches
+ * must not lead there any more.
+ */
+export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u32): bool {
+  let replaces = false;
+  for (let i: u32 = 0, size: u32 = 0; i < mapping.pages; i += size) {
+    const order = orderAt(mapping, i);
+    size = 1 << order;
+    const id = leafId(mapping.page + i, order);
+    cover(mapping, id, now, cursor);
+    if (makePlace(id)) replaces = true;
+    setEntry(id, PTE_P | PTE_A | (writable ? PTE_W | PTE_D : 0), frameAt(mapping, i));
     setKind(id, KIND_ANON);
     setReadOnly(id, writable ? 0 : 1);
     recheck(id, now);
-    count(frame, 1);
-    bump(N_MAPPED);
+    for (let page = i; page < i + size; page++) count(frameAt(mapping, page), 1);
+    add(N_MAPPED, size);
   }
+  return replaces;
+}
+/** S6: the invalidation that the last unmap of a page needed must be complete. */
+function cover(mapping: Instance, id: u32, now: u64, cursor: u32): void {
+  const before = load<u64>(unmapped + (<usize>id << 3));
+  if (before > load<u64>(flushed + (<usize>mapping.space << 3))) violation(N_S6, 6, id, 0, now, cursor);
+  store<u64>(unmapped + (<usize>id << 3), 0);
 }
 /** Nothing is mapped, and the device may use the frames. */
 export function lendFrames(mapping: Instance): void {
@@ -154,14 +215,16 @@ export function lendFrames(mapping: Instance): void {
 export function unmapPages(mapping: Instance, now: u64): void {
   const number = load<u64>(state) + 1;
   store<u64>(state, number);
-  for (let i: u32 = 0; i < mapping.pages; i++) {
-    const id = pageId(mapping.page + i);
+  for (let i: u32 = 0, size: u32 = 0; i < mapping.pages; i += size) {
+    const order = orderAt(mapping, i);
+    size = 1 << order;
+    const id = leafId(mapping.page + i, order);
     store<u64>(unmapped + (<usize>id << 3), number);
     setPte(id, 0);
     setKind(id, KIND_GONE);
     recheck(id, now);
     countEmpty(id);
-    bump(N_UNMAPPED);
+    add(N_UNMAPPED, size);
   }
 }
 export function takeFrames(mapping: Instance): void {
@@ -188,7 +251,9 @@ export function wasReused(mapping: Instance, page: u32): bool {
 
 /** The mapping's own invalidation is complete. */
 export function setCovered(mapping: Instance): void {
-  for (let i: u32 = 0; i < mapping.pages; i++) store<u64>(unmapped + (<usize>pageId(mapping.page + i) << 3), 0);
+  for (let i: u32 = 0; i < mapping.pages; i += 1 << orderAt(mapping, i)) {
+    store<u64>(unmapped + (<usize>leafOf(mapping, i) << 3), 0);
+  }
 }
 /** Unmaps so far: what a flush of the domain that begins now will cover. */
 @inline
@@ -209,12 +274,15 @@ export function spaceBase(space: u32): u64 {
 /** dma_unmap returns: old translations must be unusable, and the frames are the driver's again. */
 export function handBack(mapping: Instance, now: u64): void {
   mapping.state = IS_RETURNED;
-  for (let i: u32 = 0; i < mapping.pages; i++) {
-    const id = pageId(mapping.page + i);
+  for (let i: u32 = 0, size: u32 = 0; i < mapping.pages; i += size) {
+    size = 1 << orderAt(mapping, i);
+    const id = leafOf(mapping, i);
     // A window that is younger belongs to a later unmap of the same IOVA.
     if (openedBy(id, mapping.began)) oblige(id, now, OWES_NOTHING, true);
-    const frame = frameAt(mapping, i);
-    count(frame, -1);
-    if (!isLive(frame)) markFreed(frame);
+    for (let page = i; page < i + size; page++) {
+      const frame = frameAt(mapping, page);
+      count(frame, -1);
+      if (!isLive(frame)) markFreed(frame);
+    }
   }
 }

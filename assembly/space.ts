@@ -11,10 +11,12 @@ import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counter
 import { fixed, region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
-  SET_L1I_SETS, SET_L2_SETS, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
+  SET_L1I_SETS, SET_L2_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
-import { format, frameOf, initPlaces, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf } from './table';
+import {
+  format, frameOf, initPlaces, largeOrders, liesIn, orderOf, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf,
+} from './table';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
 
 /** Bit of an entry's frame word: the frame was freed since. */
@@ -68,7 +70,7 @@ let ideal: bool = false;
 /** What is found once and stays: where tables are, numbers of blocks, stages. Before what is state. */
 export function initNames(): void {
   const tables = setting(SET_TABLES);
-  initPlaces(tables, setting(SET_FORMAT), setting(SET_LEVELS));
+  initPlaces(tables, setting(SET_FORMAT), setting(SET_LEVELS), setting(SET_LEAVES));
   initBlocks(tables * format.levels, tables);
   const count = setting(SET_CPUS) + 1;
   stages = region(<usize>count * sizeof<usize>());
@@ -150,7 +152,7 @@ export function aim(stage: Stage, page: u32): u64 {
 
 /** Tells every cache where a new page belongs. */
 export function placePage(page: u32): void {
-  const vpn = vpnOf(page);
+  const vpn = vpnOf(page) >> orderOf(page);
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     place(cpu.l1i, page, vpn);
@@ -243,14 +245,22 @@ export function markFreed(frame: u32): void {
   }
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
-    if (held.holds != 0 && held.stale != 0 && held.frame == frame) held.frame |= FREED;
+    if (held.holds != 0 && held.stale != 0 && isOf(held.page - 1, held.frame, frame)) held.frame |= FREED;
   }
 }
 function markFreedIn(cache: Cache, frame: u32): void {
   const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
   for (let at = cache.entries; at < end; at += 8) {
-    if ((load<u32>(at) & ENTRY_STALE) != 0 && load<u32>(at + 4) == frame) store<u32>(at + 4, frame | FREED);
+    const low = load<u32>(at);
+    if ((low & ENTRY_STALE) == 0) continue;
+    const held = load<u32>(at + 4);
+    if (isOf(low >> ENTRY_SHIFT, held, frame)) store<u32>(at + 4, held | FREED);
   }
+}
+/** Whether the frame is one of those of a translation of a page; a large leaf counts as freed with the first that is. */
+@inline
+function isOf(page: u32, held: u32, frame: u32): bool {
+  return held == frame || (largeOrders != 0 && frame - held < (<u32>1 << orderOf(page)));
 }
 
 // ---- fills ----
@@ -316,8 +326,7 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
       const low = load<u32>(at);
       if (low == 0) continue;
       const page = low >> ENTRY_SHIFT;
-      const vpn = vpnOf(page);
-      if (vpn < first || vpn > last) continue;
+      if (!liesIn(page, first, last)) continue;
       const absent = load<u32>(at, 4) == ABSENT;
       removeAt(cache, set, at);
       if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);

@@ -3,10 +3,12 @@
 //
 // Flags, one u32:  P present, W writable, A accessed, D dirty; SWP the page is in swap; ZERO it maps the shared
 // zero page; LAZY MADV_FREE was said of it; CACHE it maps a page of the page cache; BUSY reclaim or a migration works on it.
-import { Format, FORMAT_AMD_V1, FORMAT_SECOND, HAS_XD, leafEntry, SETS_ACCESSED, SETS_DIRTY, tableEntry } from './format';
+import {
+  Format, FORMAT_AMD_V1, FORMAT_SECOND, HAS_1G, HAS_2M, HAS_XD, leafEntry, SETS_ACCESSED, SETS_DIRTY, tableEntry,
+} from './format';
 import { Intern, newIntern } from './intern';
 import { fixed, region } from './layout';
-import { mapPage, initMemory, pageAddress, pageIndex, setColumn, writeThin } from './memory';
+import { mapPage, initMemory, pageAddress, pageIndex, setColumn, wordIn, writeThin } from './memory';
 
 export const PTE_P: u32 = 1;
 export const PTE_W: u32 = 2;
@@ -41,6 +43,7 @@ let frames: usize = 0; //  u32[pages]
 let kinds: usize = 0; //   u32[pages]
 let readOnly: usize = 0; // u8[pages]: the program may not write it
 export let touched: usize = 0; // u8[pages]: used since reclaim last looked
+let orders: usize = 0; //  u8[pages]: log2 of its 4 KiB pages
 let slots: usize = 0; //   u32[tables << 9]: page id + 1
 let keys: usize = 0; //    u64[tables], ascending: vpn >> 9
 let order: usize = 0; //   u32[tables]: table of keys[i]
@@ -49,20 +52,29 @@ let words: usize = 0; //   u64[pages]: entries as walkers read them
 let upper: Intern = changetype<Intern>(0); // number and level of a table above -> index of its page in memory
 let built: u32 = 0; //     pages of tables so far
 export let pageCount: u32 = 0;
+let leafCount: u32 = 0; // large ones among them
 export let tableCount: u32 = 0;
+/** Orders of leaves above 4 KiB that there may be, a bit each: 9 and 18. */
+export let largeOrders: u32 = 0;
 /** Of the tables of the machine. */
 export const format: Format = changetype<Format>(memory.data(offsetof<Format>()));
 
 /** Physical page number of the first table; frames have lower ones. */
 const FIRST_TABLE: u64 = (<u64>1) << 32;
 
-/** Where tables are: names and places that stay as they are. `rules` and `levels`: FORMAT_* of all tables, and their levels. */
-export function initPlaces(tables: u32, rules: u32, levels: u32): void {
+/**
+ * Where tables are: names and places that stay as they are. `rules` and `levels`: FORMAT_* of all tables, and their levels;
+ * `leaves`: orders of large ones.
+ */
+export function initPlaces(tables: u32, rules: u32, levels: u32, leaves: u32): void {
+  largeOrders = leaves;
   format.rules = rules;
   format.levels = levels;
   format.width = 52;
   // Second stages in legacy mode, and AMD v1 without EFR.HASup, have no A and D.
   format.features = rules == FORMAT_SECOND || rules == FORMAT_AMD_V1 ? 0 : HAS_XD | SETS_ACCESSED | SETS_DIRTY;
+  if ((leaves & (1 << TABLE_LG2)) != 0) format.features |= HAS_2M;
+  if ((leaves & (1 << (2 * TABLE_LG2))) != 0) format.features |= HAS_1G;
   // At worst every leaf table has a path of its own.
   initMemory(tables * levels, 0, tables * levels);
   upper = newIntern(tables * levels);
@@ -80,10 +92,11 @@ export function initTable(pages: u32, tables: u32): void {
   kinds = region(<usize>pages << 2);
   readOnly = region(pages);
   touched = fixed(pages);
+  orders = fixed(pages);
   slots = fixed(<usize>tables << (TABLE_LG2 + 2));
   keys = fixed(<usize>tables << 3);
   order = fixed(<usize>tables << 2);
-  pageCount = 0;
+  pageCount = leafCount = 0;
   tableCount = 0;
 }
 
@@ -114,6 +127,26 @@ function link(number: u64, level: u32, page: u32): void {
   writeThin(table, (<u32>number & 511) << 3, tableEntry(format, level, pageAddress(page)));
   if (known == 0 && level + 1 < format.levels) link(above, level + 1, table);
 }
+/** 1 + the index of the page of a table of a level above the leaf tables, which may be new. */
+function upperTable(number: u64, level: u32): u32 {
+  const known = upper.find(number, level);
+  if (known != 0) return known;
+  const table = upper.id(number, level, newTablePage() - 1) + 1;
+  if (level < format.levels) link(number, level, table);
+  return table;
+}
+/** The entries above a leaf table say so, where a large leaf may have been in between. */
+function linkAgain(table: u32, number: u64): void {
+  let page = pageOfTable(table);
+  for (let level: u32 = 1; level < format.levels; level++) {
+    const above = upper.find(number >> TABLE_LG2, level + 1);
+    const offset = (<u32>number & 511) << 3;
+    const entry = tableEntry(format, level, pageAddress(page));
+    if (load<u64>(wordIn(above, offset)) != entry) writeThin(above, offset, entry);
+    page = above;
+    number >>= TABLE_LG2;
+  }
+}
 /** Address of the uppermost table that a page number belongs to. */
 export function rootOf(vpn: u64): u64 {
   return pageAddress(upper.find(vpn >> (TABLE_LG2 * format.levels), format.levels));
@@ -132,6 +165,48 @@ export function addPage(vpn: u64, table: u32, kind: u32): u32 {
   store<u32>(kinds + (<usize>page << 2), kind);
   store<u32>(slots + ((<usize>table << TABLE_LG2) + (<usize>vpn & 511) << 2), page + 1);
   return page;
+}
+
+/** The next page that is a large leaf, of 2^order 4 KiB pages. */
+export function addLeaf(vpn: u64, order: u32, kind: u32): u32 {
+  const page = pageCount++;
+  leafCount++;
+  store<u64>(vpns + (<usize>page << 3), vpn);
+  store<u8>(orders + page, <u8>order);
+  store<u32>(kinds + (<usize>page << 2), kind);
+  return page;
+}
+/**
+ * Before a page is mapped whose place another one of another size may have had: the tables above are linked. Returns whether a
+ * table is in the place of a large leaf, which will be gone (Linux drivers/iommu/intel/iommu.c switch_to_super_page).
+ */
+export function makePlace(page: u32): bool {
+  if (leafCount == 0) return false;
+  const order = orderOf(page);
+  const number = vpnOf(page) >> TABLE_LG2;
+  if (order == 0) {
+    linkAgain(tableOfPage(page), number);
+    return false;
+  }
+  const level: u32 = 1 + order / TABLE_LG2;
+  const leaf = vpnOf(page) >> order;
+  const table = upperTable(leaf >> TABLE_LG2, level);
+  const offset = (<u32>leaf & 511) << 3;
+  const replaces = load<u64>(wordIn(table, offset)) != 0;
+  // What is above a leaf of 2 MiB may have been a leaf of 1 GiB.
+  if (level < format.levels) link(leaf >> TABLE_LG2, level, table);
+  return replaces;
+}
+/** log2 of the 4 KiB pages of a page. */
+@inline
+export function orderOf(page: u32): u32 {
+  return largeOrders == 0 ? 0 : <u32>load<u8>(orders + page);
+}
+/** Whether the page and page numbers `first` .. `last` have one in common. */
+@inline
+export function liesIn(page: u32, first: u64, last: u64): bool {
+  const vpn = vpnOf(page);
+  return vpn <= last && (vpn >= first || (largeOrders != 0 && vpn + ((<u64>1 << orderOf(page)) - 1) >= first));
 }
 
 @inline
@@ -155,8 +230,15 @@ export function setPte(page: u32, value: u32): void {
 function writeWord(page: u32, value: u32, frame: u32): void {
   const address = <u64>frame << 12;
   const present = (value & PTE_P) != 0;
-  const word = present ? leafEntry(format, address, (value & PTE_W) != 0, (value & PTE_A) != 0, (value & PTE_D) != 0) : 0;
-  store<u64>(words + (<usize>page << 3), word);
+  const order = orderOf(page);
+  const word = present
+    ? leafEntry(format, address, order != 0, (value & PTE_W) != 0, (value & PTE_A) != 0, (value & PTE_D) != 0)
+    : 0;
+  if (order == 0) store<u64>(words + (<usize>page << 3), word);
+  else writeLarge(vpnOf(page) >> order, 1 + order / TABLE_LG2, word);
+}
+function writeLarge(leaf: u64, level: u32, word: u64): void {
+  writeThin(upperTable(leaf >> TABLE_LG2, level), (<u32>leaf & 511) << 3, word);
 }
 @inline
 export function frameOf(page: u32): u32 {

@@ -39,7 +39,6 @@ const piece = fc.oneof(
   { arbitrary: fc.constant(1), weight: 12 },
   { arbitrary: fc.integer({ min: 2, max: 9 }), weight: 2 },
   { arbitrary: fc.constant(33), weight: 1 },
-  { arbitrary: fc.constant(600), weight: 1 },
 );
 const access = { page: fc.nat(40), write: fc.nat(1), late: time };
 const line: fc.Arbitrary<Line> = fc.oneof(
@@ -54,6 +53,13 @@ const line: fc.Arbitrary<Line> = fc.oneof(
       prot: fc.constantFrom(PROT.read | PROT.write, PROT.read | PROT.write, PROT.write, PROT.read),
     }),
     weight: 6,
+  },
+  // As long as a large leaf, and aligned like one, or not.
+  {
+    arbitrary: fc
+      .tuple(fc.constantFrom(512, 600), fc.constantFrom(0, 0, 512, 7))
+      .map(([pages, frame]) => ({ what: 'map' as const, pieces: [pages], frame, prot: PROT.read | PROT.write })),
+    weight: 1,
   },
   { arbitrary: fc.record({ what: fc.constantFrom('unmap', 'unmap', 'unmap', 'burst') }), weight: 5 },
   { arbitrary: fc.record({ what: fc.constant('dma' as const), ...access }), weight: 9 },
@@ -166,7 +172,7 @@ const machine: fc.Arbitrary<Machine> = fc
       outstanding: fc.integer({ min: 1, max: 5 }),
     }),
     iova: fc.record({
-      limitPfn: fc.constantFrom(255, 0x1ff, 0xfff),
+      limitPfn: fc.constantFrom(0x1ff, 0xfff, 0x1fff),
       magazine: fc.integer({ min: 1, max: 3 }),
       depot: fc.integer({ min: 0, max: 2 }),
       sizes: fc.constantFrom(0, 1, 3, 6),
@@ -175,18 +181,19 @@ const machine: fc.Arbitrary<Machine> = fc
       .constantFrom('', '', 'iotlb.range wait', 'iotlb.page device_tlb.page wait')
       .map((text) => (text === '' ? [] : words(text))),
     ih: hint,
+    pageSizes: fc.constantFrom<Machine['driver']['pageSizes']>(['4K'], ['4K', '2M'], ['4K', '2M', '1G']),
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
       { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 1 },
     ),
   })
-  .map(({ base, hz, iommu, device, iova, map, ih, crude, hazards }) => ({
+  .map(({ base, hz, iommu, device, iova, map, ih, pageSizes, crude, hazards }) => ({
     ...base,
     hz,
     iommu: { ...base.iommu, ...iommu },
     device: { ...base.device, ...device },
-    driver: { ...base.driver, map, ih, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
+    driver: { ...base.driver, map, ih, pageSizes, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
     iova,
     hazards,
   }));

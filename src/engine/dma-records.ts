@@ -1,5 +1,6 @@
 import { TraceError } from '../model/errors.ts';
 import { PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import { DmaFrames } from './dma-frames.ts';
 import type { Numbers } from './encode.ts';
 import type { DmaSizes } from './encode-dma.ts';
 
@@ -26,9 +27,7 @@ interface Mapping {
 export class DmaRecords {
   private readonly rows: Row[] = [];
   private readonly mappings: (Mapping | undefined)[] = [];
-  private readonly pageFrames: number[] = [];
-  private readonly frameIds = new Map<string, number>();
-  private readonly numbers: number[] = [];
+  private readonly pages = new DmaFrames();
   private readonly actors: readonly number[];
   private readonly think: number[];
   private readonly cpus: number;
@@ -90,25 +89,14 @@ export class DmaRecords {
     const made = row('MAP', id, before ? 0 : pages, (prot & PROT.write) === 0 ? 0 : 1);
     // A scatter list is one allocation: its first piece asks for all of it.
     if (before) before.head.fields[1] = before.head.fields[1]! + pages;
-    this.mappings[id] = { space, pages, offset: this.pageFrames.length, head: before?.head ?? made };
-    for (let i = 0; i < pages; i++) this.pageFrames.push(this.frameId(space, frame + i));
+    this.mappings[id] = { space, pages, offset: this.pages.length, head: before?.head ?? made };
+    for (let i = 0; i < pages; i++) this.pages.add(space, frame + i);
   }
 
   private mapping(id: number, origin: number): Mapping {
     const found = this.mappings[id];
     if (!found) throw new TraceError(`record ${origin}`, `instance ${id} is not mapped before`);
     return found;
-  }
-
-  private frameId(space: number, frame: number): number {
-    const key = `${space}:${frame}`;
-    let id = this.frameIds.get(key);
-    if (id === undefined) {
-      id = this.numbers.length;
-      this.frameIds.set(key, id);
-      this.numbers.push(frame);
-    }
-    return id;
   }
 
   sizes(): DmaSizes {
@@ -119,8 +107,8 @@ export class DmaRecords {
       spaces: this.meta.spaces.length,
       records: this.rows.length,
       instances: this.mappings.length,
-      pages: this.pageFrames.length,
-      frames: this.numbers.length,
+      pages: this.pages.length,
+      frames: this.pages.arrange(),
     };
   }
 
@@ -128,13 +116,13 @@ export class DmaRecords {
   deviceSpaces(): number[] {
     return this.meta.agents.filter(({ kind }) => kind === 'device').map(({ space }) => space);
   }
-  /** Frame of each page of each mapping. */
+  /** Frame of each page of each mapping. After `sizes`. */
   frames(): readonly number[] {
-    return this.pageFrames;
+    return this.pages.numbers();
   }
   /** Page number of a frame in memory. */
   frameNumber(id: number): number {
-    return this.numbers[id]!;
+    return this.pages.frameNumber(id);
   }
   /** Number in the trace of a row. */
   origin(row: number): number {

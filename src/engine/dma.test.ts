@@ -66,6 +66,64 @@ test('what an invalidation leaves of the walk caches: its hint, its domain, its 
   }
 });
 
+describe('leaves of several sizes', () => {
+  const machines = (pageSizes: Machine['driver']['pageSizes']) =>
+    ['intel-vtd', 'amd-vi'].map((name) => {
+      const machine = loadMachine(name);
+      return { ...machine, driver: { ...machine.driver, pageSizes } };
+    });
+  /** One mapping, pages of it read one after the other, then unmapped, and one of them read again. */
+  const counters = (machine: Machine, frame: number, pages: number, used: readonly number[], policy = 'strict') => {
+    const recording = new Recording(ACTORS);
+    const id = recording.map(frame, { pages });
+    for (const page of used) recording.dma(id, { page, gap: MS });
+    recording.unmap(id, { accesses: used.length, gap: 10 * MS });
+    recording.dma(id, { page: used[0], late: MS });
+    return run(recording.open(), policy, machine.name, { machine }).counters;
+  };
+
+  test('one entry serves 2 MiB, and its walk has a table less', () => {
+    const used = [0, 100, 511, 512, 600];
+    for (const machine of machines(['4K', '2M'])) {
+      const { levels } = machine.iommu;
+      // 1024 pages are two leaves; the last walk finds nothing where the leaf was.
+      const two = counters(machine, 4096, 1024, used);
+      expect(two).toMatchObject({
+        N_IOTLB_MISS: 3,
+        N_IOTLB_HIT: 3,
+        N_DEVICE_FAULTS: 1,
+        N_MAPPED: 1024,
+        N_UNMAPPED: 1024,
+      });
+      expect(two.N_WALK_REFS).toBe(levels - 1 + 1 + levels - 1);
+      // A frame that is not aligned: 4 KiB each.
+      expect(counters(machine, 4097, 1024, used)).toMatchObject({
+        N_IOTLB_MISS: 6,
+        N_IOTLB_HIT: 0,
+        N_DEVICE_FAULTS: 1,
+      });
+    }
+    for (const machine of machines(['4K']))
+      expect(counters(machine, 4096, 1024, used)).toMatchObject({ N_IOTLB_MISS: 6, N_IOTLB_HIT: 0 });
+  });
+
+  test('1 GiB: another table less, where there are so many levels', () => {
+    const shared = { limitPfn: 0xfffff };
+    for (const machine of machines(['4K', '2M', '1G'])) {
+      const { levels } = machine.iommu;
+      const large = { ...machine, iova: { ...machine.iova!, ...shared } };
+      const one = counters(large, 2 ** 18, 2 ** 18, [3, 2 ** 17]);
+      expect(one).toMatchObject({ N_IOTLB_MISS: 2, N_IOTLB_HIT: 1, N_DEVICE_FAULTS: 1, N_UNMAPPED: 2 ** 18 });
+      expect(one.N_WALK_REFS).toBe(levels - 2 + levels - 2);
+    }
+  });
+
+  test('an unmap that is not flushed leaves all of a large entry behind', () => {
+    for (const machine of machines(['4K', '2M']))
+      expect(counters(machine, 512, 512, [5, 500], 'lazy')).toMatchObject({ N_S1_WRITE: 1, N_STALE: 1, N_EXPOSED: 1 });
+  });
+});
+
 describe('prices', () => {
   const recording = new Recording(ACTORS);
   const id = recording.map(7);

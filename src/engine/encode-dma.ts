@@ -1,7 +1,7 @@
 import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Iommu, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { type Iommu, LEAF_ORDER, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { DmaHalf } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
 import { encodeCache, encodeCosts, type Numbers, queueSettings } from './encode.ts';
@@ -128,8 +128,21 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   if (dma.unmap === 'lazy') set('SET_QUEUE', dma.queueSize, Math.round(dma.timeoutMs * PS_PER_MS), tick);
   set('SET_MAX_ORDER', iommu.maxAm);
   set('SET_CACHES_ABSENT', machine.driver.map.length > 0 ? 1 : 0);
+  set(
+    'SET_LEAVES',
+    leafOrders(machine).reduce((sum, order) => sum + 2 ** order, 0),
+  );
   set('SET_SHADOWED', iommu.shadowed ? 1 : 0);
   return row;
+}
+
+/**
+ * Orders of the large leaves that the driver maps; a table has only those of its levels. Where domains share an id there are
+ * none: what an entry of two domains and several sizes is taken for is not modelled.
+ */
+function leafOrders({ driver, iommu, hazards }: Machine): number[] {
+  if (hazards.includes('shared-domain-id')) return [];
+  return driver.pageSizes.map((size) => LEAF_ORDER[size]).filter((order) => order > 0 && order < 9 * iommu.levels);
 }
 
 /** Commands of the longest submission, its wait included: each device of the domain has its own. */

@@ -86,6 +86,10 @@ export interface Device {
   readonly atcOnIdle: 'keep' | 'drop';
 }
 
+/** Sizes of leaves, and log2 of their 4 KiB pages. */
+export const LEAF_ORDER = { '4K': 0, '2M': 9, '1G': 18 } as const;
+export type PageSize = keyof typeof LEAF_ORDER;
+
 /** What one secondary invalidation submits. See `submission`. */
 export interface Driver {
   /** Of one page. */
@@ -101,6 +105,8 @@ export interface Driver {
   readonly rangeCover: 'aligned' | 'as-given';
   /** Commands that spare the walk caches (VT-d IH = 1, AMD PDE = 0): never, or whenever no table page was freed. */
   readonly ih: 'never' | 'leaf-only';
+  /** Leaves that it maps: the largest that address, frame and length allow. Machines of address spaces have 4K alone. */
+  readonly pageSizes: readonly PageSize[];
   /** An idle PASID is marked instead of invalidated; see `deferral.*` costs. */
   readonly deferral: boolean;
   /** Whether the driver has a change_pte callback, which invalidates one page. */
@@ -170,6 +176,10 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   }
   if (family === 'mm' && machine.iommu.shadowed)
     throw new UsageError(`${place}: iommu.shadowed: read true, expected false in a machine of family mm`);
+  if (family === 'mm' && driver.pageSizes.length > 1)
+    throw new UsageError(
+      `${place}: driver.page_sizes: read ${quote(driver.pageSizes.join(' '))}, expected 4K in a machine of family mm`,
+    );
   for (const key of ['page', 'range', 'all'] as const) {
     if (driver[key].length === 0)
       throw new UsageError(`${place}: driver.${key}: read "none", expected commands such as "iotlb.page wait"`);
@@ -209,6 +219,7 @@ function parseGroup(spec: MachineSpec, place: string, group: string): Record<str
     if (typeof value === 'object') return [key, parseGroup(value, place, `${group}${name}.`)];
     if (typeof value === 'string' && CACHES.has(key)) return [key, cache(value, key, at)];
     if (group === 'driver.' && typeof value === 'string' && SUBMISSIONS.has(key)) return [key, commands(value, at)];
+    if (key === 'pageSizes') return [key, String(value).split(' ')];
     if (key === 'hazards') return [key, hazards(String(value), at)];
     return [key, value];
   });

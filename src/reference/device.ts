@@ -183,7 +183,7 @@ export class Device {
       flight.page = page;
       page.touched = true;
       const request = () => this.request(agent, page, write);
-      if (yield* this.translator.translate(agent, flight, page, write, request)) {
+      if (yield* this.translator.translate(agent, flight, page, page.vpn, write, request)) {
         flight.arrived = true;
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
         agent.spend('device', this.price('device.dma_latency'));

@@ -118,9 +118,9 @@ export class DmaDevice {
 
   private *access({ agent, flight, access, issued }: Place): Turns {
     const { mapping, page: index, write, after, number } = access!;
-    const page = this.domains.page(mapping.page + index);
+    const page = this.domains.page(mapping, index);
     flight.page = page;
-    if (yield* this.translator.translate(agent, flight, page, write, null)) {
+    if (yield* this.translator.translate(agent, flight, page, mapping.page + index, write, null)) {
       flight.arrived = true;
       this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
       agent.spend('device', this.price('device.dma_latency'));

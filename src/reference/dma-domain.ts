@@ -1,7 +1,9 @@
+import type { Machine } from '../model/machine.ts';
 import type { Counts } from './counts.ts';
 import type { Mapping } from './dma-recording.ts';
+import { IoTables } from './dma-tables.ts';
 import type { Frame } from './frame.ts';
-import { EMPTY, type Page } from './page.ts';
+import { EMPTY, meets, type Page } from './page.ts';
 import type { Span } from './queue.ts';
 import type { Safety } from './safety.ts';
 import type { Space } from './space.ts';
@@ -27,8 +29,8 @@ export function inDomain(vpn: number): number {
 
 /** The I/O page tables of all domains, the frames behind them, and which unmaps have been invalidated. */
 export class Domains {
-  private readonly pages = new Map<number, Page>();
-  /** By domain and number. `refs`: mappings that cover it. */
+  readonly tables: IoTables;
+  /** By domain and number, those of a leaf by its order, too. `refs`: mappings that cover it. */
   private readonly frames = new Map<string, Frame>();
   /** Pages whose last unmap no complete invalidation covers, with the number of that unmap. */
   private readonly uncovered = new Map<Page, number>();
@@ -42,11 +44,38 @@ export class Domains {
     private readonly counts: Counts,
     /** At each unmap old translations vanish by themselves. */
     private readonly ideal: boolean,
-  ) {}
+    { iommu, driver, hazards }: Machine,
+  ) {
+    // Where domains share an id all leaves are alike.
+    this.tables = new IoTables(hazards.includes('shared-domain-id') ? ['4K'] : driver.pageSizes, iommu.levels);
+  }
 
-  /** The page at a page number; it has been handed out. */
-  page(vpn: number): Page {
-    return this.pages.get(vpn)!;
+  /** The leaf by which a page of a mapping is mapped. */
+  page(mapping: Mapping, index: number): Page {
+    return this.tables.leafIn(mapping.page + index, mapping.page, mapping.frame, mapping.pages);
+  }
+
+  /** The frames of a leaf as one; it is another incarnation as soon as one of them is. */
+  private frameOf(mapping: Mapping, index: number, order: number): Frame {
+    const first = this.frame(mapping, index);
+    if (order === 0) return first;
+    const name = `${mapping.space}:${mapping.frame + index}:${order}`;
+    let found = this.frames.get(name);
+    if (found === undefined) {
+      const parts = Array.from({ length: 2 ** order }, (_, i) => this.frame(mapping, index + i));
+      const { number, refs, free, owner } = first;
+      found = {
+        number,
+        get incarnation() {
+          return parts.reduce((sum, part) => sum + part.incarnation, 0);
+        },
+        refs,
+        free,
+        owner,
+      };
+      this.frames.set(name, found);
+    }
+    return found;
   }
 
   frame({ space, frame }: Mapping, index: number): Frame {
@@ -59,40 +88,57 @@ export class Domains {
     return found;
   }
 
-  /** The PTEs are set. S6: the invalidation that an IOVA's last unmap needs must be complete. */
-  map(mapping: Mapping, now: number): void {
-    for (let i = 0; i < mapping.pages; i++) {
-      const vpn = mapping.page + i;
-      const page = this.pages.get(vpn) ?? this.space.addPage(vpn, 'gone');
-      this.pages.set(vpn, page);
-      if (this.uncovered.delete(page)) this.counts.add('S6');
-      const frame = this.frame(mapping, i);
-      frame.refs++;
+  /**
+   * The PTEs are set. S6: the invalidation that an IOVA's last unmap needs must be complete. Returns how many PTEs, and
+   * whether tables had to make place for them.
+   */
+  map(mapping: Mapping, now: number): { readonly entries: number; readonly replaces: boolean } {
+    const leaves = this.leavesOf(mapping);
+    let replaces = false;
+    for (const { vpn, order, index } of leaves) {
+      let page = this.tables.leaf(vpn, order);
+      if (page === undefined) {
+        page = this.space.addPage(vpn, 'gone', order);
+        this.tables.add(page);
+      }
+      if (order > 0) this.counts.reach(`leaf of order ${order}`);
+      const others = order > 0 ? [...this.uncovered.keys()] : this.tables.pagesAt(vpn);
+      for (const old of others)
+        if (meets(old, vpn, vpn + 2 ** order - 1) && this.uncovered.delete(old)) this.counts.add('S6');
+      if (this.tables.link(page)) replaces = true;
+      for (let i = index; i < index + 2 ** order; i++) this.frame(mapping, i).refs++;
       const { writable } = mapping;
-      this.space.set(page, { ...EMPTY, present: true, accessed: true, writable, dirty: writable }, frame, now);
-      this.counts.add('MAPPED');
+      const pte = { ...EMPTY, present: true, accessed: true, writable, dirty: writable };
+      this.tables.set(page);
+      this.space.set(page, pte, this.frameOf(mapping, index, order), now);
+      this.counts.add('MAPPED', 2 ** order);
     }
+    if (replaces) this.counts.reach('leaf in place of tables');
+    return { entries: leaves.length, replaces };
   }
 
-  /** The PTEs are cleared. */
-  unmap(mapping: Mapping, now: number): void {
+  /** The PTEs are cleared. Returns how many. */
+  unmap(mapping: Mapping, now: number): number {
     this.unmaps++;
-    for (const page of this.pagesOf(mapping)) {
+    const pages = this.pagesOf(mapping);
+    for (const page of pages) {
       if (!this.ideal) this.uncovered.set(page, this.unmaps);
+      this.tables.clear(page);
       this.space.set(page, EMPTY, null, now);
       this.safety.changed(page);
-      this.counts.add('UNMAPPED');
+      this.counts.add('UNMAPPED', 2 ** page.order);
     }
+    return pages.length;
   }
 
   /** dma_unmap returns: old translations must be unusable by now, and the frames are the driver's again. */
   handBack(mapping: Mapping, now: number): void {
     mapping.state = 'returned';
-    for (const [i, page] of this.pagesOf(mapping).entries()) {
+    for (const page of this.pagesOf(mapping)) {
       // A window that is younger belongs to a later unmap of the same IOVA.
       if (page.window === null || page.window.opened <= mapping.began) this.safety.oblige(page, now, null, true);
       else this.counts.reach('window of a later unmap');
-      this.putFrame(mapping, i);
+      for (let i = 0; i < 2 ** page.order; i++) this.putFrame(mapping, page.vpn - mapping.page + i);
     }
   }
 
@@ -147,7 +193,18 @@ export class Domains {
       if (domainOf(page.vpn) === space && unmap <= lastUnmap) this.uncovered.delete(page);
   }
 
-  private pagesOf({ page, pages }: Mapping): Page[] {
-    return Array.from({ length: pages }, (_, i) => this.page(page + i));
+  /** Leaves by which a mapping is mapped, the largest that address, frame and length allow. */
+  private leavesOf({ page, pages, frame }: Mapping): { vpn: number; order: number; index: number }[] {
+    const leaves = [];
+    for (let index = 0; index < pages; ) {
+      const order = this.tables.orderOf(page + index, frame + index, pages - index);
+      leaves.push({ vpn: page + index, order, index });
+      index += 2 ** order;
+    }
+    return leaves;
+  }
+
+  private pagesOf(mapping: Mapping): Page[] {
+    return this.leavesOf(mapping).map(({ vpn, order }) => this.tables.leaf(vpn, order)!);
   }
 }

@@ -68,8 +68,9 @@ export class Driver {
       if (mapping.before === null) mapping.page = domainSpan(mapping.space).first + (yield* this.allocate(mapping));
       else mapping.page = mapping.before.page + mapping.before.pages;
       yield;
-      domains.map(mapping, agent.turn);
-      agent.spend('pte', this.price('io_pte.map_call') + this.price('io_pte.map_page') * (mapping.pages - 1));
+      const { entries, replaces } = domains.map(mapping, agent.turn);
+      agent.spend('pte', this.price('io_pte.map_call') + this.price('io_pte.map_page') * (entries - 1));
+      if (replaces) yield* this.forgetTables(mapping);
       yield* this.flushMap(mapping);
     }
     yield;
@@ -103,7 +104,17 @@ export class Driver {
     while (head.before !== null) head = head.before;
     if (mapping.page + mapping.pages < head.page + head.allocation) return;
     yield;
-    yield* this.invalidate('map', mapping.space, head.page, head.allocation);
+    yield* this.invalidate('map', mapping.space, head.page, head.allocation, false, true);
+  }
+
+  /** Leaves stand where tables were, to which walk caches may lead: AMD's driver invalidates the domain. */
+  private *forgetTables({ space, page, pages }: Mapping): Turns {
+    if (this.mode === 'vanish') {
+      this.queue.dropTables({ first: page, last: page + pages - 1 });
+      return;
+    }
+    yield;
+    yield* this.invalidate('map', space, page, pages, this.iommu.commands === 'amd');
   }
 
   private finish(path: 'map' | 'unmap', began: number, pages: number): void {
@@ -137,17 +148,18 @@ export class Driver {
       yield;
     }
     const began = agent.clock;
+    let entries = 0;
     const pages = mappings.reduce((sum, mapping) => sum + mapping.pages, 0);
     if (mappings.length > 1) this.counts.reach('scatter list unmapped');
     for (const mapping of mappings) {
       mapping.began = began;
       mapping.state = 'ending';
       if (mode === 'never') domains.keep(mapping);
-      else domains.unmap(mapping, agent.turn);
+      else entries += domains.unmap(mapping, agent.turn);
       this.waiters.mapping(mapping, agent.clock);
     }
     if (mode !== 'never') {
-      agent.spend('pte', this.price('io_pte.unmap_call') + this.price('io_pte.unmap_page') * (pages - 1));
+      agent.spend('pte', this.price('io_pte.unmap_call') + this.price('io_pte.unmap_page') * (entries - 1));
       yield;
       yield* this.release(mappings, pages);
     }
@@ -178,16 +190,20 @@ export class Driver {
   }
 
   /** A range that is too wide for one command takes the domain. */
-  private *invalidate(path: 'map' | 'unmap', space: number, page: number, pages: number): Turns {
+  private *invalidate(
+    path: 'map' | 'unmap',
+    space: number,
+    page: number,
+    pages: number,
+    whole = false,
+    asMap = false,
+  ): Turns {
     const span = { first: page, last: page + pages - 1 };
     const block = covering(span);
     const tooWide = block.last - block.first + 1 > 2 ** this.iommu.maxAm;
     if (tooWide) this.counts.reach('range too wide for a command');
     this.counts.path(path).invalidations++;
-    yield* this.queue.invalidate(
-      this.agent,
-      tooWide ? domainSpan(space) : span,
-      path === 'map' && !tooWide ? 'map' : 'all',
-    );
+    const all = whole || tooWide;
+    yield* this.queue.invalidate(this.agent, all ? domainSpan(space) : span, asMap && !all ? 'map' : 'all');
   }
 }

@@ -65,7 +65,7 @@ class DmaMachine {
     this.space = new Space(machine, ats, setup.seed, ideal, 0, issuers.length, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, reuse === 'immediate');
-    const domains = new Domains(space, safety, counts, ideal);
+    const domains = new Domains(space, safety, counts, ideal, machine);
     const homes = recording.agents.filter(({ kind }) => kind === 'device').map((device) => device.space);
     const shared = machine.hazards.includes('shared-domain-id');
     const attached: Attachments = {
@@ -123,7 +123,7 @@ class DmaMachine {
       spaces
         .filter((domain) => domain !== domainOf(vpn))
         .flatMap((domain) => space.pageAt(domainSpan(domain).first + inDomain(vpn)) ?? []);
-    const translator = new Translator(ats, machine.iommu.walkers, space, price, counts, {
+    const translator = new Translator(ats, machine.iommu.walkers, space, domains.tables, price, counts, {
       keepsAbsence: machine.driver.map.length > 0,
       aliases: shared ? aliases : () => [],
     });

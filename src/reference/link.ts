@@ -1,5 +1,6 @@
 import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
+import { meets } from './page.ts';
 import type { Span } from './queue.ts';
 import type { Flight, Space } from './space.ts';
 
@@ -154,5 +155,5 @@ export class Link {
 
 /** Whether it is about these pages, and in the hands of the device, if one is meant. */
 function concerns({ page, device }: Flight, { first, last }: Span, whose: number | null): boolean {
-  return page !== null && page.vpn >= first && page.vpn <= last && (whose === null || device === whose);
+  return page !== null && meets(page, first, last) && (whose === null || device === whose);
 }

@@ -105,7 +105,7 @@ class ReferenceMachine {
       unmapped,
     );
     const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
-    const translator = new Translator(ats, machine.iommu.walkers, space, price, counts);
+    const translator = new Translator(ats, machine.iommu.walkers, space, null, price, counts);
     this.device = new Device(
       setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
       issuer, flyers, space, queue, safety, faults, price, counts,

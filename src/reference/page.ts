@@ -55,6 +55,8 @@ export const EMPTY: Readonly<Pte> = {
 export interface Page {
   readonly id: number;
   readonly vpn: number;
+  /** log2 of the 4 KiB pages of its leaf. */
+  readonly order: number;
   readonly table: Table;
   kind: Kind;
   /** The program may not write it. */
@@ -81,6 +83,11 @@ export interface Table {
   /** Page number of its first slot / 512. */
   readonly key: number;
   readonly pages: Page[];
+}
+
+/** Whether the page and page numbers `first` .. `last` have one in common. */
+export function meets({ vpn, order }: Page, first: number, last: number): boolean {
+  return vpn <= last && vpn + 2 ** order > first;
 }
 
 /** Same entry, accessed and dirty bits apart: what pte_same() asks. */

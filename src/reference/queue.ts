@@ -5,6 +5,7 @@ import type { Agent, Turns } from './agent.ts';
 import type { Counter, Counts } from './counts.ts';
 import { Link } from './link.ts';
 import { Lock } from './lock.ts';
+import { meets } from './page.ts';
 import type { Flight, Space } from './space.ts';
 
 /** Prices in picoseconds. */
@@ -343,12 +344,15 @@ export class Queue {
   private forget({ first, last }: Span, sparesTables: boolean): void {
     const { space } = this;
     space.dropSecondary(space.iotlb, first, last);
-    if (!sparesTables && last !== Number.POSITIVE_INFINITY) {
-      const tables = this.machine.iommu.walkDrops === 'range' ? { first, last } : this.attached.spaceOf(first);
-      space.iommuWalker.drop(tables.first, tables.last);
-    }
+    if (!sparesTables && last !== Number.POSITIVE_INFINITY) this.dropTables({ first, last });
     for (const flight of space.flights)
-      if (flight.page !== null && flight.page.vpn >= first && flight.page.vpn <= last) flight.squashed.iotlb = true;
+      if (flight.page !== null && meets(flight.page, first, last)) flight.squashed.iotlb = true;
+  }
+
+  /** Walk caches forget what leads to these pages, or to all of their space. */
+  dropTables(pages: Span): void {
+    const { first, last } = this.machine.iommu.walkDrops === 'range' ? pages : this.attached.spaceOf(pages.first);
+    this.space.iommuWalker.drop(first, last);
   }
 
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */

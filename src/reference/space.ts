@@ -3,7 +3,7 @@ import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { ReferenceCache } from './cache.ts';
 import type { Counts } from './counts.ts';
 import type { Frame } from './frame.ts';
-import { EMPTY, type Kind, type Page, type Pte, type Table } from './page.ts';
+import { EMPTY, type Kind, meets, type Page, type Pte, type Table } from './page.ts';
 
 /** A translation that somebody has copied from a PTE: what it said when it was read. */
 export interface Copy {
@@ -41,6 +41,11 @@ export function isFreed({ frame, incarnation }: Copy): boolean {
   return frame.incarnation !== incarnation;
 }
 
+/** By what the set of a copy is chosen: the number of its leaf. */
+function placeOf({ page }: Copy): number {
+  return Math.floor(page.vpn / 2 ** page.order);
+}
+
 /** A cache of copies, by page. */
 export class Tlb {
   private readonly cache: ReferenceCache<Copy>;
@@ -60,7 +65,7 @@ export class Tlb {
 
   /** The copy was used. */
   use(copy: Copy): void {
-    this.cache.lookup(copy.page.vpn, copy);
+    this.cache.lookup(placeOf(copy), copy);
   }
 
   /** One more access of a run that has the page's copy: of interest to those who count, or who expect none. */
@@ -73,7 +78,7 @@ export class Tlb {
   fill(copy: Copy): Copy | undefined {
     if (this.shape.sets === 0) return undefined;
     if (this.copies.has(copy.page)) this.drop(({ page }) => page === copy.page);
-    const evicted = this.cache.fill(copy.page.vpn, copy);
+    const evicted = this.cache.fill(placeOf(copy), copy);
     if (evicted) this.copies.delete(evicted.page);
     this.copies.set(copy.page, copy);
     return evicted;
@@ -121,26 +126,52 @@ export class Walker {
     });
   }
 
-  /** Tables above the leaf that a walk has to read: it goes up until one is known, and knows all it read afterwards. */
+  /** Tables above the leaf that a walk has to read, where all of them are there. */
   walk({ key }: Table): number {
-    let read = 0;
-    while (read < this.height - 1) {
-      // A table is known by its space and the part of the address that leads to it; its set by that part alone.
-      const table = Math.floor(key / 512 ** read);
-      const place = Math.floor((key % 512 ** (this.height - 1)) / 512 ** read);
-      const { shape, cache } = this.levels[read]!;
-      if (shape.sets > 0) {
-        if (cache.lookup(place, table) !== undefined) break;
-        cache.fill(place, table);
-      }
-      read++;
-    }
+    return this.begin(key * 512, () => 'table').references - 1;
+  }
+
+  /**
+   * Walks to a page number: from the lowest table that is known, which it knows all below of afterwards, down to the first
+   * entry that is no table.
+   */
+  begin(vpn: number, entryAt: EntryAt): { readonly references: number; readonly level: number } {
+    const known = this.levels.findIndex(({ shape, cache }, i) => {
+      const { place, table } = this.names(vpn, i + 1);
+      return i + 1 < this.height && shape.sets > 0 && cache.lookup(place, table) !== undefined;
+    });
+    const from = known < 0 ? this.height : known + 1;
+    const level = this.descend(vpn, from, entryAt);
+    const references = from - level + 1;
     this.counts.add('WALKS');
-    this.counts.add(read < this.height - 1 ? 'WALK_CACHE_HIT' : 'WALK_CACHE_MISS');
-    this.counts.add('WALK_REFS', read + 1);
-    return read;
+    this.counts.add(known < 0 ? 'WALK_CACHE_MISS' : 'WALK_CACHE_HIT');
+    this.counts.add('WALK_REFS', references);
+    return { references, level };
+  }
+
+  /** From the table of a level down. Returns the level of the first entry that is no table. */
+  descend(vpn: number, from: number, entryAt: EntryAt): number {
+    let level = from;
+    while (level > 1 && entryAt(level) === 'table') {
+      level--;
+      const { shape, cache } = this.levels[level - 1]!;
+      const { place, table } = this.names(vpn, level);
+      if (shape.sets === 0) continue;
+      cache.remove((known) => known === table);
+      cache.fill(place, table);
+    }
+    return level;
+  }
+
+  /** A table is known by its space and the part of the address that leads to it; its set by that part alone. */
+  private names(vpn: number, level: number): { readonly place: number; readonly table: number } {
+    const inSpace = vpn % 512 ** this.height;
+    return { place: Math.floor(inSpace / 512 ** level), table: Math.floor(vpn / 512 ** level) };
   }
 }
+
+/** What the tables say at a level of the way to a page number: there is a table below, or there is not. */
+export type EntryAt = (level: number) => 'table' | 'none';
 
 /** A translation in the device's hands: a place in flight. */
 export interface Flight {
@@ -217,7 +248,7 @@ export class Space {
     }));
   }
 
-  addPage(vpn: number, kind: Kind): Page {
+  addPage(vpn: number, kind: Kind, order = 0): Page {
     const key = Math.floor(vpn / 512);
     let table = this.tables.find((known) => known.key === key);
     if (table === undefined) {
@@ -228,6 +259,7 @@ export class Space {
     const page: Page = {
       id: this.pages.length,
       vpn,
+      order,
       table,
       kind,
       readOnly: false,
@@ -241,6 +273,7 @@ export class Space {
       worked: false,
     };
     this.pages.push(page);
+    if (order > 0) return page;
     table.pages.push(page);
     table.pages.sort((a, b) => a.vpn - b.vpn);
     return page;
@@ -257,8 +290,10 @@ export class Space {
 
   /** Page tables of the last two levels that pages of a range have. */
   lastTables(first: number, last: number): number {
-    const keys = this.tables.map(({ key }) => key).filter((key) => key >= first / 512 && key <= last / 512);
-    return keys.length + new Set(keys.map((key) => Math.floor(key / 512))).size;
+    const pages = this.pages.filter(({ vpn, order }) => order <= 9 && vpn >= first && vpn <= last);
+    const leafTables = pages.filter(({ order }) => order === 0).map(({ vpn }) => Math.floor(vpn / 512));
+    const above = pages.map(({ vpn }) => Math.floor(vpn / 512 / 512));
+    return new Set(leafTables).size + new Set(above).size;
   }
 
   /** Copies of a page that the IOMMU or the device would use, stale ones only. */
@@ -349,7 +384,7 @@ export class Space {
   }
 
   dropSecondary(tlb: Tlb, first: number, last: number): void {
-    for (const copy of tlb.drop(({ page }) => page.vpn >= first && page.vpn <= last))
+    for (const copy of tlb.drop(({ page }) => meets(page, first, last)))
       if (!copy.absent && (this.ideal || !isStale(copy))) this.counts.add('OVER');
   }
 

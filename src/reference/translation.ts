@@ -1,9 +1,10 @@
 import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
+import type { IoTables } from './dma-tables.ts';
 import { Lock } from './lock.ts';
-import type { Page } from './page.ts';
+import { meets, type Page } from './page.ts';
 import type { Price } from './queue.ts';
-import { absenceOf, type Copy, copyOf, type Flight, type Space, type Tlb } from './space.ts';
+import { absenceOf, type Copy, copyOf, type EntryAt, type Flight, type Space, type Tlb } from './space.ts';
 
 /** What becomes of an access that the walk does not grant: it may be granted later (true), or is denied (false). */
 export type PageRequest = () => Turns<boolean>;
@@ -24,6 +25,8 @@ export class Translator {
     private readonly ats: boolean,
     walkers: number,
     private readonly space: Space,
+    /** With leaves of several sizes; null: each page is a leaf of a table of its own. */
+    private readonly tables: IoTables | null,
     private readonly price: Price,
     private readonly counts: Counts,
     private readonly rules: IotlbRules = { keepsAbsence: false, aliases: () => [] },
@@ -32,13 +35,21 @@ export class Translator {
   }
 
   /** From the issue to the copy in the flight's hands. False: the access is denied; without page requests, at its walk. */
-  *translate(agent: Agent, flight: Flight, page: Page, write: boolean, request: PageRequest | null): Turns<boolean> {
+  *translate(
+    agent: Agent,
+    flight: Flight,
+    page: Page,
+    vpn: number,
+    write: boolean,
+    request: PageRequest | null,
+  ): Turns<boolean> {
+    const pages = (): Page[] => this.tables?.pagesAt(vpn) ?? [page];
     const deviceTlb = this.space.deviceTlbs[flight.device]!;
     if (this.ats) {
-      const copy = this.lookup(deviceTlb, page, write);
+      const copy = this.lookup(deviceTlb, pages(), write);
       this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
       if (copy) {
-        flight.copy = copy;
+        hold(flight, copy);
         agent.spend('translation', this.price('device.translate_hit'));
         return true;
       }
@@ -47,7 +58,7 @@ export class Translator {
     yield;
     while (true) {
       flight.squashed.iotlb = false;
-      const copy = this.lookupIotlb(page, write);
+      const copy = this.lookupIotlb(pages(), write);
       this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
       if (copy?.absent) {
         agent.spend('translation', this.price('iommu.iotlb_hit'));
@@ -56,11 +67,11 @@ export class Translator {
         return false;
       }
       if (copy) {
-        flight.copy = copy;
+        hold(flight, copy);
         agent.spend('translation', this.price('iommu.iotlb_hit'));
         break;
       }
-      if (yield* this.walk(agent, flight, page, write)) break;
+      if (yield* this.walk(agent, flight, page, vpn, write)) break;
       if (request === null) return false;
       yield;
       if (!(yield* request())) return false;
@@ -71,7 +82,8 @@ export class Translator {
     agent.spend('translation', this.half);
     yield;
     // Asked for before an invalidation and back after it: used once, not cached.
-    if (flight.copy!.page !== page) this.counts.reach('translation of another domain');
+    const { page: owner } = flight.copy!;
+    if (!meets(owner, page.vpn, page.vpn + 2 ** page.order - 1)) this.counts.reach('translation of another domain');
     else if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
     else this.space.fillSecondary(deviceTlb, flight.copy!);
     return true;
@@ -81,22 +93,18 @@ export class Translator {
     return Math.floor(this.price('ats.translation') / 2);
   }
 
-  /** An entry, stale or not, that allows the access. */
-  private lookup(tlb: Tlb, page: Page, write: boolean): Copy | undefined {
-    const copy = tlb.peek(page);
-    if (copy === undefined || (write && !copy.writes)) return undefined;
-    tlb.use(copy);
+  /** An entry, stale or not, that allows the access; of several the smallest. */
+  private lookup(tlb: Tlb, pages: readonly Page[], write: boolean): Copy | undefined {
+    const copies = pages.flatMap((page) => tlb.peek(page) ?? []);
+    if (copies.length > 1) this.counts.reach('entries of two sizes');
+    const copy = copies.find(({ writes }) => writes || !write);
+    if (copy !== undefined) tlb.use(copy);
     return copy;
   }
 
   /** One that says that nothing is there refuses reads and writes alike. */
-  private lookupIotlb(page: Page, write: boolean): Copy | undefined {
-    const { iotlb } = this.space;
-    for (const tagged of [page, ...this.rules.aliases(page)]) {
-      const copy = this.lookup(iotlb, tagged, write);
-      if (copy !== undefined) return copy;
-    }
-    return undefined;
+  private lookupIotlb(pages: readonly Page[], write: boolean): Copy | undefined {
+    return this.lookup(this.space.iotlb, [...pages, ...pages.flatMap((page) => this.rules.aliases(page))], write);
   }
 
   /** In place of what has the same tag. */
@@ -106,24 +114,37 @@ export class Translator {
     this.space.fillSecondary(this.space.iotlb, copy);
   }
 
-  private *walk(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
+  private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean> {
+    const { tables } = this;
+    const { iommuWalker } = this.space;
+    const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? 'table';
     this.walkers.take(agent);
     yield;
-    const references = 1 + this.space.iommuWalker.walk(page.table);
+    const { references, level } = iommuWalker.begin(vpn, entryAt);
     agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
     yield;
     this.walkers.give(agent);
-    if (!allows(page, write)) {
-      if (this.rules.keepsAbsence && !page.pte.present && !flight.squashed.iotlb) this.fillIotlb(absenceOf(page));
+    // What counts is what is there when the time of the walk is over.
+    const last = iommuWalker.descend(vpn, level, entryAt);
+    if (last < level) this.counts.reach('walk goes on in a new table');
+    const leaf = tables === null ? page : tables.pageAt(vpn, last);
+    if (leaf === null || !allows(leaf, write)) {
+      const absent = !leaf?.pte.present && page.order === 0;
+      if (this.rules.keepsAbsence && absent && !flight.squashed.iotlb) this.fillIotlb(absenceOf(page));
       return false;
     }
-    const { pte } = page;
-    this.space.set(page, { ...pte, accessed: true, dirty: pte.dirty || write }, page.frame, agent.turn);
-    flight.copy = copyOf(page);
+    const { pte } = leaf;
+    this.space.set(leaf, { ...pte, accessed: true, dirty: pte.dirty || write }, leaf.frame, agent.turn);
+    hold(flight, copyOf(leaf));
     if (flight.squashed.iotlb) this.counts.reach('walk not cached');
-    else this.fillIotlb(flight.copy);
+    else this.fillIotlb(flight.copy!);
     return true;
   }
+}
+
+/** The access has a translation, of a leaf that may not be the one by which its mapping was mapped. */
+function hold(flight: Flight, copy: Copy): void {
+  flight.copy = copy;
 }
 
 /** Whether the PTE grants the access. */
