@@ -29,6 +29,8 @@ const DMA_MUTATIONS: typeof MUTATIONS = [
   { file: 'flushqueue.ts', text: 'if (oldest.counter >= cookie(space).finished) return;', instead: '', does: 'an IOVA is free before the flush: S6' },
   { file: 'issuer.ts', text: 'mapping.began + after - 1 - who.clock', instead: 'mapping.began + after - who.clock', does: 'a late access is a picosecond later' },
   { file: 'mapping.ts', text: 'if (!isLive(frame)) markFreed(frame);', instead: 'markFreed(frame);', does: 'a frame of another mapping is free' },
+  { file: 'iommu.ts', text: 'if (!leafOnly) dropTables(', instead: 'dropTables(', does: 'the hint spares no walk cache' },
+  { file: 'table.ts', text: 'const replaces = load<u64>(wordIn(table, offset)) != 0;', instead: 'const replaces = false;', does: 'walk caches lead to tables whose place a leaf has' },
   { file: 'submit.ts', text: 'if (isConcerned(job, i)) write(', instead: 'write(', does: 'devices of other domains are asked too' },
 ]; // biome-ignore format: a table
 
