@@ -40,6 +40,7 @@ describe('verdicts known from elsewhere', () => {
       'idle-device',
       'idle-munmap',
       'idle-second',
+      'ksm-merge-reuse',
       'lazyfree-batch',
       'mprotect-write',
       'mremap-reclaim',

@@ -87,6 +87,13 @@ const RACE: Partial<Record<PathName, string>> = {
   madv_free: 'madv-free-write',
   mprotect: 'mprotect-write',
   mremap: 'mremap-write',
+  clear_refs: 'soft-dirty-write',
+  page_mkclean: 'mkclean-write',
+  ksm_write_protect: 'ksm-merge-write',
+  ksm_replace: 'ksm-merge-reuse',
+  migrate: 'migrate-reuse',
+  reclaim_mismatch: 'mismatch-refault',
+  reclaim_unused: 'unused-refault',
 };
 /** Steps whose removal breaks a race. All others leave what can be reached as it is. */
 const CAUGHT: Readonly<Record<string, readonly string[]>> = {
@@ -101,9 +108,17 @@ const CAUGHT: Readonly<Record<string, readonly string[]>> = {
     'madv_free SI',
     'mprotect SI',
     'mremap SI',
+    'clear_refs SI',
+    'page_mkclean SI',
+    'ksm_write_protect SI',
+    'ksm_replace PC',
+    'ksm_replace SI',
+    'migrate SI',
+    'reclaim_mismatch SI',
+    'reclaim_unused SI',
   ],
-  // Of two invalidations either will do, but for the branch that a new page comes in after.
-  'linux-4.15': ['reclaim_lazyfree SI', 'cow PC', 'cow SI'],
+  // Of two invalidations either will do, but for the branches that a new page comes in after.
+  'linux-4.15': ['reclaim_lazyfree SI', 'cow PC', 'cow SI', 'reclaim_mismatch SI', 'reclaim_unused SI'],
 };
 
 /** The policy without one step of a path, and the step; those that can be read. */

@@ -4,6 +4,8 @@ const AMD = ['amd-v2'];
 const INTEL = ['intel-svm'];
 /** Whoever unmaps holds no reference of its own. */
 const NO_REFERENCE = ['machine.hazards=no-caller-ref'];
+const TWO_CASES = ['mismatch-refault', 'madv-free-discard'];
+const LATE = [...TWO_CASES, 'cow-stale-read', 'cow-two-pages'];
 const REUSE = ['swap-reuse', 'file-reclaim-reuse'];
 /** A device that issues translated requests while the driver thinks that there is none. */
 const UNCOUNTED = ['machine.hazards=translated-while-idle'];
@@ -38,36 +40,27 @@ export const STATEMENTS: readonly Statement[] = [
     note: 'right about the free, wrong about the branches that leave no PTE: a new page comes in before the batch is flushed',
   },
   {
-    says: 'in try_to_unmap_one a new page can come in between the unlock and range_end in two cases, of which MADV_FREE is one',
+    says: 'in try_to_unmap_one a new page can come in between the unlock and range_end in two cases: SwapBacked and SwapCache disagree, and MADV_FREE',
     who: 'Jerome Glisse',
     trials: [
-      { races: ['madv-free-discard'], policies: ['range-end'], machines: AMD, implies: 'S2' },
+      { races: TWO_CASES, policies: ['range-end'], machines: AMD, implies: 'S2' },
       {
-        races: ['swap-refault', 'swap-reuse', 'file-reclaim-reuse'],
+        races: ['swap-refault', 'swap-reuse', 'file-reclaim-reuse', 'migrate-reuse', 'unused-refault'],
         policies: ['range-end'],
         machines: AMD,
         implies: 'holds',
       },
     ],
-    note: 'outside try_to_unmap_one it can, too: explore cow-stale-read cow-two-pages --policies range-end',
+    note: 'the third one is pte_unused, of s390; outside try_to_unmap_one there are more: explore cow-stale-read cow-two-pages',
   },
   {
     says: 'and so the secondary MMU has to be flushed under the lock there: range_end alone is too late, under the lock is not',
     who: 'Jerome Glisse',
     trials: [
-      {
-        races: ['madv-free-discard', 'cow-stale-read', 'cow-two-pages'],
-        policies: ['range-end'],
-        machines: AMD,
-        implies: 'S2',
-      },
-      {
-        races: ['madv-free-discard', 'cow-stale-read', 'cow-two-pages'],
-        policies: ['under-lock', 'linux-4.15'],
-        machines: AMD,
-        implies: 'holds',
-      },
+      { races: LATE, policies: ['range-end'], machines: AMD, implies: 'S2' },
+      { races: LATE, policies: ['under-lock', 'linux-4.15'], machines: AMD, implies: 'holds' },
     ],
+    note: 'linux-4.14, what came of the review, flushed the first of the two cases at range_end alone: explore mismatch-refault',
   },
   {
     says: 'AMD always flushes',
