@@ -92,6 +92,14 @@ I  04001004,2
 ==7== done
 `;
 
+/** What Linux prints in dmar_perf_latency of one IOMMU. */
+export const HISTOGRAM = `IOMMU: dmar0 Register Base Address: fed90000
+                  <0.1us   0.1us-1us    1us-10us  10us-100us   100us-1ms    1ms-10ms      >=10ms     min(us)     max(us) average(us)
+   inv_iotlb           0           0        1000           0           0           0           0           1           9           2
+  inv_devtlb           0           0           0         500           0           0           0          10          90          31
+     inv_iec           0           0           0           0           0           0           0           0           0           0
+`;
+
 /** A valgrind that says RECORDING on the descriptor it is told, and runs the program as the real one does. */
 const VALGRIND = `#!/bin/sh
 while [ "$1" != -- ]; do case "$1" in --log-fd=*) fd="\${1#--log-fd=}" ;; esac; shift; done

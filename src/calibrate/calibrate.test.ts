@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { iommulator, withFolder } from '../../testing/cli.ts';
+import { HISTOGRAM, iommulator, withFolder } from '../../testing/cli.ts';
 import { loadCosts } from '../catalog/catalog.ts';
 import { judge, type Measurement, measuredCosts } from '../model/calibration.ts';
 import { COST_KEYS } from '../model/cost.ts';
@@ -64,13 +64,6 @@ describe('a figure', () => {
     });
   });
 });
-
-const HISTOGRAM = `IOMMU: dmar0 Register Base Address: fed90000
-                  <0.1us   0.1us-1us    1us-10us  10us-100us   100us-1ms    1ms-10ms      >=10ms     min(us)     max(us) average(us)
-   inv_iotlb           0           0        1000           0           0           0           0           1           9           2
-  inv_devtlb           0           0           0         500           0           0           0          10          90          31
-     inv_iec           0           0           0           0           0           0           0           0           0           0
-`;
 
 describe('what a kernel measured', () => {
   const median = (text: string, what: RegExp): number =>

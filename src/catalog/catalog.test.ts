@@ -256,16 +256,16 @@ test('what a file gets wrong is said of that file, also when another one extends
 test('a policy may extend another, from a file beside it too', () => {
   const mine = file(
     'mine.yaml',
-    "name: mine\ntitle: t\nsource: s\nextends: range-end\nmm: { paths: { mprotect: '{ RS LK PS(ro) UL RE } RET' } }\n",
+    "name: mine\ntitle: t\nsource: s\nextends: range-end\nmm: { paths: { mprotect: '{ RS LK PC PS(ro) UL RE } RET' } }\n",
   );
-  expect(loadPolicy(mine).mm!.paths.mprotect.text).toBe('{ RS LK PS(ro) UL RE } RET');
+  expect(loadPolicy(mine).mm!.paths.mprotect.text).toBe('{ RS LK PC PS(ro) UL RE } RET');
   expect(loadPolicy(mine).mm!.paths.cow).toEqual(loadPolicy('range-end').mm!.paths.cow);
   const beside = file(
     'beside.yaml',
     'name: beside\ntitle: t\nsource: s\nextends: ./mine.yaml\ndma: { unmap: strict }\n',
   );
   expect([loadPolicy(beside).mm!.paths.mprotect.text, loadPolicy(beside).dma]).toEqual([
-    '{ RS LK PS(ro) UL RE } RET',
+    '{ RS LK PC PS(ro) UL RE } RET',
     { unmap: 'strict' },
   ]);
 });

@@ -1,9 +1,9 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { iommulator, RECORDING, ROOT, shell, withRecording, writeValgrind } from '../../testing/cli.ts';
+import { HISTOGRAM, iommulator, RECORDING, ROOT, shell, withRecording, writeValgrind } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 
@@ -86,10 +86,26 @@ describe('output', () => {
     }));
 });
 
+/** A sweep of four runs. */
+const GRID = `name: grid
+title: a test
+traces: [sqlite]
+machines: [amd-v2]
+policies: [under-lock, range-end]
+set: { machine.iommu.iotlb: [1x32, 1x64] }
+`;
+
 describe('help', () => {
+  const helps = new Map<string, string>();
+  /** What --help of a command prints. */
+  const helpOf = (command: readonly string[]): string => {
+    const key = command.join(' ');
+    if (!helps.has(key)) helps.set(key, iommulator([...command, '--help']).stdout);
+    return helps.get(key)!;
+  };
   /** The commands that the help of `command` lists; `command` itself if it has none below it. */
   const commandsOf = (...command: string[]): string[] => {
-    const help = iommulator([...command, '--help']).stdout;
+    const help = helpOf(command);
     const list = /^Commands:\n(.*?)\n\n/ms.exec(help)?.[1] ?? '';
     const found = list.matchAll(/^ {2}iommulator ([a-z]+(?: [a-z]+)*)/gm);
     const below = [...found].map((match) => match[1]!).filter((name) => name.startsWith(`${command.join(' ')}`.trim()));
@@ -126,16 +142,24 @@ describe('help', () => {
     const times = { name: 'replay', unit: 'ns', better: 'smaller', host: 'ci', samples: [1, 2] };
     writeFileSync(join(folder, 'bench.ndjson'), JSON.stringify(times));
     writeValgrind(folder);
+    mkdirSync(join(folder, 'traces/experiments'), { recursive: true });
+    const experiment = 'traces/experiments/queue.yaml';
+    copyFileSync(join(ROOT, experiment), join(folder, experiment));
+    writeFileSync(join(folder, 'grid.yaml'), GRID);
+    iommulator(['sweep', 'grid.yaml', '--quiet'], folder);
+    writeFileSync(join(folder, 'dmar_perf_latency.txt'), HISTOGRAM);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   for (const command of commands) {
     test(`the examples of ${command} run`, () => {
-      const help = iommulator([...command.split(' '), '--help']).stdout;
+      const help = helpOf(command.split(' '));
       const examples = examplesOf(help);
       expect(examples.length, help).toBeGreaterThanOrEqual(2);
       for (const example of examples) {
-        const ran = shell(`PATH=.:$PATH; ${example}`, folder);
+        // All races under all policies: explore.test.ts, and the golden files.
+        const less = example === 'iommulator explore all' ? ' --policies under-lock --machines amd-v2' : '';
+        const ran = shell(`PATH=.:$PATH; ${example}${less}`, folder);
         expect({ example, ...ran, stdout: '' }).toMatchObject({ example, code: 0 });
       }
     });

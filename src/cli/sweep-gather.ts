@@ -23,7 +23,8 @@ export const gather: CommandModule<object, Args> = {
         describe: 'x.parquet, x.ndjson, or - for lines of JSON on stdout',
       })
       .option('partial', { type: 'boolean', default: false, describe: 'Even if results are missing' })
-      .example('$0 sweep gather grid.yaml -o grid.parquet', 'for DuckDB, pandas, R') as never,
+      .example('$0 sweep gather grid.yaml -o grid.parquet', 'for DuckDB, pandas, R')
+      .example('$0 sweep gather grid.yaml -o - --partial', 'what there is, a line of JSON each') as never,
   handler: (args) =>
     withSweep(args, (sweep, store) => {
       const { rows, missing } = rowsOf(sweep, store);

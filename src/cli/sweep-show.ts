@@ -27,7 +27,9 @@ export const show: CommandModule<object, Args> = {
       .option('metric', { ...TEXT, default: 'cost.added_per_page_ns', describe: 'Key of the JSON of run' })
       .option('where', { ...TEXT, array: true, nargs: 1, default: [], describe: 'AXIS=VALUE: only such runs' })
       .option('pareto', { type: 'boolean', default: false, describe: 'Runs that none beats in cost and exposure' })
-      .options(OUTPUT_OPTIONS) as never,
+      .options(OUTPUT_OPTIONS)
+      .example('$0 sweep show grid.yaml', 'what a page costs, by the first key of set and by policy')
+      .example('$0 sweep show grid.yaml --pareto', 'which of them to choose from') as never,
   handler: (args) =>
     withSweep(args, async (sweep, store) => {
       const { rows, missing } = rowsOf(sweep, store);

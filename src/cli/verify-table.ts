@@ -21,7 +21,8 @@ export const table: CommandModule<object, Args> = {
     y
       .positional('files', { type: 'string', array: true, demandOption: true, describe: 'YAML files of experiments' })
       .options(OUTPUT_OPTIONS)
-      .example('$0 verify table traces/experiments/*.yaml', 'all that are shipped') as never,
+      .example('$0 verify table traces/experiments/*.yaml', 'all that are shipped')
+      .example('$0 verify table traces/experiments/queue.yaml --format md', 'one of them, for mail') as never,
   handler: async ({ files, quiet, ...output }) => {
     const loaded = files.map((file) => [loadExperiment(file), basename(file)] as const);
     const progress = startProgress('experiments', quiet);

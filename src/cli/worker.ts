@@ -21,7 +21,8 @@ export const worker: CommandModule<object, Args> = {
         describe: 'I/N: part I of N, from 1 on',
       })
       .option('workers', WORKERS)
-      .example('$0 worker grid.yaml --shard 3/8 --folder /shared/results', 'what is missing of part 3') as never,
+      .example('$0 worker grid.yaml --shard 3/8', 'what is missing of part 3')
+      .example('$0 worker grid.yaml --shard 1/2 --folder shared', 'into a folder that several hosts see') as never,
   handler: (args) =>
     withSweep(args, async (sweep, store) => {
       const outcome = await runShard(sweep, store, parseShard(args.shard), args);
