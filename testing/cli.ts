@@ -20,7 +20,8 @@ export interface Ran {
 const PLAIN = { ...process.env, NO_COLOR: '1', TZ: 'UTC', COLUMNS: '100', LANG: 'C.UTF-8' };
 
 /** How far work has come is said only where it takes long: on a busy machine, and of no interest here. */
-const withoutProgress = (stderr: string): string => stderr.replace(/^\w+( \S+)? \d+ %( \d+ s left)?\n/gm, '');
+export const withoutProgress = (stderr: string): string =>
+  stderr.replace(/^\w+( \S+)? \d+ %(, [\d.]+ [kMG]? ?\w+\/s)?(, \d+ s left)?\n/gm, '');
 
 /** Runs the command in the folder `cwd`. */
 export function iommulator(args: readonly string[], cwd = ROOT): Ran {

@@ -27,7 +27,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     if (races.includes(THREAD)) {
       if (races.length > 1 || policies || machines || set.length > 0 || replay || failOn)
         throw new UsageError('explore thread has its own races, policies and machines, expected nothing beside it');
-      const { update, end } = startProgress('exploring', quiet);
+      const { update, end } = startProgress('exploring', quiet, 'explorations');
       const statements = await judgeThread({ ...pool, onProgress: update }).finally(end);
       const texts = { text: threadText(statements), markdown: threadMarkdown(statements) };
       return print({ json: { statements }, grid: threadGrid(statements), ...texts }, output);
@@ -35,7 +35,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     const names = { policies: parseNames(policies, '--policies'), machines: parseNames(machines, '--machines') };
     const request = { ...names, settings: set };
     if (replay !== undefined) return emit(replayText(replayRace(races, request, replay)), output.output);
-    const { update, end } = startProgress('exploring', quiet);
+    const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
     await print({ json: exploreJson(all, toolVersion()), grid: exploreGrid(all), ...texts }, output);

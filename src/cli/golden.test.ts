@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { iommulator, ROOT } from '../../testing/cli.ts';
+import { iommulator, ROOT, withoutProgress } from '../../testing/cli.ts';
 import { goldenCases, goldenFile, wordsOf } from '../../testing/golden/cases.ts';
 import { MODEL } from '../model/result.ts';
 
@@ -9,15 +9,12 @@ const width = (text: string): number => Math.max(...text.split('\n').map((line) 
 /** Most columns of a table by its command, and of Markdown, which goes into mail. */
 const WIDEST: Record<string, number> = { compare: 120, tlb: 100, md: 76 };
 
-/** What work of more than ten seconds says, on a slow host. */
-const PROGRESS = /^replaying \S+ \d+ %( \d+ s left)?\n/gm;
-
 describe('what commands print is what they printed (npm run golden)', () => {
   for (const golden of goldenCases(ROOT)) {
     for (const form of golden.forms) {
       test(`${golden.name}.${form}`, () => {
         const { code, stdout, stderr } = iommulator(wordsOf(golden, form));
-        expect({ code, stderr: stderr.replace(PROGRESS, '') }).toEqual({ code: 0, stderr: '' });
+        expect({ code, stderr: withoutProgress(stderr) }).toEqual({ code: 0, stderr: '' });
         expect(stdout).toBe(readFileSync(goldenFile(ROOT, golden, form), 'utf8'));
         const most = WIDEST[form === 'txt' ? golden.words[0]! : form];
         if (most !== undefined) expect(width(stdout)).toBeLessThanOrEqual(most);

@@ -22,7 +22,7 @@ export const importCommand: CommandModule<object, ImportArgs> = {
     if (output === '-') throw new UsageError('a trace is binary and is written to a file, not to -');
     const merged = mergedOf(args);
     const maxRejected = parseMaxRejected(args.maxRejected);
-    const progress = startProgress(`importing ${input}`, quiet);
+    const progress = startProgress(`importing ${input}`, quiet, 'B');
     const importer = IMPORTERS.find((candidate) => candidate.name === as);
     const notes: string[] = [];
     const onRejected = (place: string, shown: string, expected: string): void => {

@@ -25,9 +25,9 @@ export const inspect: CommandModule<object, Args> = {
       .example('$0 inspect sqlite --format json', 'the same for scripts') as never,
   handler: (args) =>
     withTrace(args.trace, args.quiet, async ({ path, name, sha256, meta }) => {
-      const progress = startProgress(`inspecting ${name}`, args.quiet);
+      const progress = startProgress(`inspecting ${name}`, args.quiet, 'records');
       const onChunk = (records: number): void => {
-        progress.update(records / meta.counts.records);
+        progress.update(records / meta.counts.records, meta.counts.records);
         if (interrupted.aborted) throw new Interrupted('interrupted');
       };
       const profile = await useTrace(path, (trace) => profileOf(trace, onChunk)).finally(() => progress.end());

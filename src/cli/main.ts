@@ -2,6 +2,7 @@
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
 import { commandsOf } from './commands.ts';
+import { COMPLETES, COMPLETION, completer } from './completion.ts';
 import { EXIT, report } from './errors.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
 import { toolVersion } from './version.ts';
@@ -24,8 +25,10 @@ async function main(args: string[]): Promise<void> {
     process.stdout.write(`${toolVersion()}\n`);
     return;
   }
-  refuseTwice(args);
-  const [{ default: yargs }, commands] = await Promise.all([import('yargs'), commandsOf(args)]);
+  const completes = args.includes(COMPLETES);
+  if (!completes) refuseTwice(args);
+  const [{ default: yargs }, commands] = await Promise.all([import('yargs'), commandsOf(completes ? [] : args)]);
+  const complete = completes ? await completer() : undefined;
   await yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
@@ -33,6 +36,7 @@ async function main(args: string[]): Promise<void> {
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()
+    .completion(COMPLETION, 'Script for bash, zsh or fish: source <(iommulator completion)', complete as never)
     .strict()
     .version(toolVersion())
     .wrap(100)

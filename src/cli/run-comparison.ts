@@ -34,9 +34,9 @@ export async function withProgress<T>(
   work: (options: PoolOptions) => Promise<T>,
 ): Promise<T> {
   const workers = parseWhole(args.workers, '--workers', 1, 256);
-  const progress = startProgress(`replaying ${trace.name}`, args.quiet);
-  const options = { workers, signal: interrupted, onProgress: (done: number) => progress.update(done) };
-  return work(options).finally(() => progress.end());
+  const { update, end } = startProgress(`replaying ${trace.name}`, args.quiet, 'records');
+  const onProgress = (done: number): void => update(done, trace.meta.counts.records);
+  return work({ workers, signal: interrupted, onProgress }).finally(end);
 }
 
 /** Runs what the options say, with progress. */

@@ -25,8 +25,12 @@ export const tlb: CommandModule<object, Args> = {
   handler: async (args) => {
     const config = tlbConfig(args);
     await withTrace(args.trace, args.quiet, async (trace) => {
-      const progress = startProgress(`tlb ${trace.name}`, args.quiet);
-      const options = { workers: 1, signal: interrupted, onProgress: (done: number) => progress.update(done) };
+      const progress = startProgress(`tlb ${trace.name}`, args.quiet, 'records');
+      const options = {
+        workers: 1,
+        signal: interrupted,
+        onProgress: (done: number) => progress.update(done, trace.meta.counts.records),
+      };
       const result = await countTlb(trace, config, options).finally(() => progress.end());
       const label = { file: trace.name, sha256: trace.sha256 };
       await print({ json: tlbJson(label, trace.meta, config, result), grid: tlbGrid(result) }, args);

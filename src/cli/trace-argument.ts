@@ -20,7 +20,7 @@ export function traceArgument<T>(y: Argv<T>) {
 
 /** Finds the trace, with progress while a foreign file is imported. */
 export function findTrace(given: string, quiet: boolean): Promise<LocatedTrace> {
-  const progress = startProgress(`importing ${given}`, quiet);
+  const progress = startProgress(`importing ${given}`, quiet, 'B');
   const reading = { onProgress: progress.update, signal: interrupted, stdin: process.stdin };
   return locateTrace(given, reading).finally(() => progress.end());
 }

@@ -25,12 +25,12 @@ export const table: CommandModule<object, Args> = {
       .example('$0 verify table traces/experiments/queue.yaml --format md', 'one of them, for mail') as never,
   handler: async ({ files, quiet, ...output }) => {
     const loaded = files.map((file) => [loadExperiment(file), basename(file)] as const);
-    const progress = startProgress('experiments', quiet);
+    const progress = startProgress('experiments', quiet, 'experiments');
     const results = [];
     try {
       for (const [i, [experiment, place]] of loaded.entries()) {
         results.push(await verifyExperiment(experiment, place, { signal: interrupted }));
-        progress.update((i + 1) / loaded.length);
+        progress.update((i + 1) / loaded.length, loaded.length);
       }
     } finally {
       progress.end();

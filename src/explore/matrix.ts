@@ -54,7 +54,7 @@ export async function exploreAll(cells: readonly Cell[], options: PoolOptions = 
       cells.map(async (cell) => {
         const task: CellTask = { cell, shared };
         const reply = await threads.run<CellTask, CellReply>(task);
-        options.onProgress?.(++done / cells.length);
+        options.onProgress?.(++done / cells.length, cells.length);
         return unwrap(reply);
       }),
     );

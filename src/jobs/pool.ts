@@ -8,8 +8,8 @@ import { allCores, Threads } from './threads.ts';
 export interface PoolOptions {
   /** Worker threads; all cores if not given. */
   readonly workers?: number | undefined;
-  /** Share of the work that is done, 0..1. */
-  readonly onProgress?: (done: number) => void;
+  /** Share of the work that is done, 0..1; of so many pieces, where it is dealt out in pieces. */
+  readonly onProgress?: (done: number, pieces?: number) => void;
   /** Stops the work; the promise then rejects with `Interrupted`. */
   readonly signal?: AbortSignal;
   /** Threads of an earlier call that are used again; otherwise they live as long as the call. */

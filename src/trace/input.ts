@@ -35,7 +35,7 @@ export interface Input {
 /** How the reading of a large input is watched and stopped. */
 export interface ReadOptions {
   /** Told the share of a file, as it is stored, that has been read, 0..1; not of a pipe. */
-  readonly onProgress?: (done: number) => void;
+  readonly onProgress?: (done: number, bytes?: number) => void;
   /** Once aborted, the next block is `Interrupted`. */
   readonly signal?: AbortSignal | undefined;
   /** What `-` names. */
@@ -95,7 +95,7 @@ async function* readBlocks(path: string, file: string, options: ReadOptions): As
   let done = 0;
   source.on('data', (block: Uint8Array) => {
     done += block.length;
-    onProgress(done / size);
+    onProgress(done / size, size);
   });
   yield* checked(decompressed(source), file, options);
 }
