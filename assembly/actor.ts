@@ -1,7 +1,7 @@
 // The agents of a race: CPUs, the reclaim agent and a device, each with a few actions in order. What they do is what the
 // agents of a program do: the same accesses, lists and flights, taken from a script.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
-import { markPage } from './area';
+import { markPage, unmapOccasion } from './area';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, wake } from './clock';
 import { stepList } from './fault';
@@ -11,7 +11,7 @@ import { region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
   ACT_ACTIVATE, ACT_AWAIT, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
-  ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
+  ACT_WORDS, ACT_WRITE, AT_MOVE, AT_UNMAP, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun } from './path';
 import { activate, deactivate, isActive } from './pasid';
@@ -124,7 +124,9 @@ function act(who: Agent, action: usize): void {
     case ACT_WRITE: return access(who, first, 1);
     case ACT_RANGE: {
       who.phase = CALL;
-      const run = beginRange(who, first, vpnOf(second), vpnOf(second) + (third >> 1));
+      const end = vpnOf(second) + (third >> 1);
+      const occasion = first == AT_UNMAP ? unmapOccasion(vpnOf(second), end) : first;
+      const run = beginRange(who, occasion, vpnOf(second), end);
       run.writable = third & 1;
       return;
     }

@@ -1,7 +1,7 @@
 // A range of the address space that the program maps: whether anything is there, and of what kind it becomes.
-import { MARK_UNUSED } from './ops';
+import { AT_UNMAP, AT_UNMAP_DIRTY, MARK_UNUSED } from './ops';
 import {
-  firstTable, keyAt, pageIn, pte, PTE_CACHE, PTE_MISMATCH, PTE_P, PTE_UNUSED, PTE_ZERO, setKind, setPte, setReadOnly, TABLE_LG2, tableAt,
+  firstTable, keyAt, pageIn, pte, PTE_CACHE, PTE_D, PTE_MISMATCH, PTE_P, PTE_UNUSED, PTE_ZERO, setKind, setPte, setReadOnly, TABLE_LG2, tableAt,
   tableCount,
 } from './table';
 
@@ -44,4 +44,17 @@ export function markPages(first: u64, end: u64, mark: u32): void {
 export function markPage(page: u32, mark: u32): void {
   const flags = pte(page);
   if ((flags & (PTE_P | PTE_ZERO | PTE_CACHE)) == PTE_P) setPte(page, flags | (mark == MARK_UNUSED ? PTE_UNUSED : PTE_MISMATCH));
+}
+
+/** The occasion of an unmap of the range. Assumed: what is dirty is seen when the call begins, not page by page. */
+export function unmapOccasion(first: u64, end: u64): u32 {
+  const dirty = PTE_P | PTE_CACHE | PTE_D;
+  for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const vpn = (keyAt(position) << TABLE_LG2) + slot;
+      const page = pageIn(tableAt(position), slot);
+      if (page != 0 && vpn >= first && vpn < end && (pte(page - 1) & dirty) == dirty) return AT_UNMAP_DIRTY;
+    }
+  }
+  return AT_UNMAP;
 }

@@ -5,7 +5,7 @@ import { Run, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './exe
 import { refsOf, setPageOf, shareFrame } from './frame';
 import { cost } from './layout';
 import {
-  AT_CLEAN, AT_COW, AT_FAULT, AT_LAZYFREE, AT_MERGE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_UNMAP, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
+  AT_CLEAN, AT_COW, AT_FAULT, AT_LAZYFREE, AT_MERGE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
   COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
   STEP_SET_NONE, STEP_SET_OLD, STEP_SET_POISON, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
@@ -187,7 +187,7 @@ function setNone(run: Run, page: u32, flags: u32): void {
     unmapped(page);
     return;
   }
-  if (run.occasion == AT_UNMAP) setKind(page, KIND_GONE);
+  if (run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY) setKind(page, KIND_GONE);
   const row = gatherRow(run, page);
   if (row != 0) {
     // The gather takes over the mapping's reference.

@@ -51,8 +51,9 @@ export const AT_MERGE_PROTECT: u32 = 16; //  a page: it is to be compared with o
 export const AT_MERGE: u32 = 17; //          and a frame that others map as well takes its place
 export const AT_MIGRATE: u32 = 18; //        a page: a copy elsewhere takes its place, meanwhile nobody may use it
 export const AT_POISON: u32 = 19; //         a page: its frame is never used again
-export const AT_FAULT: u32 = 20; //          installs a PTE, invalidates nothing
-export const OCCASIONS: u32 = 21;
+export const AT_UNMAP_DIRTY: u32 = 20; //    a range as at AT_UNMAP, with dirty pages of a shared file
+export const AT_FAULT: u32 = 21; //          installs a PTE, invalidates nothing
+export const OCCASIONS: u32 = 22;
 
 // ---- commands of a driver's invalidation; see src/model/machine.ts ----
 export const COMMAND_END: u32 = 0;

@@ -12,7 +12,7 @@ import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock';
 import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
-  AT_UNMAP, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
+  AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
   STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START,
   STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
@@ -112,7 +112,7 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
 /** Faults, advice and KSM share mmap_lock, changes of mappings have it alone; who comes by rmap does without. */
 function mmapOf(occasion: u32): u32 {
   if (occasion <= AT_RECLAIM_UNUSED || occasion == AT_CLEAN || occasion == AT_MIGRATE || occasion == AT_POISON) return MMAP_NONE;
-  const alone = occasion == AT_UNMAP || occasion == AT_PROTECT || occasion == AT_MOVE || occasion == AT_SHARE;
+  const alone = occasion == AT_UNMAP || occasion == AT_UNMAP_DIRTY || occasion == AT_PROTECT || occasion == AT_MOVE || occasion == AT_SHARE;
   return alone || occasion == AT_UNTRACK || occasion == AT_REPLACE ? MMAP_WRITE : MMAP_READ;
 }
 

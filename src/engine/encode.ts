@@ -33,6 +33,7 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_RECLAIM_UNUSED: 'reclaim_unused',
   AT_COW: 'cow',
   AT_UNMAP: 'munmap',
+  AT_UNMAP_DIRTY: 'munmap_dirty',
   AT_DISCARD: 'dontneed',
   AT_LAZYFREE: 'madv_free',
   AT_PROTECT: 'mprotect',

@@ -63,6 +63,10 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   hwpoison: { acts: [...access('write', 10, 11), ...event('poison', 10, 12)], frames: null },
   cow: { acts: [...access('read', 10, 11, 12), ...access('write', 10, 11, 12)], frames: null },
   munmap: { acts: [...access('write', 10), ...event('munmap', 10, 11)], frames: null },
+  munmap_dirty: {
+    acts: [...file(MAP_FLAG.shared), ...access('write', 10), ...event('munmap', 10, 11)],
+    frames: null,
+  },
   dontneed: { acts: [...access('write', 10), ...event('madvise', 10, 11, ADVICE.dontneed)], frames: null },
   madv_free: { acts: [...access('write', 10), ...event('madvise', 10, 11, ADVICE.free)], frames: null },
   mprotect: { acts: [...access('write', 10), ...event('mprotect', 10, 11, PROT.read)], frames: null },

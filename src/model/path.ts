@@ -123,6 +123,17 @@ export const PATHS = {
     stale: 'frame reuse if it outlives FREE (S1)',
     needs: ['PC', 'FREE'],
   },
+  munmap_dirty: {
+    kind: 'range',
+    title: 'the same with dirty pages of a shared file in it: flushed before the lock is dropped, and freed after that',
+    kernel:
+      'mm/mmap.c unmap_region -> mm/memory.c zap_pte_range, force_flush; tlb_flush_mmu_tlbonly, tlb_flush_mmu_free',
+    locks: 'mmap_lock for writing',
+    last: 'the mmu_gather, up to the end of each lock hold',
+    newPage: 'no: there is no VMA any more',
+    stale: 'frame reuse if it outlives FREE, which comes before range_end here (S1)',
+    needs: ['PC', 'FREE'],
+  },
   dontneed: {
     kind: 'range',
     title: 'MADV_DONTNEED: the pages go, the range stays, and a fault may fill it again at once',

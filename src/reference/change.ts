@@ -107,7 +107,7 @@ export class Changes {
           this.unmapped(page);
           return;
         }
-        if (run.path === 'munmap') page.kind = 'gone';
+        if (run.path === 'munmap' || run.path === 'munmap_dirty') page.kind = 'gone';
         if (mine) {
           run.changed.set(page, pte.zero ? null : frame);
           this.unmapped(page);

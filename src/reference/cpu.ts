@@ -336,7 +336,9 @@ export class Cpu {
     rest: Pick<Start, 'newFirst' | 'writable' | 'hasMmapLock'> = {},
     keep = false,
   ): Turns {
-    const run = this.paths.begin({ agent: this.agent, path, range: { first, end }, ...rest });
+    const flushes = path === 'munmap' && this.pagesIn(first, end).some(isDirtyFile);
+    const which = flushes ? 'munmap_dirty' : path;
+    const run = this.paths.begin({ agent: this.agent, path: which, range: { first, end }, ...rest });
     yield;
     yield* this.faults.finish(run, keep);
   }
@@ -370,6 +372,11 @@ export class Cpu {
       page.readOnly = false;
     }
   }
+}
+
+/** Whether the kernel flushes before it drops the lock when it unmaps the page. */
+function isDirtyFile({ pte }: Page): boolean {
+  return pte.present && pte.cached && pte.dirty;
 }
 
 /** Events that run one path page by page. */

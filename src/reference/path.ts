@@ -325,4 +325,4 @@ function accessOf(path: Operation['path']): Access | null {
   if (path.startsWith('reclaim_') || path === 'page_mkclean' || path === 'migrate' || path === 'hwpoison') return null;
   return ALONE.has(path) ? 'write' : 'read';
 }
-const ALONE = new Set<string>(['munmap', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);
+const ALONE = new Set<string>(['munmap', 'munmap_dirty', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);
