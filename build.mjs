@@ -101,6 +101,7 @@ function compile(folder, name) {
   // The catalog is read from beside the code that reads it.
   const isData = (path) => statSync(path).isDirectory() || !path.endsWith('.ts');
   cpSync(join(root, 'src/catalog'), join(out, 'src/catalog'), { recursive: true, filter: isData });
+  cpSync(join(root, 'build/validators'), join(out, 'build/validators'), { recursive: true });
   return out;
 }
 
