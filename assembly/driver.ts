@@ -2,7 +2,7 @@
 import { Agent, agent, block, DONE, spend, wake } from './clock';
 import { add, bump, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY } from './counters';
 import { coveringOrder } from './command';
-import { beginFlush, countFull, endFlush, enqueue, makeRoom } from './flushqueue';
+import { beginFlush, countFull, endFlush, enqueue, makeRoom, stepFlush } from './flushqueue';
 import { allocFast, allocTree, freeIova, NO_IOVA } from './iova';
 import { rouseWaiting } from './issuer';
 import { cost, region, setting } from './layout';
@@ -44,6 +44,7 @@ class Caller {
   waits: u32; //  1: to unmap
   page: u32; //   IOVA, of a map under way
   sent: u32; //   1: the invalidation is submitted
+  next: u32; //   domain that the flush under way is at
   job: Submission;
 }
 const CALLER_BYTES: usize = offsetof<Caller>();
@@ -238,6 +239,7 @@ function stepUnmap(who: Agent, call: Caller): void {
       if (makeRoom(who, who.id, head.space)) {
         countFull();
         bump(N_PATH_SECONDARY + PATH_UNMAP);
+        call.next = 0;
         call.covers = beginFlush(call.job, head.space, who);
         who.phase = FLUSH;
         return;
@@ -247,8 +249,9 @@ function stepUnmap(who: Agent, call: Caller): void {
       return;
     }
     case FLUSH: {
-      if (!stepSubmission(call.job, who)) return;
-      endFlush(head.space, call.covers, who);
+      call.next = stepFlush(call.job, who, call.next);
+      if (call.next != setting(SET_SPACES)) return;
+      endFlush(who.id, head.space, call.covers, who);
       who.phase = QUEUE;
       return;
     }

@@ -1,12 +1,17 @@
 // Flush queues of the DMA API: unmaps wait in a ring per CPU and domain until a flush of the domain has passed; only then
-// their IOVAs are free (Linux 6.1 drivers/iommu/dma-iommu.c queue_iova, fq_flush_timeout). One timer per domain.
+// their IOVAs are free (Linux 6.1 drivers/iommu/dma-iommu.c queue_iova, fq_flush_timeout). One timer per domain. A domain may
+// have one ring for all CPUs (since 6.7). In 2017 the rings of a CPU were for all domains, and so was a flush (Linux 4.12
+// intel-iommu.c flush_unmaps, amd_iommu.c queue_flush_all).
 import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_QUEUE_FULL, N_QUEUE_TIMER, N_QUEUED } from './counters';
 import { freeIova } from './iova';
 import { cost, region, setting, settingU64 } from './layout';
 import { LOG_QUEUE, note, QUEUE_ENTERS, QUEUE_FLUSHED, QUEUE_FLUSHES, QUEUE_LEAVES } from './log';
 import { setFlushed, spaceBase, unmaps } from './mapping';
-import { CAUSE_FLUSH_QUEUE, CAUSE_IDLE, COST_ENQUEUE, SET_CPUS, SET_QUEUE, SET_SPACES } from './ops';
+import {
+  CAUSE_FLUSH_QUEUE, CAUSE_IDLE, COST_ENQUEUE, DRAIN_DOMAIN, DRAIN_EACH, DRAIN_GLOBAL, SET_CPUS, SET_DRAIN, SET_ONE_QUEUE, SET_QUEUE,
+  SET_SPACES,
+} from './ops';
 import { SPACE_PAGES_LG2 } from './command';
 import { beginSubmission, stepSubmission, Submission } from './submit';
 
@@ -20,6 +25,7 @@ class Queued {
   counter: u64; // flushes begun when it came
   page: u32;
   pages: u32;
+  space: u32;
 }
 /** A domain's counters and its timer. */
 @unmanaged
@@ -30,6 +36,7 @@ class Cookie {
   covers: u64; //  unmaps that the timer's flush covers
   cpu: u32; //     that armed it
   runsOn: u32; //  CPU on which it fired
+  next: u32; //    domain that the timer's flush is at
   job: Submission; // the timer's
 }
 const COOKIE_BYTES: usize = offsetof<Cookie>();
@@ -55,9 +62,15 @@ export function initQueues(timers: u32): void {
 function cookie(space: u32): Cookie {
   return changetype<Cookie>(cookies + <usize>space * COOKIE_BYTES);
 }
+/** The domain whose queues are a domain's: the first, where they are for all. */
+@inline
+function homeOf(space: u32): u32 {
+  return setting(SET_DRAIN) == DRAIN_DOMAIN ? space : 0;
+}
 @inline
 function ringOf(space: u32, cpu: u32): Ring {
-  return changetype<Ring>(rings + <usize>(space * setting(SET_CPUS) + cpu) * ringBytes);
+  const own = setting(SET_ONE_QUEUE) != 0 ? 0 : cpu;
+  return changetype<Ring>(rings + <usize>(space * setting(SET_CPUS) + own) * ringBytes);
 }
 @inline
 function queued(ring: Ring, index: u32): Queued {
@@ -66,16 +79,17 @@ function queued(ring: Ring, index: u32): Queued {
 
 /** Frees what flushes have passed. Returns whether the CPU's ring is full all the same: one slot stays empty. */
 export function makeRoom(who: Agent, cpu: u32, space: u32): bool {
-  reclaim(who, cpu, space, cpu);
-  return ringOf(space, cpu).count == slots - 1;
+  const home = homeOf(space);
+  reclaim(who, cpu, home, cpu);
+  return ringOf(home, cpu).count == slots - 1;
 }
 function reclaim(who: Agent, owner: u32, space: u32, cpu: u32): void {
   const ring = ringOf(space, owner);
   while (ring.count != 0) {
     const oldest = queued(ring, ring.head);
     if (oldest.counter >= cookie(space).finished) return;
-    freeIova(who, cpu, space, oldest.page, oldest.pages);
-    note(LOG_QUEUE, who.id, QUEUE_LEAVES, 0, 0, who.clock, space);
+    freeIova(who, cpu, oldest.space, oldest.page, oldest.pages);
+    note(LOG_QUEUE, who.id, QUEUE_LEAVES, 0, 0, who.clock, oldest.space);
     ring.head = (ring.head + 1) % slots;
     ring.count--;
   }
@@ -84,15 +98,34 @@ function reclaim(who: Agent, owner: u32, space: u32, cpu: u32): void {
 /** A flush of the domain begins; returns what it covers. */
 export function beginFlush(job: Submission, space: u32, who: Agent): u64 {
   note(LOG_QUEUE, who.id, QUEUE_FLUSHES, 0, 0, who.clock, space);
-  cookie(space).started++;
-  const base = spaceBase(space);
-  beginSubmission(job, base, base + ((<u64>1 << SPACE_PAGES_LG2) - 1), true);
+  const home = homeOf(space);
+  cookie(home).started++;
+  beginDomain(job, home);
   return unmaps();
 }
-export function endFlush(space: u32, covered: u64, who: Agent): void {
+function beginDomain(job: Submission, space: u32): void {
+  const base = spaceBase(space);
+  beginSubmission(job, base, base + ((<u64>1 << SPACE_PAGES_LG2) - 1), true);
+}
+/** One step of a flush that is at a domain. Returns where it is then: the number of domains when it is over. */
+export function stepFlush(job: Submission, who: Agent, at: u32): u32 {
+  while (stepSubmission(job, who)) {
+    if (setting(SET_DRAIN) != DRAIN_EACH || ++at == setting(SET_SPACES)) return setting(SET_SPACES);
+    beginDomain(job, at);
+  }
+  return at;
+}
+/** A flush is over; that of all domains by one command frees what any CPU has queued. */
+export function endFlush(cpu: u32, space: u32, covered: u64, who: Agent): void {
   note(LOG_QUEUE, who.id, QUEUE_FLUSHED, 0, 0, who.clock, space);
-  cookie(space).finished++;
-  setFlushed(space, covered);
+  const home = homeOf(space);
+  cookie(home).finished++;
+  if (setting(SET_DRAIN) == DRAIN_DOMAIN) setFlushed(space, covered);
+  else for (let each: u32 = 0; each < setting(SET_SPACES); each++) setFlushed(each, covered);
+  if (setting(SET_DRAIN) == DRAIN_GLOBAL) reclaimAll(who, home, cpu);
+}
+function reclaimAll(who: Agent, home: u32, cpu: u32): void {
+  for (let owner: u32 = 0; owner < setting(SET_CPUS); owner++) reclaim(who, owner, home, cpu);
 }
 @inline
 export function countFull(): void {
@@ -101,17 +134,19 @@ export function countFull(): void {
 
 /** Puts an IOVA on the CPU's ring, which has room, and arms the timer if it is not armed. */
 export function enqueue(who: Agent, cpu: u32, space: u32, page: u32, pages: u32): void {
-  const ring = ringOf(space, cpu);
+  const home = homeOf(space);
+  const ring = ringOf(home, cpu);
   assert(ring.count < slots - 1);
   const last = queued(ring, ring.head + ring.count);
   last.page = page;
   last.pages = pages;
-  last.counter = cookie(space).started;
+  last.space = space;
+  last.counter = cookie(home).started;
   ring.count++;
   bump(N_QUEUED);
   note(LOG_QUEUE, who.id, QUEUE_ENTERS, 0, 0, who.clock, space);
   spend(who, CAUSE_FLUSH_QUEUE, cost(COST_ENQUEUE));
-  arm(space, cpu, who.clock);
+  arm(home, cpu, who.clock);
 }
 
 /** Timers fire on ticks: the time-out is rounded up to them, and the tick under way does not count. */
@@ -134,11 +169,13 @@ export function stepTimer(timer: Agent): void {
     queue.fire = 0;
     queue.runsOn = queue.cpu; // a CPU may arm it again while it flushes
     bump(N_QUEUE_TIMER);
+    queue.next = 0;
     queue.covers = beginFlush(queue.job, space, timer);
   }
-  if (!stepSubmission(queue.job, timer)) return;
-  endFlush(space, queue.covers, timer);
-  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) reclaim(timer, cpu, space, queue.runsOn);
+  queue.next = stepFlush(queue.job, timer, queue.next);
+  if (queue.next != setting(SET_SPACES)) return;
+  endFlush(queue.runsOn, space, queue.covers, timer);
+  reclaimAll(timer, space, queue.runsOn);
   timer.phase = 0;
   block(timer, CAUSE_IDLE);
   if (queue.fire != 0) wake(timer, queue.fire);

@@ -236,7 +236,9 @@ export const SET_HINT: u32 = 78; //          1: invalidations that free no table
 export const SET_WALK_DROPS: u32 = 79; //    1: the others drop tables of their range, 0: of the whole space
 export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds what is not present, too
 export const SET_WHOLE: u32 = 81; //         1: a race goes through all states, those too that make no difference
-export const SETTINGS: u32 = 82;
+export const SET_DRAIN: u32 = 82; //         what a full or old flush queue flushes: DRAIN_*
+export const SET_ONE_QUEUE: u32 = 83; //     1: a domain has one flush queue, not one per CPU
+export const SETTINGS: u32 = 84;
 
 // ---- how the TLBs of other CPUs are flushed ----
 export const SHOOTDOWN_IPI: u32 = 0;
@@ -248,6 +250,11 @@ export const UNMAP_STRICT: u32 = 0; //       invalidates, waits, frees the IOVA
 export const UNMAP_LAZY: u32 = 1; //         leaves it to a queue
 export const UNMAP_NEVER: u32 = 2; //        nothing is mapped
 export const UNMAP_IDEAL: u32 = 3; //        stale entries vanish by themselves
+
+// ---- what a flush queue flushes; but for the first, one set of queues is for all domains ----
+export const DRAIN_DOMAIN: u32 = 0;
+export const DRAIN_EACH: u32 = 1; //         every domain, one after the other
+export const DRAIN_GLOBAL: u32 = 2; //       all by one command, and the queues of all CPUs with it
 
 // ---- kinds of memory behind a page ----
 export const KIND_UNKNOWN: u32 = 0; //       taken as anonymous

@@ -46,7 +46,19 @@ function steps(policy: string, path: PathName): string[] {
 test('every shipped file loads, is named as its file, and has a source', () => {
   const rows = [...listPolicies(), ...listMachines(), ...listCpus()];
   expect(rows.map(({ name }) => name)).toEqual([
-    ...['batched', 'lazy', 'linux-4.10', 'linux-4.12', 'linux-4.14', 'linux-4.15', 'linux-5.0', 'linux-6.6'],
+    ...[
+      'batched',
+      'lazy',
+      'lazy-amd-2017',
+      'lazy-intel-2017',
+      'lazy-single',
+      'linux-4.10',
+      'linux-4.12',
+      'linux-4.14',
+      'linux-4.15',
+      'linux-5.0',
+      'linux-6.6',
+    ],
     ...['passthrough', 'primary-after-unlock', 'range-end', 'range-end-no-gather', 'strict', 'under-lock'],
     ...[
       'amd-v2',

@@ -75,7 +75,8 @@ export function withPolicySetting(policies: readonly Policy[], setting: string):
     if (!changesPolicy(policy, setting)) return policy;
     const dma = { ...(policy.dma as LazyUnmap), [field]: typed(value, 0) as number };
     const { name, title, source } = policy;
-    const spec = { unmap: dma.unmap, queue_size: dma.queueSize, timeout_ms: dma.timeoutMs };
+    const { unmap, queueSize, timeoutMs, queues, flush } = dma;
+    const spec = { unmap, queue_size: queueSize, timeout_ms: timeoutMs, queues, flush };
     checkShape({ name, title, source, dma: spec }, 'policy', place);
     return { ...policy, dma };
   });

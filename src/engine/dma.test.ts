@@ -9,6 +9,7 @@ import { costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import type { HazardName } from '../model/hazard.ts';
 import type { Machine } from '../model/machine.ts';
+import type { LazyUnmap } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 import type { TraceEvent } from '../model/trace.ts';
 import type { Trace } from '../trace/reader.ts';
@@ -233,6 +234,46 @@ describe('flush queue', () => {
         N_IOVA_SLOW: Math.min(unmaps, 255 + (flushes > 0 ? 1 : 0)),
       });
     }
+  });
+
+  /** So many unmaps, in turn of one domain and of the other, by one CPU or by two in turn. */
+  const unmaps = (count: number, cpus: number): Trace => {
+    const recording = new Recording(ACTORS);
+    for (let i = 0; i < count; i++) {
+      const [space, cpu] = [i % 2, i % cpus];
+      recording.unmap(recording.map(i, { space, cpu }), { space, cpu });
+    }
+    return recording.open();
+  };
+
+  test.each([
+    // policy, machine, unmaps that fit, domain flushes and global ones of the next
+    ['lazy', 'intel-vtd', 2 * 255, 1, 0],
+    ['lazy-intel-2017', 'intel-vtd', 250, 0, 1],
+    ['lazy-amd-2017', 'amd-vi', 256, 2, 0],
+  ])('%s on %s: %i unmaps of two domains fit', (policy, machine, fit, domain, global) => {
+    const counted = (count: number) => {
+      const { counters } = run(unmaps(count, 1), policy, machine);
+      return [counters.N_QUEUE_FULL, counters.N_IOTLB_DOMAIN, counters.N_IOTLB_GLOBAL];
+    };
+    expect(counted(fit)).toEqual([0, 0, 0]);
+    expect(counted(fit + 1)).toEqual([1, domain, global]);
+  });
+
+  test('two CPUs have a ring each, or one: a flush makes room in both rings', () => {
+    const lazy = loadPolicy('lazy');
+    const small = { unmap: 'lazy', queueSize: 5, timeoutMs: 10, queues: 'cpu', flush: 'domain' } as const;
+    const full = (change: Partial<LazyUnmap>, count: number): number => {
+      const one = new Recording({ cpus: 2, domains: 1, devices: [0] });
+      // 50 us apart, the second CPU 25 us behind the first: it finds what that has left.
+      for (let i = 0; i < count; i++)
+        one.unmap(one.map(i, { cpu: i % 2, gap: (i === 1 ? 75 : 50) * US }), { cpu: i % 2 });
+      const policy = { ...lazy, dma: { ...small, ...change } };
+      return run(one.open(), 'lazy', 'intel-vtd', { policy }).counters.N_QUEUE_FULL!;
+    };
+    expect([full({}, 8), full({}, 10)]).toEqual([0, 1]);
+    expect([full({ queues: 'single' }, 4), full({ queues: 'single' }, 5)]).toEqual([0, 1]);
+    expect(full({ flush: 'global' }, 10)).toBe(1);
   });
 
   test('the timer fires on the tick after the time-out: 16 ms for an entry of the first 4 ms', () => {

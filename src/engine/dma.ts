@@ -1,4 +1,4 @@
-import { type DmaSetup, MAX_DMA_PAGES, MAX_DMA_RECORDS } from '../model/dma.ts';
+import { type DmaSetup, drained, MAX_DMA_PAGES, MAX_DMA_RECORDS } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
@@ -160,7 +160,7 @@ export class DmaEngine {
     exports.dmaInit();
     const words = numbers('RECIPE_WORDS');
     const recipes = new Uint32Array(memory.buffer, exports.recipesAt(), numbers('RECIPES') * words);
-    encodeRecipes(setup.machine, setup.machine.device.ats, numbers).forEach((commands, i) => {
+    encodeRecipes(drained(setup), setup.machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * words);
     });
     const rows = new Float64Array(memory.buffer, exports.recordsAt(), sizes.records * numbers('RECORD_WORDS'));

@@ -2,7 +2,7 @@ import { type CostKey, costPs } from '../model/cost.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import { type Iommu, LEAF_ORDER, type Machine, submission, widensRanges } from '../model/machine.ts';
-import type { DmaHalf } from '../model/policy.ts';
+import type { DmaHalf, LazyUnmap } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
 import { encodeCache, encodeCosts, type Numbers, queueSettings } from './encode.ts';
 
@@ -51,6 +51,12 @@ const FORMAT: Readonly<Record<Iommu['pageTable'], string>> = {
   amdv2: 'FORMAT_X86',
   vtdss: 'FORMAT_SECOND',
   x86_64: 'FORMAT_FIRST',
+};
+
+const DRAIN: Readonly<Record<LazyUnmap['flush'], string>> = {
+  domain: 'DRAIN_DOMAIN',
+  'each-domain': 'DRAIN_EACH',
+  global: 'DRAIN_GLOBAL',
 };
 
 /** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
@@ -125,6 +131,8 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_REUSE', setup.reuse === 'immediate' ? 1 : 0);
   set('SET_IOVA', iova!.limitPfn, iova!.magazine, iova!.depot, iova!.sizes);
   const tick = Math.round(PS_PER_S / machine.hz);
+  if (dma.unmap === 'lazy') set('SET_DRAIN', numbers(DRAIN[dma.flush]));
+  if (dma.unmap === 'lazy') set('SET_ONE_QUEUE', dma.queues === 'single' ? 1 : 0);
   if (dma.unmap === 'lazy') set('SET_QUEUE', dma.queueSize, Math.round(dma.timeoutMs * PS_PER_MS), tick);
   set('SET_MAX_ORDER', iommu.maxAm);
   set('SET_CACHES_ABSENT', machine.driver.map.length > 0 ? 1 : 0);
@@ -166,6 +174,11 @@ function check({ policy, machine }: DmaSetup, { cpus, devices, devicesOfOne, spa
   if (commands >= iommu.ring) {
     throw new UsageError(
       `${what}: a domain has ${devicesOfOne} devices, so that up to ${commands} commands are submitted at a time, and machine.iommu.ring is ${iommu.ring}, expected more than that`,
+    );
+  }
+  if (policy.dma!.unmap === 'lazy' && policy.dma!.flush === 'global' && device.ats) {
+    throw new UsageError(
+      `${what}: a global flush says nothing to the TLBs of devices; give --set machine.device.ats=false`,
     );
   }
   const agents = cpus + 2 + spaces + devices * (1 + device.outstanding);

@@ -108,6 +108,8 @@ function whyNot(policy: Policy, machine: Machine, family: Family): string | unde
   const { iotlbFull, iotlbTag, pageDrops } = machine.iommu;
   if (family === 'dma' && (iotlbFull !== 'evict' || iotlbTag !== 'space' || pageDrops !== 'range'))
     return `machine ${machine.name} has an emulator's IOTLB: it is for \`verify recording\``;
+  if (policy.dma?.unmap === 'lazy' && policy.dma.flush === 'global' && machine.iommu.commands === 'amd')
+    return `policy ${policy.name} flushes all domains by one command, which the driver of machine ${machine.name} does not submit`;
   if (familiesOf(policy).includes(family)) return undefined;
   return `policy ${policy.name} is of family ${familiesOf(policy).join(', ')} and machine ${machine.name} of family ${machine.family}`;
 }

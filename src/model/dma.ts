@@ -38,3 +38,11 @@ export function parseTimeScale(text: string | undefined, time: 'packed' | undefi
   }
   return Number(text);
 }
+
+/** The machine, with what a drain of the policy's flush queue submits in place of `all`. */
+export function drained({ machine, policy }: Pick<DmaSetup, 'machine' | 'policy'>): Machine {
+  const dma = policy.dma!;
+  if (dma.unmap !== 'lazy' || dma.flush !== 'global') return machine;
+  const all = machine.driver.all.map((word) => (word === 'iotlb.domain' ? 'iotlb.global' : word));
+  return { ...machine, driver: { ...machine.driver, all } };
+}

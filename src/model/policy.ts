@@ -101,6 +101,11 @@ export interface LazyUnmap {
   readonly queueSize: number;
   /** From the first entry to the flush that the timer makes. */
   readonly timeoutMs: number;
+  /** A ring per CPU, or one for all of them. */
+  readonly queues: 'cpu' | 'single';
+  /** What is flushed when a ring is full or old. domain: its domain. each-domain: all, one after the other (AMD, 2017);
+   * global: all by one command, which frees what any CPU has queued (Intel, 2017); rings are for all domains then. */
+  readonly flush: 'domain' | 'each-domain' | 'global';
 }
 
 /** An invalidation policy, checked. An absent half is `linux-6.6` or `strict`. */
@@ -122,7 +127,13 @@ export interface PolicySpec {
   readonly extends?: string;
   readonly kernel?: string;
   readonly mm?: { readonly paths: Readonly<Partial<Record<string, string>>> };
-  readonly dma?: { readonly unmap: DmaHalf['unmap']; readonly queue_size?: number; readonly timeout_ms?: number };
+  readonly dma?: {
+    readonly unmap: DmaHalf['unmap'];
+    readonly queue_size?: number;
+    readonly timeout_ms?: number;
+    readonly queues?: LazyUnmap['queues'];
+    readonly flush?: LazyUnmap['flush'];
+  };
 }
 
 /** Words of one step list; the engine's tables are this long. */
@@ -363,7 +374,7 @@ export function policyOf({ name, title, source }: PolicySpec, { lists, dma }: Ha
 }
 
 function dmaOf(dma: NonNullable<PolicySpec['dma']>, place: string): DmaHalf {
-  const { unmap, queue_size: queueSize, timeout_ms: timeoutMs } = dma;
+  const { unmap, queue_size: queueSize, timeout_ms: timeoutMs, queues = 'cpu', flush = 'domain' } = dma;
   if (unmap !== 'lazy') {
     const extra = Object.keys(dma).find((key) => key !== 'unmap');
     if (extra !== undefined) throw new UsageError(`${place}: dma.${extra} goes with unmap: lazy, read unmap: ${unmap}`);
@@ -373,5 +384,5 @@ function dmaOf(dma: NonNullable<PolicySpec['dma']>, place: string): DmaHalf {
     throw new UsageError(`${place}: dma.queue_size is missing, expected it with unmap: lazy`);
   if (timeoutMs === undefined)
     throw new UsageError(`${place}: dma.timeout_ms is missing, expected it with unmap: lazy`);
-  return { unmap, queueSize, timeoutMs };
+  return { unmap, queueSize, timeoutMs, queues, flush };
 }

@@ -178,7 +178,7 @@ export class Driver {
     const { iovas, flushQueue } = this.parts[space]!;
     const number = page - domainSpan(space).first;
     if (mode === 'lazy') {
-      yield* flushQueue!.put(agent, agent.id, number, allocation);
+      yield* flushQueue!.put(agent, agent.id, iovas, number, allocation);
       return;
     }
     if (mode === 'strict') {

@@ -14,10 +14,11 @@ interface Entry {
   readonly begun: number;
   readonly page: number;
   readonly pages: number;
+  readonly iovas: IovaAllocator;
 }
 
 /**
- * The flush queue of one domain: a ring per CPU, and a timer (Linux 6.1 drivers/iommu/dma-iommu.c queue_iova,
+ * The flush queue of one domain, or of all: a ring per CPU or one, and a timer (Linux 6.1 drivers/iommu/dma-iommu.c queue_iova,
  * fq_flush_timeout). IOVAs are free once a flush is complete that began after they came.
  */
 export class FlushQueue {
@@ -31,10 +32,10 @@ export class FlushQueue {
   constructor(
     private readonly policy: LazyUnmap,
     private readonly hz: number,
-    private readonly space: number,
+    /** Domains that it is for. */
+    private readonly spaces: readonly number[],
     cpus: number,
     private readonly timer: Agent,
-    private readonly iovas: IovaAllocator,
     private readonly domains: Domains,
     private readonly queue: Queue,
     private readonly price: Price,
@@ -45,8 +46,8 @@ export class FlushQueue {
   }
 
   /** Puts the IOVA of an unmap on the CPU's ring. A full one is flushed first; one slot stays empty. */
-  *put(agent: Agent, cpu: number, page: number, pages: number): Turns {
-    const ring = this.rings[cpu]!;
+  *put(agent: Agent, cpu: number, iovas: IovaAllocator, page: number, pages: number): Turns {
+    const ring = this.rings[this.policy.queues === 'single' ? 0 : cpu]!;
     const usable = Math.max(2, this.policy.queueSize) - 1;
     this.reclaim(agent, cpu, ring);
     while (ring.length === usable) {
@@ -55,10 +56,11 @@ export class FlushQueue {
       const flush = this.begin();
       yield;
       yield* this.flush(agent, flush);
+      if (this.policy.flush === 'global') this.reclaimAll(agent, cpu);
       yield;
       this.reclaim(agent, cpu, ring);
     }
-    ring.push({ begun: this.begun, page, pages });
+    ring.push({ begun: this.begun, page, pages, iovas });
     this.counts.add('QUEUED');
     agent.spend('flush_queue', this.price('fq.enqueue'));
     this.arm(agent.clock, cpu);
@@ -72,17 +74,24 @@ export class FlushQueue {
 
   private *flush(agent: Agent, covers: number): Turns {
     if (this.begun > this.complete + 1) this.counts.reach('two flushes of a domain at once');
-    yield* this.queue.invalidate(agent, domainSpan(this.space));
+    const global = this.policy.flush === 'global';
+    for (const space of global ? this.spaces.slice(0, 1) : this.spaces)
+      yield* this.queue.invalidate(agent, domainSpan(space));
+    if (this.spaces.length > 1) this.counts.reach(`flush: ${this.policy.flush}`);
     this.complete++;
-    this.domains.flushed(this.space, covers);
+    for (const space of this.spaces) this.domains.flushed(space, covers);
   }
 
   /** Frees what is old enough, oldest first, into the magazines of the CPU that does it. */
   private reclaim(agent: Agent, cpu: number, ring: Entry[]): void {
     while (ring.length > 0 && ring[0]!.begun < this.complete) {
-      const { page, pages } = ring.shift()!;
-      this.iovas.free(agent, cpu, page, pages);
+      const { page, pages, iovas } = ring.shift()!;
+      iovas.free(agent, cpu, page, pages);
     }
+  }
+
+  private reclaimAll(agent: Agent, cpu: number): void {
+    for (const ring of this.rings) this.reclaim(agent, cpu, ring);
   }
 
   /** The time-out is rounded up to ticks, and the tick under way does not count. */
@@ -108,7 +117,7 @@ export class FlushQueue {
       this.fire = null;
       this.counts.add('QUEUE_TIMER');
       yield* this.flush(timer, this.begin());
-      for (const ring of this.rings) this.reclaim(timer, cpu, ring);
+      this.reclaimAll(timer, cpu);
       timer.block('idle');
       this.rest();
       yield;

@@ -1,5 +1,5 @@
 import { type CostKey, costPs } from '../model/cost.ts';
-import type { DmaSetup } from '../model/dma.ts';
+import { type DmaSetup, drained } from '../model/dma.ts';
 import { submission } from '../model/machine.ts';
 import type { RawRun } from '../model/result.ts';
 import { Agent, type Turns } from './agent.ts';
@@ -41,7 +41,8 @@ class DmaMachine {
     private readonly setup: DmaSetup,
     recording: DmaRecording,
   ) {
-    const { machine, costs, ideal, reuse } = setup;
+    const { costs, ideal, reuse } = setup;
+    const machine = drained(setup);
     const { counts } = this;
     const dma = setup.policy.dma!;
     const mode: UnmapMode = ideal ? 'vanish' : dma.unmap;
@@ -82,18 +83,21 @@ class DmaMachine {
       },
     };
     const queue = new Queue(machine, ats, price, space, hardware, link, attached, counts);
+    const queueOf = (timer: Agent, of: readonly number[]): FlushQueue | null => {
+      if (dma.unmap !== 'lazy') timer.block('idle');
+      if (dma.unmap !== 'lazy') return null;
+      return new FlushQueue(dma, machine.hz, of, cpus.length, timer, domains, queue, price, counts);
+    };
+    const own = dma.unmap !== 'lazy' || dma.flush === 'domain';
+    const queues = timers.map((timer, domain) => {
+      if (own || domain === 0) return queueOf(timer, own ? [domain] : spaces);
+      timer.block('idle');
+      return null;
+    });
     const parts = spaces.map((domain): DomainParts => {
-      const timer = timers[domain]!;
       const iovas = new IovaAllocator(machine.iova!, cpus.length, price, counts);
       const lock = new Lock('iova tree', 1, price('ptl.handoff'), counts);
-      if (dma.unmap !== 'lazy') {
-        timer.block('idle');
-        return { iovas, lock, flushQueue: null };
-      }
-      const flushQueue = new FlushQueue(
-        dma, machine.hz, domain, cpus.length, timer, iovas, domains, queue, price, counts,
-      ); // biome-ignore format: many parts
-      return { iovas, lock, flushQueue };
+      return { iovas, lock, flushQueue: queues[own ? domain : 0]! };
     });
     const waiters: Waiters = {
       mapping: (mapping, now) => {
@@ -139,7 +143,7 @@ class DmaMachine {
       ...this.drivers.map((driver) => stepper(driver.life())),
       () => queue.turn(),
       () => queue.turnOfLink(),
-      ...parts.map(({ flushQueue }) => stepper(flushQueue?.life())),
+      ...queues.map((flushQueue) => stepper(flushQueue?.life())),
       ...this.devices.map((device) => stepper(device.life())),
       ...this.devices.flatMap((device) => device.places.map((place) => stepper(device.place(place)))),
     ];

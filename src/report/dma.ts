@@ -24,15 +24,16 @@ export function dmaIntro({ label, meta }: ComparisonView): string[] {
 export function dmaText(view: ComparisonView): string {
   const { results, skipped, same } = view;
   const wide = Math.max(...results.map((run) => run.machine.length)) + 2;
+  const named = Math.max(13, ...results.map((run) => run.policy.length + 2));
   const lines = [
     ...dmaIntro(view),
-    `${' '.repeat(wide + 13)}${HEAD[0]}`,
-    `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
+    `${' '.repeat(wide + named)}${HEAD[0]}`,
+    `${'machine'.padEnd(wide)}${'policy'.padEnd(named)}${HEAD[1]}`,
   ];
   let machine = '';
   for (const result of results) {
     const first = result.machine !== machine;
-    lines.push(row(result, first, wide, same[`${result.policy} on ${result.machine}`]));
+    lines.push(row(result, first, wide, named, same[`${result.policy} on ${result.machine}`]));
     machine = result.machine;
   }
   for (const { policy, machine: on, why } of skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
@@ -40,7 +41,13 @@ export function dmaText(view: ComparisonView): string {
   return `${lines.join('\n')}\n`;
 }
 
-function row({ machine, policy, cost, safety }: RunResult, first: boolean, wide: number, same?: string): string {
+function row(
+  { machine, policy, cost, safety }: RunResult,
+  first: boolean,
+  wide: number,
+  named: number,
+  same?: string,
+): string {
   const shown = same === undefined ? policy + (first ? '*' : '') : `= ${same}`;
   const { fq_flush_full: full, fq_flush_timer: timer } = cost.invalidations;
   const cells = [
@@ -53,7 +60,7 @@ function row({ machine, policy, cost, safety }: RunResult, first: boolean, wide:
     count(safety.violations.S1!).padStart(6),
     `${micro(safety.window_ns.p99)} us`.padStart(11),
   ];
-  return `${(first ? machine : '').padEnd(wide)}${shown.padEnd(13)}${cells.join(' ')}   ${safety.verdict}`;
+  return `${(first ? machine : '').padEnd(wide)}${shown.padEnd(named)}${cells.join(' ')}   ${safety.verdict}`;
 }
 
 function micro(ns: number): string {
