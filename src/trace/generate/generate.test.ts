@@ -35,6 +35,11 @@ const MM: readonly [name: string, sizes: Partial<Record<keyof Sizes, string>>, p
   ['madv-dontneed', { pages: '384', ops: '200' }, 'dontneed', 80],
   ['jit-mprotect', { pages: '256', ops: '150' }, 'mprotect', 150],
   ['cow-storm', { pages: '384', ops: '600' }, 'cow', 200],
+  ['fork-snapshot', { pages: '160', ops: '320' }, 'cow', 50],
+  ['ksm-merge', { pages: '160', ops: '400' }, 'ksm_replace', 50],
+  ['numa-migration', { pages: '160', ops: '400' }, 'migrate', 50],
+  ['dirty-tracking', { pages: '160', ops: '400' }, 'clear_refs', 5],
+  ['shared-writeback', { pages: '160', ops: '400' }, 'page_mkclean', 20],
   ['sva-accelerator', { pages: '256', ops: '60', depth: '8' }, 'munmap', 100],
   ['pointer-chase', { pages: '384', ops: '2000' }, 'reclaim_swap', 500],
   ['gups', { pages: '384', ops: '2000' }, 'reclaim_swap', 500],
@@ -43,12 +48,16 @@ const DMA: readonly [name: string, sizes: Partial<Record<keyof Sizes, string>>][
   ['nic-rx', { ops: '300', depth: '16', devices: '2' }],
   ['nic-tx', { ops: '200', depth: '8', cpus: '3' }],
   ['nvme', { ops: '300', depth: '4', pages: '8' }],
+  ['viommu-nvme', { ops: '100', depth: '4', pages: '8', cpus: '1' }],
   ['rdma-registration', { ops: '60', pages: '24' }],
 ];
 const ALL = [...MM.map(([name, sizes]) => [name, sizes] as const), ...DMA];
 
+/** Has a test of its own. */
+const ELSEWHERE = ['dma-window'];
+
 test('every workload is tested', () => {
-  expect(ALL.map(([name]) => name)).toEqual(WORKLOADS.map(({ name }) => name));
+  expect([...ALL.map(([name]) => name), ...ELSEWHERE]).toEqual(WORKLOADS.map(({ name }) => name));
 });
 
 describe.each(ALL)('%s', (name, sizes) => {

@@ -4,10 +4,11 @@ import type { TraceMeta } from '../../model/trace.ts';
 import { codec } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
 import { madvDontneed, madvFree, munmapStorm } from './allocations.ts';
+import { dirtyTracking, forkSnapshot, ksmMerge, numaMigration, sharedWriteback } from './kernel.ts';
 import { nicReceive, nicTransmit } from './network.ts';
 import { accelerator, cowStorm, jit } from './programs.ts';
 import { Random } from './random.ts';
-import { dmaWindow, nvme, rdma } from './storage.ts';
+import { dmaWindow, nvme, rdma, virtualNvme } from './storage.ts';
 import { gups, pointerChase } from './tables.ts';
 import { SIZES, type Sizes, type Workload } from './workload.ts';
 
@@ -18,12 +19,18 @@ export const WORKLOADS: readonly Workload[] = [
   madvDontneed,
   jit,
   cowStorm,
+  forkSnapshot,
+  ksmMerge,
+  numaMigration,
+  dirtyTracking,
+  sharedWriteback,
   accelerator,
   pointerChase,
   gups,
   nicReceive,
   nicTransmit,
   nvme,
+  virtualNvme,
   rdma,
   dmaWindow,
 ];

@@ -40,10 +40,11 @@ export class Process {
     for (let i = 0; i < times; i++) this.out.access(this.cpu, WRITE, vpn, false);
   }
 
-  /** Maps `pages` anonymous pages, or those of a private file; the first page. */
-  map(pages: number, { prot = DATA, file = false } = {}): number {
+  /** Maps `pages` anonymous pages, or those of a file, private unless `shared`; the first page. */
+  map(pages: number, { prot = DATA, file = false, shared = false } = {}): number {
     const first = this.addresses.take(pages);
-    this.out.event(this.cpu, 'mmap', [this.space, first, first + pages, prot, file ? MAP_FLAG.file : 0]);
+    const flags = (file ? MAP_FLAG.file : 0) | (shared ? MAP_FLAG.shared : 0);
+    this.out.event(this.cpu, 'mmap', [this.space, first, first + pages, prot, flags]);
     return first;
   }
 
@@ -59,5 +60,15 @@ export class Process {
   /** `advice`: a number of `ADVICE`. */
   advise(first: number, pages: number, advice: number): void {
     this.out.event(this.cpu, 'madvise', [this.space, first, first + pages, advice]);
+  }
+
+  /** What the kernel does to a range, for the program or on its own account. */
+  kernel(op: 'fork' | 'clearRefs' | 'writeback' | 'uprobe' | 'merge' | 'migrate', first: number, pages: number): void {
+    this.out.event(this.cpu, op, [this.space, first, first + pages]);
+  }
+
+  /** The child is gone. */
+  reap(): void {
+    this.out.event(this.cpu, 'reap', [this.space]);
   }
 }

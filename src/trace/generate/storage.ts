@@ -70,6 +70,15 @@ export const nvme: Workload = {
   },
 };
 
+export const virtualNvme: Workload = {
+  ...nvme,
+  name: 'viommu-nvme',
+  summary: 'an NVMe disk of a virtual machine: with caching mode, its maps are followed by invalidations, too',
+  stands: 'a guest of QEMU with intel-iommu,caching-mode=on, which an assigned device needs (VFIO)',
+  assumes: [...nvme.assumes, "Caching mode is the machine's, not the trace's: intel-vtd-virtual."],
+  compare: '--machines intel-vtd-virtual,intel-vtd',
+};
+
 export const rdma: Workload = {
   name: 'rdma-registration',
   summary: 'large regions are registered, used in part, and given up: long scatter lists, few accesses',
