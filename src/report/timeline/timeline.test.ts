@@ -175,7 +175,7 @@ test('an address space: paths and their steps, locks, the queue, ATS requests', 
     [],
   );
   const slices = of(events, 'X');
-  const step = slices.find(({ name, cat }) => cat === 'step' && name === 'invalidate_page')!;
+  const step = slices.find(({ name, cat }) => cat === 'step' && /^invalidat/.test(name))!;
   // Under the lock: the invalidation lies within a hold of a page-table lock by the same agent.
   const names = new Map(of(events, 'M').map((event) => [`${event.name} ${event.tid}`, event.args]));
   const agent = names.get(`thread_name ${step.tid}`) as { name: string };
