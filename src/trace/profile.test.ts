@@ -74,12 +74,16 @@ test('changes and lifetimes of an address space', async () => {
     'read 403 0 2',
     'munmap 0 0 0 1024 1030',
     'brk 0 0 0 20 18',
+    'fork 0 0 0 1024 1030',
+    'reap 0 0 0',
   ]);
   expect(profile.changes).toEqual([
     { event: 'munmap', count: 2, pages: 8 },
     { event: 'mmap', count: 1, pages: 4 },
     { event: 'mprotect', count: 1, pages: 1 },
     { event: 'brk, shrinking', count: 1, pages: 2 },
+    { event: 'fork', count: 1, pages: 6 },
+    { event: 'reap', count: 1, pages: 0 },
   ]);
   // The first munmap ends a half after 8 accesses, the second the rest after 10.
   expect(profileJson(profile).lifetimes).toEqual([

@@ -151,7 +151,9 @@ class Profile {
     this.clocks[agent]! += gap;
     const [first, second, third, , fifth, sixth] = fields as [number, number, number, number, number, number];
     if (MM_EVENTS.has(op)) {
-      this.change(op === 'brk' && third < second ? 'brk, shrinking' : op, Math.abs(third - second));
+      // The end of a child has no range.
+      const pages = third === undefined ? 0 : Math.abs(third - second);
+      this.change(op === 'brk' && third < second ? 'brk, shrinking' : op, pages);
       this.area(op, fields);
     } else if (op === 'map') {
       this.change('map', third);
