@@ -148,7 +148,7 @@ describe('names are only names', () => {
     const copy = (path: string): void => cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     const rewrite = (path: string, change: (text: string) => string): void =>
       writeFileSync(join(folder, path), change(readFileSync(join(folder, path), 'utf8')));
-    for (const path of ['dist', 'src/catalog', 'build/release.wasm', 'package.json']) copy(path);
+    for (const path of ['dist', 'src/catalog', 'build/validators', 'build/release.wasm', 'package.json']) copy(path);
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     const newName = (kind: string, name: string): string => {
       const made = [...old].find(([, known]) => known === `${kind} ${name}`)?.[0] ?? `${kind}X${old.size}X`;
