@@ -22,7 +22,7 @@ import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import {
-  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, ON_ITS_WAY, recheck, replaceCopy,
+  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, largeCopies, ON_ITS_WAY, recheck, replaceCopy,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { frameOf, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
@@ -262,7 +262,7 @@ function addressOf(place: u32, page: u32): u64 {
 /** Address of an entry, stale or not, that allows the access, the smallest first; it is the most recent then. Or 0. */
 function use(cache: Cache, place: u32, page: u32, write: bool): usize {
   if (cache.sets == 0) return 0;
-  if (largeOrders == 0) return useOf(cache, page, write);
+  if (largeOrders == 0 || (!largeCopies && orderOf(page) == 0)) return useOf(cache, page, write);
   const vpn = vpnOf(page) + offsetOf(place);
   for (let left = largeOrders | 1; left != 0; left &= left - 1) {
     const leaf = findLeaf(vpn, ctz(left));

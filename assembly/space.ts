@@ -66,6 +66,8 @@ export let iotlb: Cache = changetype<Cache>(0);
 /** Of the IOMMU's walks. */
 export let iommuStage: Stage = changetype<Stage>(0);
 let ideal: bool = false;
+/** Whether an entry of a large leaf was ever filled; in runs without, nobody has to look for one. */
+export let largeCopies: bool = false;
 
 /** What is found once and stays: where tables are, numbers of blocks, stages. Before what is state. */
 export function initNames(): void {
@@ -90,6 +92,7 @@ export function initSpace(): void {
   cpuCount = setting(SET_CPUS);
   flightCount = setting(SET_OUTSTANDING);
   ideal = setting(SET_IDEAL) != 0;
+  largeCopies = false;
   cpus = fixed(<usize>cpuCount * CPU_BYTES);
   flights = region(<usize>flightCount * FLIGHT_BYTES);
   for (let i: u32 = 0; i < cpuCount; i++) {
@@ -289,6 +292,7 @@ export function fillCpu(cache: Cache, page: u32, low: u32, frame: u32, now: u64)
 /** Puts a translation into the IOTLB or the device TLB in place of an older one. */
 export function fillCopy(cache: Cache, page: u32, low: u32, frame: u32, now: u64): void {
   if (cache.sets == 0) return;
+  if (orderOf(page) != 0) largeCopies = true;
   const old = find(cache, page);
   const set = cache.set(page);
   if (old != 0) {
