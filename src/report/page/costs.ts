@@ -47,7 +47,7 @@ export function uncertaintyPart(id: string, { uncertainty }: ComparisonResult, l
   return html`${ranges({
     id: `${id}-draws`,
     title: `Added per page in ${whole(draws)} draws of all costs`,
-    about: `Costs drawn from their ranges, the same for every policy.${part} Logarithmic axis.`,
+    about: `Costs drawn from their ranges, the same for every policy.${part} Logarithmic axis: what is not above 0 stands at its left end.`,
     points: ['5 % of draws below', 'half below', '95 % below'],
     counted: null,
     rows,
