@@ -74,7 +74,8 @@ export const N_S4: u32 = 161;
 export const N_MMAP_WAIT_PS: u32 = 162; //   mmap_lock
 export const N_S7: u32 = 163;
 export const N_SPURIOUS: u32 = 164; //       faults of pages that are present, by an entry that says they are not
-export const COUNTERS: u32 = 165;
+export const N_S5: u32 = 165;
+export const COUNTERS: u32 = 166;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

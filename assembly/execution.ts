@@ -23,6 +23,7 @@ export class Run {
   gathered: u32; //   rows of `gather`
   inside: u32; //     1: between LOOP and AGAIN
   inHold: u32; //     rows before this hold
+  freed: u32; //      leaf tables that it frees
   hold: u32; //       table whose lock is held, + 1
   skip: u32; //       1: the PTE is no longer what it was; only the references are put
   mode: u32; //       what SET_NEW installs: MODE_*

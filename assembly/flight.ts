@@ -4,9 +4,10 @@ import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, lookup } from './cache'
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import {
   add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
-  N_PAGE_REQUESTS, N_S7, N_SPURIOUS,
+  N_PAGE_REQUESTS, N_S5, N_S7, N_SPURIOUS,
 } from './counters';
 import { beginFault, stepList } from './fault';
+import { beganAtFreed, initFreed } from './freed';
 import { cost, region, setting } from './layout';
 import {
   DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST,
@@ -53,6 +54,7 @@ let walkers: Lock = changetype<Lock>(0);
 
 export function initFlights(firstAgent: u32): void {
   first = firstAgent;
+  initFreed();
   requests = region(<usize>flightCount * REQUEST_BYTES);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
@@ -137,6 +139,7 @@ export function stepFlight(who: Agent): bool {
       who.phase = WALKED;
       newTrail();
       walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
+      if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
       keepWalk(place);
       spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
       return false;

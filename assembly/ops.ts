@@ -222,7 +222,7 @@ export const SET_LEVELS: u32 = 61; //        of the I/O page tables; 0 = 4
 export const SET_MMAP_LOCK: u32 = 54; //     1: mmap_lock is modelled
 export const SET_SHOOTDOWN: u32 = 63; //     SHOOTDOWN_*
 export const SET_SHADOWED: u32 = 62; //      1: a hypervisor emulates the IOMMU
-export const SET_LEAVES: u32 = 63; //        leaves of 2^n pages that the driver maps beside 4 KiB, a bit each
+export const SET_LEAVES: u32 = 84; //        leaves of 2^n pages that the driver maps beside 4 KiB, a bit each
 export const SET_IOVA: u32 = 64; //          limit, slots of a magazine, depot, sizes
 export const SET_QUEUE: u32 = 68; //         slots of a flush queue; time-out in ps; ps of a tick
 export const SET_MAX_ORDER: u32 = 71; //     largest block of a range command
@@ -238,7 +238,7 @@ export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds wh
 export const SET_WHOLE: u32 = 81; //         1: a race goes through all states, those too that make no difference
 export const SET_DRAIN: u32 = 82; //         what a full or old flush queue flushes: DRAIN_*
 export const SET_ONE_QUEUE: u32 = 83; //     1: a domain has one flush queue, not one per CPU
-export const SETTINGS: u32 = 84;
+export const SETTINGS: u32 = 85;
 
 // ---- how the TLBs of other CPUs are flushed ----
 export const SHOOTDOWN_IPI: u32 = 0;

@@ -5,6 +5,7 @@ import { Agent, agentCount, knows, spend } from './clock';
 import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
+import { freeTables, unlinkTables } from './freed';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
 import { cost, fixed, region, setting } from './layout';
 import { LOG_FREE, LOG_STEP, note } from './log';
@@ -99,7 +100,7 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   run.at = run.loop = run.phase = run.touched = run.gathered = run.hold = run.skip = 0;
   run.mmap = mmapOf(occasion);
   run.mmapHeld = run.mmapKept = 0;
-  run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = 0;
+  run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = run.freed = 0;
   run.part = part;
   run.occasion = occasion;
   run.began = who.clock;
@@ -268,7 +269,9 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return true;
     }
     case STEP_FREE: {
+      unlinkTables(run);
       free(run, who);
+      freeTables(run);
       return true;
     }
     default: {
@@ -326,6 +329,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
     run.phase = 1;
     bump(N_PATH_SECONDARY + run.occasion);
     beginSubmission(run.job, first, last, whole);
+    run.job.frees = run.freed;
     if (run.occasion == AT_LAZYFREE && hazard(HAZARD_CLEAN_KEEPS_DEVICE_TLB)) run.job.spares = 1;
   }
   if (!stepSubmission(run.job, who)) return false;
@@ -335,6 +339,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
 
 /** CPUs that use the space, other than this one, flush by IPI; the flush is over when all have answered. */
 function cpuFlush(run: Run, who: Agent): bool {
+  if (run.phase == 0) unlinkTables(run);
   const pages = hasRange(run) ? run.gathered - oldRows(run) : run.touched;
   if (pages == 0) return true;
   return shootDown(run, who, pages, run.part == PART_MIDDLE || pages > setting(SET_CEILING));

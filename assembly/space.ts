@@ -17,6 +17,7 @@ import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGon
 import {
   format, frameOf, initPlaces, largeOrders, liesIn, orderOf, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf,
 } from './table';
+import { holdsBlock } from './tagged';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
 
 /** Bit of an entry's frame word: the frame was freed since. */
@@ -151,6 +152,12 @@ export function aim(stage: Stage, page: u32): u64 {
     stage.tag = tagId(<u32>space, NO_PASID);
   }
   return (vpn & (((<u64>1) << bits) - 1)) << 12;
+}
+
+/** Whether the IOMMU's walk caches have the leaf table of a page. */
+export function holdsTable(page: u32): bool {
+  const address = aim(iommuStage, page);
+  return holdsBlock(iommuStage.walker.pde, iommuStage.tag, TABLE_LG2, address >> (12 + TABLE_LG2));
 }
 
 /** Tells every cache where a new page belongs. */

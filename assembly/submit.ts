@@ -5,7 +5,7 @@ import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { bump, N_RETRIES, N_SECONDARY } from './counters';
-import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_NO_DRAIN } from './hazard';
+import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN } from './hazard';
 import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
@@ -40,6 +40,7 @@ export class Submission {
   count: u32; //    its slots
   phase: u32;
   spares: u32; //   1: device TLBs are left out
+  frees: u32; //    leaf tables that are freed behind it
 }
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
 const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
@@ -77,7 +78,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  job.spares = 0;
+  job.spares = job.frees = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
 }
 @inline
@@ -248,10 +249,11 @@ function inDomain(page: u64): u64 {
 
 /**
  * Whether the driver says that only leaves have changed: it has freed no table. An unmap frees those that its range covers
- * whole (Linux drivers/iommu/intel/iommu.c dma_pte_clear_level); address spaces free none here.
+ * whole (Linux drivers/iommu/intel/iommu.c dma_pte_clear_level); what address spaces free they say.
  */
 function spares(job: Submission): bool {
-  if (setting(SET_HINT) == 0) return false;
+  if (hazard(HAZARD_LEAF_ONLY)) return true;
+  if (setting(SET_HINT) == 0 || job.frees != 0) return false;
   const first = (job.first + (1 << TABLE_LG2) - 1) >> TABLE_LG2;
   return setting(SET_DMA) == 0 || ((first + 1) << TABLE_LG2) - 1 > job.last;
 }

@@ -47,6 +47,7 @@ let orders: usize = 0; //  u8[pages]: log2 of its 4 KiB pages
 let slots: usize = 0; //   u32[tables << 9]: page id + 1
 let keys: usize = 0; //    u64[tables], ascending: vpn >> 9
 let order: usize = 0; //   u32[tables]: table of keys[i]
+let links: usize = 0; //   u8[tables]: LINKED, UNLINKED, IS_FREED
 let leaves: usize = 0; //  u32[tables]: 1 + index of its page in memory
 let words: usize = 0; //   u64[pages]: entries as walkers read them
 let upper: Intern = changetype<Intern>(0); // number and level of a table above -> index of its page in memory
@@ -82,6 +83,7 @@ export function initPlaces(tables: u32, rules: u32, levels: u32, leaves: u32): v
 }
 /** Room for `pages` pages in `tables` leaf tables. */
 export function initTable(pages: u32, tables: u32): void {
+  links = fixed(tables);
   leaves = fixed(<usize>tables << 2);
   words = region(<usize>pages << 3);
   setColumn(words);
@@ -146,6 +148,31 @@ function linkAgain(table: u32, number: u64): void {
     page = above;
     number >>= TABLE_LG2;
   }
+}
+/** Whether the table above names a leaf table, */
+export const LINKED: u32 = 0;
+/** or does not any more, */
+export const UNLINKED: u32 = 1;
+/** and its page is somebody else's. It is given the same one when it is needed again (assumed). */
+const IS_FREED: u32 = 2;
+
+@inline
+export function linkOf(table: u32): u32 {
+  return load<u8>(links + table);
+}
+export function setFreed(table: u32): void {
+  store<u8>(links + table, <u8>IS_FREED);
+}
+/** The table above a leaf table, `key` = vpn >> 9, does not name it any more. It does again when a page of it is present. */
+export function unlinkTable(table: u32, key: u64): void {
+  if (format.levels == 1) return;
+  store<u8>(links + table, <u8>UNLINKED);
+  writeThin(upper.find(key >> TABLE_LG2, 2), (<u32>key & 511) << 3, 0);
+}
+function relink(page: u32): void {
+  const table = tableOfPage(page);
+  store<u8>(links + table, <u8>LINKED);
+  link(vpnOf(page) >> TABLE_LG2, 1, pageOfTable(table));
 }
 /** Address of the uppermost table that a page number belongs to. */
 export function rootOf(vpn: u64): u64 {
@@ -234,8 +261,12 @@ function writeWord(page: u32, value: u32, frame: u32): void {
   const word = present
     ? leafEntry(format, address, order != 0, (value & PTE_W) != 0, (value & PTE_A) != 0, (value & PTE_D) != 0)
     : 0;
-  if (order == 0) store<u64>(words + (<usize>page << 3), word);
-  else writeLarge(vpnOf(page) >> order, 1 + order / TABLE_LG2, word);
+  if (order != 0) {
+    writeLarge(vpnOf(page) >> order, 1 + order / TABLE_LG2, word);
+    return;
+  }
+  store<u64>(words + (<usize>page << 3), word);
+  if (present && linkOf(tableOfPage(page)) != LINKED) relink(page);
 }
 function writeLarge(leaf: u64, level: u32, word: u64): void {
   writeThin(upperTable(leaf >> TABLE_LG2, level), (<u32>leaf & 511) << 3, word);

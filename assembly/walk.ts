@@ -140,7 +140,7 @@ export function trailAt(): usize {
 /** Counts the last walk by its trail. Returns its references. */
 export function countWalk(): u32 {
   bump(N_WALKS);
-  bump(fromCache ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
+  bump(cachedAt != 0 ? N_WALK_CACHE_HIT : N_WALK_CACHE_MISS);
   add(N_WALK_REFS, reads);
   return reads;
 }
@@ -182,10 +182,11 @@ function check(format: Format, grants: u32, asks: u32): u32 {
   return (needs & ~grants) != 0 ? WALK_DENIED : WALK_OK;
 }
 
+/** Level of the table out of a walk cache that the last walk began at; 0: it began at the root. */
+export let cachedAt: u32 = 0;
+
 /** Level of the table that `cachedTable` has found. */
 let matchedLevel: u32 = 0;
-/** Whether the last walk began with a table out of a cache. */
-let fromCache: bool = false;
 
 /** The lowest table of an address that a walk cache holds, as `fillTable` put it there, or 0. */
 function cachedTable(stage: Stage, address: u64): u32 {
@@ -210,7 +211,7 @@ function fillTable(stage: Stage, level: u32, address: u64, page: u32, grants: u3
 /** Translates `address` for an access that `asks`. Reads and writes are added to the trail. Returns the status. */
 export function walk(stage: Stage, address: u64, asks: u32, found: Found): u32 {
   const cached = cachedTable(stage, address);
-  fromCache = cached != 0;
+  cachedAt = cached != 0 ? matchedLevel : 0;
   return walkFrom(stage, address, asks, found, cached, cached != 0 ? matchedLevel : stage.format.levels);
 }
 /**

@@ -186,7 +186,14 @@ const machine: fc.Arbitrary<Machine> = fc
     odd: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 2 },
-      { arbitrary: fc.constantFrom<HazardName[]>(['read-then-set'], ['translated-while-idle']), weight: 1 },
+      {
+        arbitrary: fc.constantFrom<HazardName[]>(
+          ['read-then-set'],
+          ['translated-while-idle'],
+          ['clean-keeps-device-tlb'],
+        ),
+        weight: 1,
+      },
       { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 2 },
     ),
   })

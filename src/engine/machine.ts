@@ -89,6 +89,7 @@ const COUNTERS = [
   'N_S2',
   'N_S3',
   'N_S4',
+  'N_S5',
   'N_EXPOSED',
   'N_WINDOWS_EMPTY',
   'N_CPU_STALE',

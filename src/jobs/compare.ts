@@ -65,7 +65,7 @@ export interface Comparison {
 }
 
 /** Properties that the engine checks in a run of an address space. */
-const CHECKED = ['S1', 'S2', 'S3', 'S4'];
+const CHECKED = ['S1', 'S2', 'S3', 'S4', 'S5'];
 
 /** The runs that a comparison is made of, before they are made. */
 export interface Plan extends Omit<Comparison, 'results' | 'added' | 'same'> {

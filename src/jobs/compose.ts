@@ -106,7 +106,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
 function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
   const n = (name: string): number => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
-  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S4') + n('N_S6') + n('N_S7');
+  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S4') + n('N_S5') + n('N_S6') + n('N_S7');
   const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
   const { first } = run;
   return {
@@ -127,6 +127,7 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
       S2: n('N_S2'),
       S3: n('N_S3'),
       S4: n('N_S4'),
+      S5: n('N_S5'),
       S6: n('N_S6'),
       S7: n('N_S7'),
     },

@@ -68,6 +68,11 @@ export const HAZARDS = {
     ancestor:
       'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
   },
+  'leaf-only': {
+    what: 'invalidations of pages and ranges say that no table was freed (IH = 1, PDE = 0), though munmap has freed some',
+    breaks: 'S5',
+    ancestor: 'what Linux intel/iommu.c intel_iommu_tlb_sync rules out: IH only if the list of freed tables is empty',
+  },
   'shared-domain-id': {
     what: 'domains with tables of their own have one DID or DomainID; DMA recordings with several domains only',
     breaks: 'S7',

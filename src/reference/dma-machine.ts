@@ -127,7 +127,7 @@ class DmaMachine {
       spaces
         .filter((domain) => domain !== domainOf(vpn))
         .flatMap((domain) => space.pageAt(domainSpan(domain).first + inDomain(vpn)) ?? []);
-    const translator = new Translator(ats, machine.iommu.walkers, space, domains.tables, price, counts, {
+    const translator = new Translator(ats, machine.iommu.walkers, space, domains.tables, price, counts, () => {}, {
       keepsAbsence: machine.driver.map.length > 0,
       aliases: shared ? aliases : () => [],
     });

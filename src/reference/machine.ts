@@ -105,7 +105,9 @@ class ReferenceMachine {
       unmapped,
     );
     const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
-    const translator = new Translator(ats, machine.iommu.walkers, space, null, price, counts);
+    const translator = new Translator(ats, machine.iommu.walkers, space, null, price, counts, (agent, page) =>
+      safety.walked(page, agent, this.device.record),
+    );
     this.device = new Device(
       setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
       issuer, flyers, space, queue, safety, faults, price, counts,

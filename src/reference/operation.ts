@@ -37,6 +37,8 @@ export interface Operation {
   table: Table | null;
   before: number;
   lock: Lock | null;
+  /** Leaf tables that it frees. */
+  freed: readonly Table[];
   /** A list before it has taken mmap_lock. */
   readonly hasMmapLock: boolean;
 }

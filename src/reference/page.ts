@@ -83,6 +83,8 @@ export interface Table {
   /** Page number of its first slot / 512. */
   readonly key: number;
   readonly pages: Page[];
+  /** Whether the table above names it; freed: its page is somebody else's. */
+  link: 'linked' | 'unlinked' | 'freed';
 }
 
 /** Whether the page and page numbers `first` .. `last` have one in common. */

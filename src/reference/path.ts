@@ -49,6 +49,7 @@ export class Paths {
       changed: new Map(),
       table: null,
       before: 0,
+      freed: [],
       lock: null,
       hasMmapLock: false,
       ...start,
@@ -150,7 +151,10 @@ export class Paths {
         if (run.lost || run.path === 'reclaim_redirtied') this.free(run);
         return;
       case 'FREE':
-        return this.free(run);
+        this.unlink(run);
+        this.free(run);
+        this.freeTables(run);
+        return;
       default:
         return this.change(run, word === 'PS' ? pte! : word);
     }
@@ -225,16 +229,38 @@ export class Paths {
     if (this.ideal || span === null) return;
     this.counts.path(run.path).invalidations++;
     const keeps = run.path === 'madv_free' && this.machine.hazards.includes('clean-keeps-device-tlb');
-    yield* this.queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all');
+    yield* this.queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all', run.freed.length > 0);
   }
 
   /** The CPU flushes its own TLB; others ask it by IPI. */
   private *flush(run: Operation): Turns {
     const { agent } = run;
+    this.unlink(run);
     const pages = this.pagesOf(run);
     if (this.ideal || pages.length === 0) return;
     const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
     yield* this.shootdown.flush(agent, pages, full);
+  }
+
+  // ---- tables ----
+
+  /** A leaf table goes with the munmap that clears its last PTE: first out of the table above. */
+  private unlink(run: Operation): void {
+    if (run.path !== 'munmap' || this.ideal || this.machine.iommu.levels === 1) return;
+    const gone = new Set([...run.changed.keys()].map(({ table }) => table).filter(isGone));
+    for (const table of gone) table.link = 'unlinked';
+    run.freed = [...run.freed, ...gone];
+  }
+
+  private freeTables(run: Operation): void {
+    for (const table of run.freed) {
+      if (table.link !== 'unlinked') continue;
+      table.link = 'freed';
+      this.counts.reach('table freed');
+      if (!this.space.iommuWalker.knows(table)) continue;
+      this.space.dead.add(table);
+      if (this.queue.reachable) this.counts.add('EXPOSED');
+    }
   }
 
   // ---- references ----
@@ -326,3 +352,7 @@ function accessOf(path: Operation['path']): Access | null {
   return ALONE.has(path) ? 'write' : 'read';
 }
 const ALONE = new Set<string>(['munmap', 'munmap_dirty', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);
+
+function isGone({ link, pages }: Table): boolean {
+  return link === 'linked' && pages.every(({ kind }) => kind === 'gone');
+}

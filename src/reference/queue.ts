@@ -25,6 +25,9 @@ interface Entry {
   aborted: boolean;
 }
 
+/** What an invalidation is sent to, or what it is of: a map. */
+type Asked = 'all' | 'map' | 'iotlbs';
+
 /** Pages that an invalidation is for, both included. `whole`: all of a space. */
 export interface Span {
   readonly first: number;
@@ -136,7 +139,7 @@ export class Queue {
   // ---- the driver ----
 
   /** One invalidation of the secondary MMU, from the call to its return: of what has just been mapped, or of IOTLBs alone. */
-  *invalidate(agent: Agent, span: Span, of: 'all' | 'map' | 'iotlbs' = 'all'): Turns {
+  *invalidate(agent: Agent, span: Span, of: Asked = 'all', frees = false): Turns {
     this.counts.add('SECONDARY');
     if (this.machine.driver.deferral && this.active === 0 && !this.pending) {
       if (this.has('read-then-set')) {
@@ -155,7 +158,7 @@ export class Queue {
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
     const held = this.amd;
-    const groups = this.groups(agent, span, of);
+    const groups = this.groups(agent, span, of, frees);
     let holds = false;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
@@ -221,7 +224,7 @@ export class Queue {
   }
 
   /** What is written: groups of commands that each end in a wait. */
-  private groups(caller: Agent, span: Span, of: 'all' | 'map' | 'iotlbs'): Entry[][] {
+  private groups(caller: Agent, span: Span, of: Asked, frees: boolean): Entry[][] {
     const { machine } = this;
     const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
     const what = of === 'map' ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
@@ -236,7 +239,7 @@ export class Queue {
           ...this.reach(word, span),
           caller: isWait ? caller : null,
           device,
-          sparesTables: this.sparesTables(word, span),
+          sparesTables: this.sparesTables(word, span, frees),
           aborted: false,
         });
       if (isWait) groups.push([]);
@@ -261,8 +264,10 @@ export class Queue {
   }
 
   /** Hinted where no table was freed. Unmapping all pages of a table of domains frees it; address spaces keep theirs. */
-  private sparesTables(word: Command, { first, last, whole }: Span): boolean {
-    if (this.machine.driver.ih === 'never' || whole || (word !== 'iotlb.page' && word !== 'iotlb.range')) return false;
+  private sparesTables(word: Command, { first, last, whole }: Span, frees: boolean): boolean {
+    if (whole || (word !== 'iotlb.page' && word !== 'iotlb.range')) return false;
+    if (this.has('leaf-only')) return true;
+    if (this.machine.driver.ih === 'never' || frees) return false;
     const wholeTable = Math.ceil(first / 512) * 512 + 511 <= last;
     if (wholeTable) this.counts.reach('range of a whole table');
     return !(wholeTable && this.machine.family === 'dma');

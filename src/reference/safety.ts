@@ -42,6 +42,13 @@ export class Safety {
     this.oblige(page, now, null, reachable);
   }
 
+  /** A walk for a device has begun at a freed table. */
+  walked(page: Page, device: Agent, record: number): void {
+    this.counts.add('S5');
+    const changed = page.window?.opened ?? device.clock;
+    this.counts.first ??= { property: 5, page: page.id, changed, at: device.clock, agent: device.id, record };
+  }
+
   /** A device access reaches memory. */
   land(copy: Copy, asked: Page, write: boolean, device: Agent, record: number): void {
     const { page } = copy;

@@ -126,6 +126,16 @@ export class Walker {
     });
   }
 
+  /** Whether it knows a leaf table; nothing is used by asking. */
+  knows({ key }: Table): boolean {
+    let known = false;
+    this.levels[0]!.cache.remove((table) => {
+      if (table === key) known = true;
+      return false;
+    });
+    return known;
+  }
+
   /** Tables above the leaf that a walk has to read, where all of them are there. */
   walk({ key }: Table): number {
     return this.begin(key * 512, () => 'table').references - 1;
@@ -133,9 +143,12 @@ export class Walker {
 
   /**
    * Walks to a page number: from the lowest table that is known, which it knows all below of afterwards, down to the first
-   * entry that is no table.
+   * entry that is no table. `from`: level of the table that was known.
    */
-  begin(vpn: number, entryAt: EntryAt): { readonly references: number; readonly level: number } {
+  begin(
+    vpn: number,
+    entryAt: EntryAt,
+  ): { readonly references: number; readonly level: number; readonly from: number | null } {
     const known = this.levels.findIndex(({ shape, cache }, i) => {
       const { place, table } = this.names(vpn, i + 1);
       return i + 1 < this.height && shape.sets > 0 && cache.lookup(place, table) !== undefined;
@@ -146,7 +159,7 @@ export class Walker {
     this.counts.add('WALKS');
     this.counts.add(known < 0 ? 'WALK_CACHE_MISS' : 'WALK_CACHE_HIT');
     this.counts.add('WALK_REFS', references);
-    return { references, level };
+    return { references, level, from: known < 0 ? null : from };
   }
 
   /** From the table of a level down. Returns the level of the first entry that is no table. */
@@ -217,6 +230,8 @@ export class Space {
   readonly deviceTlbs: readonly Tlb[];
   readonly iommuWalker: Walker;
   readonly flights: Flight[];
+  /** Freed tables that the IOMMU knew when they were freed. */
+  readonly dead = new Set<Table>();
   /** Pages with a window. */
   private readonly open = new Set<Page>();
 
@@ -252,7 +267,7 @@ export class Space {
     const key = Math.floor(vpn / 512);
     let table = this.tables.find((known) => known.key === key);
     if (table === undefined) {
-      table = { id: this.tables.length, key, pages: [] };
+      table = { id: this.tables.length, key, pages: [], link: 'linked' };
       this.tables.push(table);
       this.tables.sort((a, b) => a.key - b.key);
     }
@@ -311,6 +326,7 @@ export class Space {
   set(page: Page, pte: Readonly<Pte>, frame: Frame | null, now: number): void {
     const before = this.cpus.map((cpu) => cpu.copies(page).map(isStale));
     page.pte = { ...pte };
+    if (pte.present) page.table.link = 'linked';
     page.frame = frame;
     for (const [i, cpu] of this.cpus.entries())
       if (cpu.copies(page).some((copy, j) => isStale(copy) !== before[i]![j])) cpu.stirred = true;

@@ -29,6 +29,8 @@ export class Translator {
     private readonly tables: IoTables | null,
     private readonly price: Price,
     private readonly counts: Counts,
+    /** S5: a walk has begun at a table that has been freed. */
+    private readonly freedTable: (agent: Agent, page: Page) => void,
     private readonly rules: IotlbRules = { keepsAbsence: false, aliases: () => [] },
   ) {
     this.walkers = new Lock('walkers', walkers, 0, counts);
@@ -116,11 +118,14 @@ export class Translator {
 
   private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean> {
     const { tables } = this;
-    const { iommuWalker } = this.space;
-    const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? 'table';
+    const { iommuWalker, dead } = this.space;
+    const linked: EntryAt = (level) => (level === 2 && page.table.link !== 'linked' ? 'none' : 'table');
+    const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? linked(level);
     this.walkers.take(agent);
     yield;
-    const { references, level } = iommuWalker.begin(vpn, entryAt);
+    const { references, level, from } = iommuWalker.begin(vpn, entryAt);
+    if (from === 1 && dead.has(page.table)) this.freedTable(agent, page);
+    else dead.delete(page.table);
     agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
     yield;
     this.walkers.give(agent);

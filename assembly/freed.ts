@@ -1,0 +1,65 @@
+// Leaf tables that munmap frees: the entry above is cleared behind the PTEs, before the CPU flush, and the table is free
+// when the frames are (Linux mm/memory.c free_pgtables, between unmap_vmas and tlb_finish_mmu). A table goes with the munmap
+// that clears its last PTE. Upper tables stay, and nothing is freed in a race. S5: a walk must not begin at a table, out
+// of a walk cache, that has been freed since it was put there.
+import { bump, N_EXPOSED } from './counters';
+import { Run, rowPage } from './execution';
+import { region, setting } from './layout';
+import { AT_UNMAP, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
+import { reachable } from './pasid';
+import { holdsTable } from './space';
+import {
+  kindOf, LINKED, linkOf, pageIn, setFreed, TABLE_LG2, tableOfPage, UNLINKED, unlinkTable, vpnOf,
+} from './table';
+import { cachedAt } from './walk';
+
+let dead: usize = 0; // u8[tables]: the IOMMU's walk caches had it when it was freed
+
+export function initFreed(): void {
+  dead = region(setting(SET_TABLES));
+}
+
+/** The tables of a range whose pages are all unmapped are taken out of the tables above. */
+export function unlinkTables(run: Run): void {
+  if (run.occasion != AT_UNMAP || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
+  let last: u32 = u32.MAX_VALUE;
+  for (let i: u32 = 0; i < run.gathered; i++) {
+    const page = rowPage(run, i);
+    const table = tableOfPage(page);
+    if (table == last) continue;
+    last = table;
+    if (linkOf(table) != LINKED || !isGone(table)) continue;
+    unlinkTable(table, vpnOf(page) >> TABLE_LG2);
+    run.freed++;
+  }
+}
+function isGone(table: u32): bool {
+  for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+    const page = pageIn(table, slot);
+    if (page != 0 && kindOf(page - 1) != KIND_GONE) return false;
+  }
+  return true;
+}
+
+/** They are free. */
+export function freeTables(run: Run): void {
+  if (run.freed == 0) return;
+  for (let i: u32 = 0; i < run.gathered; i++) {
+    const page = rowPage(run, i);
+    const table = tableOfPage(page);
+    if (linkOf(table) != UNLINKED) continue;
+    setFreed(table);
+    if (!holdsTable(page)) continue;
+    store<u8>(dead + table, 1);
+    if (reachable()) bump(N_EXPOSED);
+  }
+}
+
+/** Whether the IOMMU's walk that has just begun did so at a table that is not what it was. */
+export function beganAtFreed(page: u32): bool {
+  const at = dead + tableOfPage(page);
+  if (load<u8>(at) == 0) return false;
+  if (cachedAt == 1) return true;
+  store<u8>(at, 0); // it had gone from the cache, and is there anew at most
+  return false;
+}
