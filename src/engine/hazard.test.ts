@@ -98,6 +98,15 @@ describe.each(Object.entries(CASES) as [HazardName, Case][])('%s', (name, option
   });
 });
 
+test('freed tables without the mmu_gather flush: nothing is flushed behind the entry above, with no hazard', () => {
+  const broken = (policy: string): number => {
+    const setup = setupOf([], { machine: 'amd-v2', policy });
+    return counted(runEngine(engineModule('checked'), setup, traces.get('table')!)!.raw, 'N_S5');
+  };
+  for (const policy of ['under-lock', 'range-end-no-gather']) expect(broken(policy), policy).toBeGreaterThan(0);
+  for (const policy of ['range-end', 'linux-4.10', 'linux-4.15', 'linux-6.6']) expect(broken(policy), policy).toBe(0);
+});
+
 test('every hazard has such a pair of runs, here or in the tests of DMA recordings', () => {
   expect([...Object.keys(CASES), 'no-drain', 'shared-domain-id', 'no-flush-on-map'].sort()).toEqual(
     Object.keys(HAZARDS).sort(),
