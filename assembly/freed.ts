@@ -5,7 +5,7 @@
 import { bump, N_EXPOSED } from './counters';
 import { Run, rowPage } from './execution';
 import { region, setting } from './layout';
-import { AT_UNMAP, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
+import { AT_UNMAP, AT_UNMAP_DIRTY, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
 import { reachable } from './pasid';
 import { holdsTable } from './space';
 import {
@@ -21,7 +21,8 @@ export function initFreed(): void {
 
 /** The tables of a range whose pages are all unmapped are taken out of the tables above. */
 export function unlinkTables(run: Run): void {
-  if (run.occasion != AT_UNMAP || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
+  const unmaps = run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY;
+  if (!unmaps || run.inside != 0 || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
   let last: u32 = u32.MAX_VALUE;
   for (let i: u32 = 0; i < run.gathered; i++) {
     const page = rowPage(run, i);

@@ -246,7 +246,8 @@ export class Paths {
 
   /** A leaf table goes with the munmap that clears its last PTE: first out of the table above. */
   private unlink(run: Operation): void {
-    if (run.path !== 'munmap' || this.ideal || this.machine.iommu.levels === 1) return;
+    const unmaps = run.path === 'munmap' || run.path === 'munmap_dirty';
+    if (!unmaps || run.table !== null || this.ideal || this.machine.iommu.levels === 1) return;
     const gone = new Set([...run.changed.keys()].map(({ table }) => table).filter(isGone));
     for (const table of gone) table.link = 'unlinked';
     run.freed = [...run.freed, ...gone];
