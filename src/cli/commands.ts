@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = {
   sweep: async () => (await import('./sweep.ts')).sweep,
   worker: async () => (await import('./worker.ts')).worker,
   calibrate: async () => (await import('./calibrate.ts')).calibrate,
+  completion: async () => (await import('./completion.ts')).completion,
 };
 
 /** The commands that `words` can mean: those that are named, or all, for help and for what is no command. */

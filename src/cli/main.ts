@@ -2,7 +2,7 @@
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
 import { commandsOf } from './commands.ts';
-import { COMPLETES, COMPLETION, completer } from './completion.ts';
+import { COMPLETES, completer } from './completer.ts';
 import { EXIT, report } from './errors.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
 import { toolVersion } from './version.ts';
@@ -28,15 +28,13 @@ async function main(args: string[]): Promise<void> {
   const completes = args.includes(COMPLETES);
   if (!completes) refuseTwice(args);
   const [{ default: yargs }, commands] = await Promise.all([import('yargs'), commandsOf(completes ? [] : args)]);
-  const complete = completes ? await completer() : undefined;
-  await yargs(args)
+  const parser = yargs(args)
     .scriptName('iommulator')
     .usage('$0 COMMAND')
     .command(commands as never)
     .option('quiet', { type: 'boolean', default: false, describe: 'No progress and no notes on stderr' })
     .demandCommand(1, 'expected a command')
     .recommendCommands()
-    .completion(COMPLETION, 'Script for bash, zsh or fish: source <(iommulator completion)', complete as never)
     .strict()
     .version(toolVersion())
     .wrap(100)
@@ -46,8 +44,10 @@ async function main(args: string[]): Promise<void> {
       if (error && error.name !== 'YError') throw error;
       const words = (error?.message ?? message).split(/\s+/).filter((word) => word !== '');
       throw new UsageError(`${words.join(' ')} (see iommulator --help)`);
-    })
-    .parseAsync();
+    });
+  // yargs would answer the name of this command with the script; false: help does not list it.
+  if (completes) parser.completion('completions', false as never, (await completer()) as never);
+  await parser.parseAsync();
 }
 
 /** Options that may be given several times. */

@@ -28,5 +28,5 @@ test('the script is one that bash takes', () =>
       folder,
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/^complete .*-F _iommulator_yargs_completions iommulator\nlazy\n$/);
+    expect(stdout).toMatch(/^complete .*-F _iommulator_yargs_completions iommulator\nlazy( lazy-\S+)+\n$/);
   }));
