@@ -25,6 +25,9 @@ export class Threads {
 
   /** Ends the threads, whatever they are doing. */
   async end(): Promise<void> {
-    await (await this.pool)?.destroy();
+    const pool = await this.pool;
+    // A reply that is on its way when its thread ends is an error to the pool; nobody waits for it any more.
+    pool?.on('error', () => {});
+    await pool?.destroy();
   }
 }
