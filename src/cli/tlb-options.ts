@@ -40,7 +40,7 @@ export function tlbOptions<T>(y: Argv<T>) {
       ...choice,
       choices: STRADDLES,
       default: 'both',
-      describe: 'Pages touched by an access across two',
+      describe: 'Pages of an access across two',
     })
     .option('invalidate', { ...choice, choices: INVALIDATES, default: 'none', describe: 'Changes that drop entries' });
 }
