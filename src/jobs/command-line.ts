@@ -1,9 +1,10 @@
 import { labelOf, type Named } from '../catalog/shelf.ts';
+import { shellWord } from '../model/command.ts';
 import type { LocatedTrace } from './locate.ts';
 import type { PairRequest } from './pairs.ts';
 
 /**
- * The command that gives the same again; policies and machines only where they were given, objects by their names.
+ * The command that gives the same again where it is run in the same folder; policies and machines only where they were given, objects by their names.
  * `words`: further options.
  */
 export function commandLine(
@@ -24,5 +25,5 @@ export function commandLine(
     ...(typeof request.costs === 'string' ? ['--costs', request.costs] : []),
     ...(request.settings ?? []).flatMap((setting) => ['--set', setting]),
   ];
-  return ['iommulator', command, trace.name.replace(/\.trace$/, ''), ...all].join(' ');
+  return ['iommulator', command, trace.given, ...all].map(shellWord).join(' ');
 }

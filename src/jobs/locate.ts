@@ -13,7 +13,9 @@ const SHIPPED = fileURLToPath(new URL('../../traces/', import.meta.url));
 /** A trace file that is ready to be replayed. */
 export interface LocatedTrace {
   readonly path: string;
-  /** Base name of what the user named. */
+  /** What the user named: a path, or the name of a shipped trace. */
+  readonly given: string;
+  /** Its base name. */
   readonly name: string;
   readonly sha256: string;
   readonly meta: TraceMeta;
@@ -42,9 +44,10 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
   }
   const name = basename(path);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
-    return { path, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
+    return { path, given, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
   const { importFile } = await import('./import.ts');
-  return temporaryTrace(name, (imported) => importFile(path, imported, {}, reading));
+  const imported = await temporaryTrace(name, (imported) => importFile(path, imported, {}, reading));
+  return { ...imported, given };
 }
 
 /** A trace in a temporary folder, which `close` removes. `write` makes the file. */
@@ -57,7 +60,7 @@ export async function temporaryTrace(
   try {
     const path = join(folder, 'temporary.trace');
     const meta = await write(path);
-    return { path, name, sha256: digest(path), meta, close };
+    return { path, given: name, name, sha256: digest(path), meta, close };
   } catch (error) {
     close();
     throw error;

@@ -1,4 +1,5 @@
 /** What a regression history holds: records of runs, which are exact, and of host times, which are samples. */
+import { wordsOf } from './command.ts';
 import type { ComparisonResult, RunResult, Verdict } from './result.ts';
 
 /** One run of a result, at one commit. */
@@ -93,7 +94,7 @@ const USUAL = new Set(['--memory 50%', '--device follow']);
 
 /** Words of a run's command line behind the trace that are neither names, nor the seed, nor prices, nor usual. */
 function optionsOf({ repro }: RunResult): string {
-  const words = repro.split(' ').slice(3);
+  const words = wordsOf(repro).slice(3);
   const pairs = words.flatMap((word, i) => (word.startsWith('--') ? [[word, words[i + 1] ?? ''] as const] : []));
   const kept = pairs.filter(
     ([name, value]) =>
