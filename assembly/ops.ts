@@ -29,6 +29,7 @@ export const STEP_PUT_CALLER: u32 = 23;
 export const STEP_FREE: u32 = 24;
 export const STEP_SET_MIGRATION: u32 = 25;
 export const STEP_SET_POISON: u32 = 26;
+export const STEP_READ: u32 = 27; //         somebody reads the content: what a device writes from here on is lost
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;

@@ -15,7 +15,7 @@ import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
-  STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START,
+  STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START, STEP_READ,
   STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
 } from './ops';
 import { reachable } from './pasid';
@@ -149,7 +149,7 @@ export function stepPath(who: Agent): bool {
 /** Whether others could tell at which moment a step was taken. */
 @inline
 function isShared(step: u32): bool {
-  return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_RANGE_START && step != STEP_RANGE_END && step != STEP_CPU_DEFER;
+  return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_RANGE_START && step != STEP_RANGE_END && step != STEP_CPU_DEFER && step != STEP_READ;
 }
 
 function finish(run: Run, who: Agent): void {
@@ -205,7 +205,7 @@ function owed(occasion: u32): u32 {
 
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
 function perform(run: Run, who: Agent, step: u32): bool {
-  if (run.phase == 0) note(LOG_STEP, who.id, step, run.occasion, hasRange(run) ? 0 : run.page + 1, who.clock);
+  if (run.phase == 0 && step != STEP_READ) note(LOG_STEP, who.id, step, run.occasion, hasRange(run) ? 0 : run.page + 1, who.clock);
   switch (step) {
     case STEP_LOOP: {
       run.loop = run.at;
@@ -220,6 +220,10 @@ function perform(run: Run, who: Agent, step: u32): bool {
       if (!inRange(run)) return true;
       run.at = run.loop;
       nextHold(run);
+      return true;
+    }
+    case STEP_READ: {
+      readContent(run, who.clock);
       return true;
     }
     case STEP_RANGE_START: {
@@ -279,6 +283,13 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return true;
     }
   }
+}
+
+/** What a device writes to the page from here on is lost. Of the one flush of a batch, reclaim knows the pages. */
+function readContent(run: Run, now: u64): void {
+  if (run.skip != 0 || run.part == PART_MIDDLE) return;
+  if (!hasRange(run)) oblige(run.page, now, OWES_DIRTY, reachable());
+  for (let i: u32 = 0; i < run.gathered; i++) oblige(rowPage(run, i), now, OWES_DIRTY, reachable());
 }
 
 function skipLoop(run: Run): void {

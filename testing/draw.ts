@@ -240,6 +240,9 @@ const ODD = [
     migrate: 'RS LK PC PS(mig) RR UL PP COPY LK CF PS(new) UL PPc FREE SI RE',
     uprobe: 'LK PS(new) RR UL CF PP PPc FREE SI*',
     fork: 'RS { LK PC PS(ro) UL } CF RE',
+    clear_refs: 'RS { LK PC PS(ro) UL COPY } CF RE! RET',
+    page_mkclean: 'RS LK PC CF PS(ro) UL RE IO SI*',
+    ksm_write_protect: 'RS LK PC CF PS(ro) UL MERGE RE!',
   }),
   variant('linux-6.6', 'batched', {
     reclaim_swap: '{ RS LK PC CFq PS(swp) RR PP UL RE } CF SI { PPc FREE }',

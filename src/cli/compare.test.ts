@@ -262,6 +262,20 @@ describe('refusals', () => {
     60_000,
   );
 
+  test('where pages are narrowed and none is unmapped, numbers are per page changed; what is flushed too late shows', () =>
+    withFolder((folder) => {
+      iommulator(['gen', 'shared-writeback', '--ops', '2000', '--pages', '100', '-o', 'w.trace', '--quiet'], folder);
+      const args = ['w.trace', '--memory', 'none', '--machines', 'amd-v2'];
+      const { runs } = json(['compare', ...args, '--policies', 'under-lock,range-end,batched'], folder);
+      expect(runs.map(({ cost }) => [cost.pages_unmapped, cost.invalidations_per_page])).toEqual([
+        [0, 1],
+        [0, 1],
+        [0, 1],
+      ]);
+      expect(runs.map(({ safety }) => safety.verdict)).toEqual(['safe', 'safe', 'exposed']);
+      expect(iommulator(['run', ...args, '--quiet'], folder).stdout).toContain(' per page changed ');
+    }));
+
   test('--fail-on is a gate', () =>
     withFolder((folder) => {
       writeFileSync(join(folder, 'small.trace'), writeProgram(RECLAIMED));

@@ -3,7 +3,7 @@ import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
 import { type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
-import type { MmHalf, Step, StepList } from '../model/policy.ts';
+import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
 import { type CacheShape, NO_CACHE, type Replacement } from '../model/tlb.ts';
 import type { TraceCounts } from '../model/trace.ts';
@@ -307,7 +307,10 @@ export function encodeList(name: PathName, list: StepList, numbers: Numbers): nu
   let part = 0;
   const put = (items: StepList['items']): void => {
     for (const item of items) {
-      if (item.kind === 'note') continue;
+      if (item.kind === 'note') {
+        if (READS.has(item.word)) codes[part]!.push(numbers('STEP_READ'));
+        continue;
+      }
       if (item.kind === 'step') {
         codes[part]!.push(...encodeStep(item, numbers));
         if (item.word === 'PC' && !hasPte(list)) codes[part]!.push(numbers('STEP_SET_NONE'));

@@ -27,7 +27,7 @@ const MUST_REACH = [
   'swap entry moved', 'moved while reclaim works on it', 'moved to where no access goes', 'unmapped page touched again',
   'open run looked up again', 'run cut', 'one CPU interrupts another', 'idle CPU left out', 'idle CPU comes back', 'flushed already', 'flushes all: one was missed', 'wait to read under mmap_lock', 'wait to write under mmap_lock',
   'shared with a child', 'shared with a child again', 'copied for a child',
-  'the child is gone: reused', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
+  'the child is gone: reused', 'content read', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
   ...['uprobe', 'migrate'].map((path) => `lost race: ${path}`),
 ]; // biome-ignore format: a table
 

@@ -164,8 +164,10 @@ function planSpace(trace: LocatedTrace, request: SeededRequest): Plan {
 
 /** Equal rows would say nothing, and look like a result. */
 function refuseEmpty(trace: LocatedTrace, runs: readonly RawRun[]): void {
-  if (runs.every((run) => run.counters.N_UNMAPPED === 0)) {
-    throw new UsageError(`${trace.name}: nothing was unmapped, so policies do not differ; give less --memory`);
+  if (runs.every(({ counters }) => counters.N_UNMAPPED === 0 && counters.N_SECONDARY === 0)) {
+    throw new UsageError(
+      `${trace.name}: no translation was taken away or narrowed, so policies do not differ; give less --memory`,
+    );
   }
   if (runs.every((run) => run.counters.N_DMA === 0)) {
     throw new UsageError(

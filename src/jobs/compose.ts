@@ -1,6 +1,14 @@
 import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
-import type { Distribution, RawRun, RunCost, RunResult, RunSafety, Verdict } from '../model/result.ts';
+import {
+  type Distribution,
+  pagesOf,
+  type RawRun,
+  type RunCost,
+  type RunResult,
+  type RunSafety,
+  type Verdict,
+} from '../model/result.ts';
 import { PS_PER_NS } from '../model/units.ts';
 
 /** Causes that are no work: a CPU that waits for a page to be read in is idle. */
@@ -45,6 +53,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
   const overhead = work - workOf(ideal);
   const accesses = n('N_COMPUTE');
   const unmapped = n('N_UNMAPPED');
+  const pages = pagesOf({ pages_unmapped: unmapped, paths: run.paths });
   const causes = Object.keys(run.causes).filter((cause) => !IDLE_CAUSES.has(cause));
   const added = causes.map((cause) => [cause, ns(run.causes[cause]! - ideal.causes[cause]!)] as const);
   const paths = Object.entries(run.paths).map(([name, row]) => {
@@ -56,7 +65,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
     work_ns: ns(work),
     overhead_ns: ns(overhead),
     vs_baseline: ratio(work, workOf(baseline)),
-    added_per_page_ns: ratio(overhead, unmapped * PS_PER_NS),
+    added_per_page_ns: ratio(overhead, pages * PS_PER_NS),
     added_by_cause: Object.fromEntries(added),
     paths: Object.fromEntries(paths),
     device_stall_ns: ns(n('N_DEVICE_STALL_PS')),
@@ -80,7 +89,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
       fq_flush_full: n('N_QUEUE_FULL'),
       fq_flush_timer: n('N_QUEUE_TIMER'),
     },
-    invalidations_per_page: ratio(n('N_SECONDARY'), unmapped),
+    invalidations_per_page: ratio(n('N_SECONDARY'), pages),
     over_invalidated: n('N_OVER'),
     tlb: {
       cpu_l1: { hits: accesses - n('N_L1I_MISS') - n('N_L1D_MISS'), misses: n('N_L1I_MISS') + n('N_L1D_MISS') },

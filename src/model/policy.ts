@@ -28,7 +28,10 @@ export const STEPS = {
 } as const;
 export type StepWord = keyof typeof STEPS;
 
-/** Words that a list may hold for its readers; they are kept and never executed. */
+/**
+ * Words that a list may hold for its readers; they take no time and change nothing. Those that read the content are the
+ * instant from which a device write by an older translation is lost (S4); of a batch that is its one flush.
+ */
 export const NOTES = {
   'NEW?': 'from here on another thread may map a different page',
   IO: 'the page is written out: its content is read',
@@ -37,6 +40,9 @@ export const NOTES = {
   RET: 'the system call returns',
 } as const;
 export type NoteWord = keyof typeof NOTES;
+
+/** Notes at which the content of the page is read. */
+export const READS: ReadonlySet<NoteWord> = new Set(['IO', 'COPY', 'MERGE']);
 
 /** What `PS(...)` makes of a PTE. */
 export const PTE_STATES = {

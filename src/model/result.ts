@@ -44,7 +44,7 @@ export interface RunCost {
   readonly lock_hold_ns: Distribution;
   readonly locks: Readonly<Record<string, number>>;
   readonly invalidations: Readonly<Record<string, number>>;
-  /** Secondary invalidations asked for per page unmapped. */
+  /** Secondary invalidations asked for per page of `pagesOf`. */
   readonly invalidations_per_page: number;
   readonly over_invalidated: number;
   readonly tlb: Readonly<Record<string, HitsAndMisses>>;
@@ -72,6 +72,19 @@ export interface FirstViolation {
   readonly use_record: number;
   readonly agent: string;
   readonly at_ns: number;
+}
+
+/**
+ * Pages that numbers per page are of: those that lost their translation, or where none did, as under KSM and write-back, those
+ * that a path has changed.
+ */
+export function pagesOf({
+  pages_unmapped,
+  paths,
+}: Pick<RunCost, 'pages_unmapped'> & {
+  readonly paths: Readonly<Record<string, { readonly pages: number }>>;
+}): number {
+  return pages_unmapped || Object.values(paths).reduce((sum, { pages }) => sum + pages, 0);
 }
 
 /** What a run says about its policy, on this trace; from good to bad. */

@@ -63,8 +63,8 @@ export class Paths {
     const access = accessOf(run.path);
     if (this.mmapLock !== null && access !== null && !run.hasMmapLock && !this.mmapLock.take(run.agent, access)) yield;
     for (const item of this.items(run)) {
-      if (item.kind === 'note') continue;
-      if (item.kind === 'step') yield* this.step(run, item);
+      if (item.kind === 'note') this.note(run, item);
+      else if (item.kind === 'step') yield* this.step(run, item);
       else yield* this.holds(run, item);
     }
     this.finish(run);
@@ -89,9 +89,20 @@ export class Paths {
     for (const table of this.space.tablesIn(run.range!.first, run.range!.end)) {
       run.table = table;
       run.before = run.changed.size;
-      for (const step of body) if (step.kind === 'step') yield* this.step(run, step);
+      for (const item of body) {
+        if (item.kind === 'note') this.note(run, item);
+        else yield* this.step(run, item);
+      }
     }
     run.table = null;
+  }
+
+  /** Somebody reads the content: a write that does not get there in time is lost. */
+  private note(run: Operation, { word }: Note): void {
+    if (!['IO', 'COPY', 'MERGE'].includes(word) || run.lost || run.part === 'middle') return;
+    const pages = run.range === null ? [run.page!] : [...run.changed.keys()];
+    for (const page of pages) this.safety.oblige(page, run.agent.clock, 'dirty', this.queue.reachable);
+    this.counts.reach('content read');
   }
 
   private *step(run: Operation, step: Step): Turns {

@@ -5,7 +5,7 @@ import type { TraceMeta } from '../model/trace.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaIntro, dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
-import { hang, narrowTables } from './narrow.ts';
+import { hang, narrowTables, perPage } from './narrow.ts';
 import { compareSentences } from './sentences.ts';
 import { origin, type TraceLabel, traceResult } from './trace.ts';
 import { uncertaintyResult } from './uncertainty.ts';
@@ -84,7 +84,7 @@ export function compareGrid({ results, same }: ComparisonView): Grid {
 }
 
 const HEAD = [
-  '             per page unmapped        page-table lock        stale entries   verdict on',
+  '        page-table lock        stale entries   verdict on',
   'inval.     added     x   held p99  others wait   used  open p99   this trace',
 ];
 
@@ -98,7 +98,7 @@ export function compareText(view: ComparisonView, width = SCREEN): string {
   const wide = Math.max(...view.results.map((run) => run.machine.length)) + 2;
   const lines = [
     ...intro(view),
-    `${' '.repeat(wide)}${HEAD[0]}`,
+    `${' '.repeat(wide + 13)}${perPage(view.results).padEnd(17)}${HEAD[0]}`,
     `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
   ];
   let machine = '';

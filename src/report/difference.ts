@@ -1,4 +1,4 @@
-import type { RunCost, RunResult } from '../model/result.ts';
+import { pagesOf, type RunCost, type RunResult } from '../model/result.ts';
 import { count, type Grid, renderGrid } from './grid.ts';
 import { addedByGroup } from './sentences.ts';
 
@@ -17,11 +17,10 @@ export interface DifferenceView {
   readonly version: string;
 }
 
-/** The difference at one price: first less second. Per page: of the pages that each run unmapped. */
+/** The difference at one price: first less second. Per page: of those that each run unmapped, or else changed. */
 function less({ first, second }: { readonly first: RunResult; readonly second: RunResult }) {
   const [a, b] = [first.cost, second.cost];
-  const perPage = (value: (cost: RunCost) => number): number =>
-    value(a) / a.pages_unmapped - value(b) / b.pages_unmapped;
+  const perPage = (value: (cost: RunCost) => number): number => value(a) / pagesOf(a) - value(b) / pagesOf(b);
   return {
     pages_unmapped: [a.pages_unmapped, b.pages_unmapped],
     invalidations: a.invalidations.secondary! - b.invalidations.secondary!,
@@ -70,7 +69,7 @@ export function differenceGrid({ rows }: DifferenceView): Grid {
       return [
         trace,
         machine,
-        count(usual.pages_unmapped[1]!),
+        count(pagesOf(at.default.second.cost)),
         count(usual.invalidations),
         usual.invalidations_per_page.toFixed(3),
         usual.lock_hold_ns_per_page.toFixed(0),

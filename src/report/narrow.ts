@@ -34,9 +34,19 @@ const LAST: readonly Column[] = [
   { title: 'verdict', cell: ({ safety }) => safety.verdict },
 ];
 
-const WORDS = 'inval., added: per page unmapped. x: all work against the first policy.';
+const WORDS = 'x: all work against the first policy.';
 const SPACE_WORDS = `${WORDS} held: page-table lock, p99. wait: others for it. used: device accesses by stale entries. open: how long a page had one, p99.`;
 const DMA_WORDS = `${WORDS} full, timer: flushes of a domain because its queue was full, by its timer. used: device accesses by stale entries; late: after the unmap returned. open: how long a page had one, p99.`;
+
+/** Which pages numbers per page are of. */
+export function perPage(results: readonly RunResult[]): string {
+  return `per page ${results.every(({ cost }) => cost.pages_unmapped === 0) ? 'changed' : 'unmapped'}`;
+}
+
+/** What the columns are. */
+function words({ meta, results }: ComparisonView): string {
+  return `inval., added: ${perPage(results)}. ${meta.counts.maps > 0 ? DMA_WORDS : SPACE_WORDS}`;
+}
 
 /** Three or four digits. */
 function open(ns: number): string {
@@ -68,20 +78,20 @@ export function compareMarkdown(view: ComparisonView): string {
     return parts.map((part) => `On ${machine}:\n\n${part}`);
   });
   const left = view.skipped.map(({ policy, machine, why }) => `Left out: ${policy} on ${machine}: ${why}`);
-  const words = [view.meta.counts.maps > 0 ? DMA_WORDS : SPACE_WORDS, ...left];
+  const lines = [words(view), ...left];
   const again = wrapCommand(view.again, MAIL - 4).map((line) => `    ${line}\n`);
-  return [...tables, ...words.map((text) => `${wrap(text, MAIL).join('\n')}\n`), again.join('')].join('\n');
+  return [...tables, ...lines.map((text) => `${wrap(text, MAIL).join('\n')}\n`), again.join('')].join('\n');
 }
 
 /** The tables for a terminal of `width` columns, and what they mean. */
 export function narrowTables(view: ComparisonView, width: number): string[] {
-  const words = wrap(view.meta.counts.maps > 0 ? DMA_WORDS : SPACE_WORDS, width);
+  const lines = wrap(words(view), width);
   const tables = grids(view, '*').flatMap(({ machine, grid }) => [
     machine,
     ...renderGrid(grid, 'table').trimEnd().split('\n'),
     '',
   ]);
-  return ['', ...tables, ...words, ''];
+  return ['', ...tables, ...lines, ''];
 }
 
 /** Lines under a table as lines of at most `width`: what begins with a name hangs below what stands beside it. */

@@ -1,4 +1,4 @@
-import type { ComparisonResult, RunResult } from '../../model/result.ts';
+import { type ComparisonResult, pagesOf, type RunResult } from '../../model/result.ts';
 import { count } from '../grid.ts';
 import { GROUPS, MEANING } from '../sentences.ts';
 import { bars, type Label } from './bars.ts';
@@ -113,7 +113,7 @@ ${uncertaintyPart(id, result, labels)}`;
 }
 
 function addedParts({ cost }: RunResult): { values: number[]; total: number } {
-  const perPage = (ns: number): number => (cost.pages_unmapped === 0 ? 0 : ns / cost.pages_unmapped / 1000);
+  const perPage = (ns: number): number => (pagesOf(cost) === 0 ? 0 : ns / pagesOf(cost) / 1000);
   const causes = Object.entries(cost.added_by_cause);
   const parts = PARTS.map(([, names]) =>
     causes.reduce((sum, [cause, ns]) => sum + (names.includes(cause) ? ns : 0), 0),
