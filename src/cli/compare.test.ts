@@ -273,7 +273,7 @@ describe('refusals', () => {
         [0, 1],
       ]);
       expect(runs.map(({ safety }) => safety.verdict)).toEqual(['safe', 'safe', 'exposed']);
-      expect(iommulator(['run', ...args, '--quiet'], folder).stdout).toContain(' per page changed ');
+      expect(iommulator(['compare', ...args, '--quiet'], folder).stdout).toContain(' per page changed ');
     }));
 
   test('--fail-on is a gate', () =>
