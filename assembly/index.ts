@@ -70,8 +70,8 @@ export {
   WALK_UNREACHABLE,
 } from './walk';
 export {
-  AT_AMD, AT_CPU, AT_VTD, IN_CONTEXTS, IN_PASIDS, IN_TLB, NO_CONTEXT, translate, translateCapabilities, translateDecode, translateDrop,
-  translateFill, translateForget, translateFormat, translateHolds, translateInit, translateKnows, translateWrite,
+  AT_AMD, AT_CPU, AT_VTD, IN_CONTEXTS, IN_DEVICES, IN_PASIDS, IN_TLB, NO_CONTEXT, translate, translateCapabilities,
+  translateCommand, translateDecode, translateFill, translateFormat, translateHolds, translateInit, translateKnows, translateWrite,
 } from './translate';
 export {
   unitAnswer, unitClear, unitClearWaited, unitDefer, unitDisable, unitHead, unitInit, unitRestart, unitRun, unitSlot, unitTail,

@@ -4,10 +4,8 @@
 // The head moves at the fetch. A wait completes when every earlier command has (VT-d 6.5.2.8; 48882, 2.4.1); commands
 // behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
 // service; requests to devices and drains go on beside (pending.ts).
-import {
-  AMD_ALL, AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdOpcode, amdOrder, amdPde, amdPending,
-  amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores,
-} from './amdvi';
+import { amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores } from './amdvi';
+import { NO_PASID } from './block';
 import { Agent, spend } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
@@ -15,6 +13,10 @@ import {
 } from './counters';
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
+import {
+  decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
+  pageOrder, scopeDomain, scopePasid, scopeSource,
+} from './invalidation';
 import { cost, region, setting } from './layout';
 import { COMMAND_DONE, COMMAND_FETCHED, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import {
@@ -31,12 +33,8 @@ import {
   abortStatus, advanceHead, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
 import { deviceCount, dropCopies, dropTables, iotlb, spaceOfDevice } from './space';
-import {
-  VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB,
-  VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdDomain, vtdDrains,
-  vtdFirstPage, vtdGranularity, vtdHint, vtdOrder, vtdPage, vtdQueueDepth, vtdSource, vtdType, vtdWaitAddress, vtdWaitData,
-  vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites,
-} from './vtd';
+import { ANY } from './tagged';
+import { vtdWaitAddress, vtdWaitData, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
 
 // What a command is, after decoding.
 const IS_WAIT: u32 = 0;
@@ -81,9 +79,6 @@ let firstPage: u64 = 0;
 let lastPage: u64 = 0;
 let price: u32 = 0;
 let counter: u32 = 0;
-let source: u32 = 0;
-let drains: bool = false;
-let leafOnly: bool = false; // walk caches may stay
 
 export function initIommu(): void {
   state = changetype<State>(region(offsetof<State>()));
@@ -102,10 +97,30 @@ function wait(index: u32): Wait {
 // ---- what a command says ----
 
 function decode(at: usize): void {
-  price = COST_INV_PAGE;
-  leafOnly = false;
-  if (isAmd()) decodeAmd(at);
-  else decodeVtd(at);
+  decodeCommand(at, isAmd());
+  what =
+    does == DOES_WAIT ? IS_WAIT
+    : does == DOES_DEVICE_TLB ? IS_DEVICE
+    : does == DOES_TRANSLATIONS || does == DOES_ALL ? IS_IOTLB
+    : IS_TABLE;
+  if (what == IS_WAIT || what == IS_TABLE) return;
+  span(scopePage, pageOrder);
+  if (setting(SET_DMA) != 0 && (what == IS_DEVICE || scopeDomain != ANY)) {
+    place(what == IS_DEVICE ? spaceOf(scopeSource) : scopeDomain - DOMAIN);
+  }
+  if (pageOrder < ORDER_ALL) {
+    price = COST_INV_PAGE;
+    counter = pageOrder != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
+  } else if (scopeDomain == ANY) {
+    price = COST_INV_GLOBAL;
+    counter = N_IOTLB_GLOBAL;
+  } else if (scopePasid == ANY || scopePasid == NO_PASID) {
+    price = COST_INV_DOMAIN;
+    counter = N_IOTLB_DOMAIN;
+  } else {
+    price = COST_INV_PASID;
+    counter = N_IOTLB_PASID;
+  }
 }
 
 function span(first: u64, order: u32): void {
@@ -123,59 +138,6 @@ function place(space: u32): void {
 function spaceOf(source: u32): u32 {
   const device = source - SOURCE;
   return device < deviceCount ? spaceOfDevice(device) : 0;
-}
-
-function decodeAmd(at: usize): void {
-  const code = amdOpcode(at);
-  what = code == AMD_WAIT ? IS_WAIT : code == AMD_PAGES || code == AMD_ALL ? IS_IOTLB : code == AMD_IOTLB_PAGES ? IS_DEVICE : IS_TABLE;
-  if (code == AMD_ALL) {
-    span(0, ORDER_ALL);
-    price = COST_INV_GLOBAL;
-    counter = N_IOTLB_GLOBAL;
-    drains = true;
-    return;
-  }
-  if (what == IS_WAIT || what == IS_TABLE) return;
-  leafOnly = !amdPde(at);
-  const order = amdOrder(at);
-  span(amdFirstPage(at), order);
-  source = amdDevice(at);
-  drains = true; // a completion wait covers the requests that used what was dropped
-  const dma = setting(SET_DMA) != 0;
-  if (dma) place(what == IS_IOTLB ? amdDomain(at) - DOMAIN : spaceOf(source));
-  price = order < ORDER_ALL ? COST_INV_PAGE : dma ? COST_INV_DOMAIN : COST_INV_PASID;
-  counter = order < ORDER_ALL ? (order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE) : dma ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
-}
-
-function decodeVtd(at: usize): void {
-  const type = vtdType(at);
-  const device = type == VTD_EXTENDED_DEVICE_TLB || type == VTD_DEVICE_TLB;
-  const translations = type == VTD_EXTENDED_IOTLB || type == VTD_IOTLB;
-  what = type == VTD_WAIT ? IS_WAIT : device ? IS_DEVICE : translations ? IS_IOTLB : IS_TABLE;
-  if (what == IS_DEVICE) {
-    span(vtdFirstPage(at), vtdOrder(at));
-    source = vtdSource(at);
-    if (setting(SET_DMA) != 0) place(spaceOf(source));
-  }
-  if (what != IS_IOTLB) return;
-  drains = vtdDrains(at);
-  const granularity = vtdGranularity(at);
-  if (granularity == VTD_PASID_PAGE) {
-    // The low AM bits of the address are ignored: a block is always aligned to its size.
-    const order = vtdAddressMask(at);
-    leafOnly = vtdHint(at) != 0;
-    span((vtdPage(at) >> order) << order, order);
-    counter = order != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
-    if (setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
-    return;
-  }
-  span(0, ORDER_ALL);
-  const legacy = type == VTD_IOTLB;
-  const global = legacy && granularity == VTD_GLOBAL;
-  const domain = legacy && granularity == VTD_DOMAIN;
-  if (domain && setting(SET_DMA) != 0) place(vtdDomain(at) - DOMAIN);
-  price = global ? COST_INV_GLOBAL : domain ? COST_INV_DOMAIN : COST_INV_PASID;
-  counter = global ? N_IOTLB_GLOBAL : domain ? N_IOTLB_DOMAIN : N_IOTLB_PASID;
 }
 
 // ---- the processor ----
@@ -211,7 +173,7 @@ function begin(hardware: Agent): bool {
     return false;
   }
   decode(at);
-  if (what == IS_DEVICE && !itagFree(source, isAmd() ? amdPending(at) : vtdQueueDepth(at))) {
+  if (what == IS_DEVICE && !itagFree(scopeSource, depth)) {
     if (state.stalled == 0) countStall();
     state.stalled = 1;
     return false;
@@ -226,7 +188,7 @@ function begin(hardware: Agent): bool {
     else addVtdWait(at);
   } else if (what == IS_DEVICE) {
     bump(N_DEVICE_TLB);
-    sendRequest(state.fetched, source, firstPage, lastPage, hardware.clock);
+    sendRequest(state.fetched, scopeSource, firstPage, lastPage, hardware.clock);
   } else {
     memory.copy(hand, at, slotBytes());
     hardware.phase = SERVE;

@@ -2,17 +2,24 @@
 // has written; and what its caches hold, fill by fill and drop by drop. No clock runs.
 import { initBlocks, NO_PASID, tagId } from './block';
 import { Cache, newCache } from './cache';
+import { wordsAt } from './codec';
+import { ORDER_ALL } from './command';
 import {
   AMD_IO_PAGE_FAULT, AMD_PAGE_TABLE_ERROR, amdContext, Capabilities, Context, contextCache, dropStructures, hasStructure,
   initContexts, newCapabilities, newContext, pasidCache, vtdContext,
 } from './context';
+import { amdError, vtdError } from './descriptor';
 import {
   decodeEntry, entryAddress, entryGrants, entryKind, entryLevel, entryOrder, Format, GRANTS_ALL, GRANTS_USER, GRANTS_WRITE,
   HAS_XD, marksOf,
 } from './format';
+import {
+  decodeCommand, does, DOES_ALL, DOES_CONTEXTS, DOES_DEVICE_ENTRY, DOES_DEVICE_TLB, DOES_PASIDS, DOES_TRANSLATIONS, firstPage,
+  leafOnly, pageOrder, scopeDomain, scopeIgnored, scopePasid, scopeSource,
+} from './invalidation';
 import { openArena } from './layout';
 import { initMemory, pageAddress, pageIndex, wordToWrite } from './memory';
-import { ANY_PASID, dropBlocks, holdsBlock, putBlock, useBlock } from './tagged';
+import { ANY, ANY_PASID, dropBlocks, holdsBlock, putBlock, useBlock } from './tagged';
 import {
   ASKS_AS_USER, ASKS_EXECUTE, ASKS_READ, ASKS_WRITE, Found, newStage, newTrail, newWalkerOf, reads, Stage, walk, WALK_ABSENT,
   WALK_BEYOND, WALK_DENIED, WALK_DENIED_USER, WALK_OK, WALK_RESERVED, WALK_UNMARKABLE, WALK_UNREACHABLE, Walker, writes,
@@ -57,6 +64,7 @@ const exchange: Exchange = changetype<Exchange>(memory.data(offsetof<Exchange>()
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
 let tlb: Cache = changetype<Cache>(0);
+let deviceTlbs: Cache = changetype<Cache>(0); // of all devices; their tags are source and PASID
 let walker: Walker = changetype<Walker>(0);
 let stage: Stage = changetype<Stage>(0);
 let format: Format = changetype<Format>(0);
@@ -79,6 +87,7 @@ export function translateInit(
   initBlocks(blocks, structures);
   initContexts(structures, contextWays, contextWays);
   tlb = newCache(tlbWays == 0 ? 0 : 1, tlbWays, 0, 0);
+  deviceTlbs = newCache(tlbWays == 0 ? 0 : 1, tlbWays, 0, 0);
   walker = newWalkerOf(walkWays);
   stage = newStage();
   format = stage.format;
@@ -264,12 +273,13 @@ function answer(tag: u32, address: u64): void {
 export const IN_TLB: u32 = 0;
 export const IN_CONTEXTS: u32 = 6;
 export const IN_PASIDS: u32 = 7;
+export const IN_DEVICES: u32 = 8;
 
-/** The TLB, or the walk cache of tables of a level, 1 .. 5. */
+/** The TLB, the devices' TLBs, or the walk cache of tables of a level, 1 .. 5. */
 function cacheAt(where: u32): Cache {
-  return where == IN_TLB ? tlb : walker.at(where);
+  return where == IN_TLB ? tlb : where == IN_DEVICES ? deviceTlbs : walker.at(where);
 }
-/** Puts an entry into the TLB or a walk cache: a block of a tag. */
+/** Puts an entry into one of them: a block of a tag; `domain` is the source in devices' TLBs. */
 export function translateFill(where: u32, domain: u32, pasid: u32, order: u32, number: f64): void {
   if (where == IN_TLB) orders |= <u64>1 << order;
   putBlock(cacheAt(where), tagId(domain, pasid), order, <u64>number, (pageIndex(0) << 4) | GRANTS_ALL);
@@ -283,24 +293,37 @@ export function translateKnows(where: u32, source: u32, pasid: u32): bool {
   return hasStructure(where == IN_CONTEXTS ? contextCache : pasidCache, source, pasid);
 }
 
-/** Drops context entries (DTEs), or PASID entries; see `dropStructures`. */
-export function translateForget(where: u32, domain: u32, pasid: u32, source: u32, ignored: u32): void {
-  dropStructures(where == IN_CONTEXTS ? contextCache : pasidCache, domain, pasid, source, ignored);
+/** Drops translations of what the command names; see `carryOut`. */
+function dropTranslations(from: u64, to: u64): void {
+  dropBlocks(tlb, scopeDomain, scopePasid, from, to);
+  if (scopePasid == NO_PASID) dropBlocks(tlb, scopeDomain, ANY_PASID, 0, u64.MAX_VALUE);
+  for (let level: u32 = 1; level <= 5; level++) {
+    const cache = walker.at(level);
+    if (scopePasid == NO_PASID) dropBlocks(cache, scopeDomain, ANY_PASID, 0, u64.MAX_VALUE);
+    if (!leafOnly) dropBlocks(cache, scopeDomain, scopePasid, from, to);
+  }
 }
 
 /**
- * Drops translations of a domain (or ANY): pages `first` .. `last` of it, or of one PASID; `leafOnly`: walk caches may stay. A
- * range of the second stage, NO_PASID, drops all that first stages have of the domain, since nobody can tell which of
- * their addresses it is about; their tables, too, lie behind leaves of the second stage.
+ * Carries out an invalidation command, whose words are those of the codec (wordsAt). Returns ERROR_*, or 0. A range of the
+ * second stage (NO_PASID) drops all that first stages have of the domain, since nobody can tell which of their addresses it
+ * is about; their tables, too, lie behind leaves of the second stage. Translations of AMD
+ * take the entries of GCR3 tables along: there is no other command for them (Linux drivers/iommu/amd/iommu.c __set_gcr3).
  */
-export function translateDrop(domain: u32, pasid: u32, first: f64, last: f64, leafOnly: u32): void {
-  const from = <u64>first;
-  const to = <u64>last;
-  dropBlocks(tlb, domain, pasid, from, to);
-  if (pasid == NO_PASID) dropBlocks(tlb, domain, ANY_PASID, 0, u64.MAX_VALUE);
-  for (let level: u32 = 1; level <= 5; level++) {
-    const cache = walker.at(level);
-    if (pasid == NO_PASID) dropBlocks(cache, domain, ANY_PASID, 0, u64.MAX_VALUE);
-    if (leafOnly == 0) dropBlocks(cache, domain, pasid, from, to);
+export function translateCommand(who: u32, width: u32, caps: u32): u32 {
+  const at = wordsAt();
+  const amd = who == AT_AMD;
+  const error = amd ? amdError(at, caps) : vtdError(at, width, caps);
+  if (error != 0) return error;
+  decodeCommand(at, amd);
+  const last = pageOrder >= ORDER_ALL ? u64.MAX_VALUE : firstPage + (<u64>1 << pageOrder) - 1;
+  if (does == DOES_TRANSLATIONS || does == DOES_ALL) dropTranslations(firstPage, last);
+  if (does == DOES_DEVICE_TLB) dropBlocks(deviceTlbs, scopeSource, scopePasid, firstPage, last);
+  if (does == DOES_CONTEXTS || does == DOES_DEVICE_ENTRY || does == DOES_ALL) {
+    dropStructures(contextCache, scopeDomain, ANY, scopeSource, scopeIgnored);
   }
+  if (does == DOES_PASIDS || does == DOES_DEVICE_ENTRY || does == DOES_ALL || (amd && does == DOES_TRANSLATIONS)) {
+    dropStructures(pasidCache, scopeDomain, scopePasid == NO_PASID ? ANY : scopePasid, scopeSource, 0);
+  }
+  return 0;
 }

@@ -23,6 +23,7 @@ export const VTD_IOTLB: u32 = 2;
 export const VTD_DEVICE_TLB: u32 = 3;
 export const VTD_WAIT: u32 = 5;
 export const VTD_EXTENDED_IOTLB: u32 = 6;
+export const VTD_PASID_CACHE: u32 = 7;
 export const VTD_EXTENDED_DEVICE_TLB: u32 = 8;
 
 /** Granularity of types 1 and 2. Type 1: `page` means one device. */
@@ -33,6 +34,9 @@ export const VTD_PAGE: u32 = 3;
 export const VTD_ALL_PASIDS: u32 = 0;
 export const VTD_PASID: u32 = 2;
 export const VTD_PASID_PAGE: u32 = 3;
+/** Granularity of type 7; 0 is a domain. */
+export const VTD_PASID_CACHE_PASID: u32 = 1;
+export const VTD_PASID_CACHE_GLOBAL: u32 = 3;
 
 const TYPE_MASK: u64 = 15;
 const G_SHIFT: u64 = 4;
@@ -59,6 +63,7 @@ const PASID_MASK: u64 = 0xf_ffff;
 const EXTENDED_SID_SHIFT: u64 = 16;
 const EXTENDED_QDEP_SHIFT: u64 = 4;
 const EXTENDED_S: u64 = 1 << 11;
+const ALL_PASIDS: u64 = 1;
 
 /** SDATA of Linux's waits: QI_DONE. */
 export const QI_DONE: u32 = 2;
@@ -123,7 +128,7 @@ export function vtdType(at: usize): u32 {
 export function vtdGranularity(at: usize): u32 {
   return <u32>((word0(at) >> G_SHIFT) & G_MASK);
 }
-/** Domain id of types 1, 2 and 6. */
+/** Domain id of types 1, 2, 6 and 7. */
 @inline
 export function vtdDomain(at: usize): u32 {
   return <u32>((word0(at) >> DID_SHIFT) & HALF_MASK);
@@ -139,10 +144,15 @@ export function vtdSource(at: usize): u32 {
 export function vtdFunctionMask(at: usize): u32 {
   return <u32>((word0(at) >> FM_SHIFT) & FM_MASK);
 }
-/** PASID of types 6 and 8. */
+/** PASID of types 6, 7 and 8. */
 @inline
 export function vtdPasid(at: usize): u32 {
   return <u32>((word0(at) >> PASID_SHIFT) & PASID_MASK);
+}
+/** Whether type 8 means all PASIDs of the device. */
+@inline
+export function vtdAllPasids(at: usize): bool {
+  return (word1(at) & ALL_PASIDS) != 0;
 }
 /** Address mask of types 2 and 6: 2^AM pages. */
 @inline

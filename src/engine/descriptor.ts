@@ -12,7 +12,7 @@ import {
   GRANULARITIES,
   STRUCTURES,
 } from '../model/descriptor.ts';
-import { numbersOf } from './encode.ts';
+import { type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
 
 /** What the module exports for descriptors; see assembly/codec.ts. */
@@ -44,10 +44,27 @@ export interface FieldRow {
 
 const RANGE_WHATS = ['none', 'pages', 'all', 'entries'] as const;
 
+/** Capabilities as the engine takes them, in one word. */
+export function capabilityBits(number: Numbers, arch: Arch, caps: Caps): number {
+  let bits = 0;
+  for (const [name, { most, otherwise }] of Object.entries(CAPABILITIES[arch])) {
+    const value = caps[name] ?? otherwise;
+    // MAMV is a number in the low bits; the others are a bit each.
+    bits |= most > 1 ? value : value * number(`CAP_${name.toUpperCase()}`);
+  }
+  return bits;
+}
+
+/** Reasons why the engine refuses a descriptor, by its numbers. */
+export function errorsByNumber(number: Numbers): ReadonlyMap<number, DescriptorError> {
+  const errors = Object.keys(DESCRIPTOR_ERRORS) as DescriptorError[];
+  return new Map(errors.map((name) => [number(`ERROR_${name.toUpperCase()}`), name]));
+}
+
 /** Descriptors in and out of words, by the engine's table. Names and numbers meet here. */
 export class DescriptorCodec {
   private readonly instance: Instance<CodecExports>;
-  private readonly number: (name: string) => number;
+  private readonly number: Numbers;
   private readonly errors: ReadonlyMap<number, DescriptorError>;
   private readonly kinds: ReadonlyMap<number, string>;
   /** Rows of the table by descriptor. */
@@ -56,8 +73,7 @@ export class DescriptorCodec {
   constructor(module: WebAssembly.Module) {
     this.instance = instantiate<CodecExports>(module);
     this.number = numbersOf(this.instance.exports);
-    const errors = Object.keys(DESCRIPTOR_ERRORS) as DescriptorError[];
-    this.errors = new Map(errors.map((name) => [this.number(`ERROR_${name.toUpperCase()}`), name]));
+    this.errors = errorsByNumber(this.number);
     const kinds = Object.entries(DESCRIPTORS).flatMap(([arch, list]) =>
       Object.keys(list).map((kind): [number, string] => [this.descriptor(arch as Arch, kind), kind]),
     );
@@ -69,7 +85,7 @@ export class DescriptorCodec {
   decode(arch: Arch, words: readonly bigint[], caps: Caps = {}): Decoded {
     this.putWords(words);
     const { exports } = this.instance;
-    const bits = this.capabilityBits(arch, caps);
+    const bits = capabilityBits(this.number, arch, caps);
     const width = words.length * 64;
     exports.describeWords(this.number(`ARCH_${arch.toUpperCase()}`), width, bits);
     const number = Number(this.result('KIND'));
@@ -110,7 +126,7 @@ export class DescriptorCodec {
 
   /** Reserved bits of each word of a descriptor that has `words` of them. */
   reserved(arch: Arch, kind: string, words: number, caps: Caps = {}): bigint[] {
-    this.instance.exports.reservedBits(this.descriptor(arch, kind), this.capabilityBits(arch, caps));
+    this.instance.exports.reservedBits(this.descriptor(arch, kind), capabilityBits(this.number, arch, caps));
     return [...this.view('words').subarray(0, words)];
   }
 
@@ -158,16 +174,6 @@ export class DescriptorCodec {
   private structure(name: string): number {
     if (!Object.hasOwn(STRUCTURES, name)) throw new Error(`no structure ${name}`);
     return this.number(`DESC_STRUCT_${name.toUpperCase()}`);
-  }
-
-  private capabilityBits(arch: Arch, caps: Caps): number {
-    let bits = 0;
-    for (const [name, { most, otherwise }] of Object.entries(CAPABILITIES[arch])) {
-      const value = caps[name] ?? otherwise;
-      // MAMV is a number in the low bits; the others are a bit each.
-      bits |= most > 1 ? value : value * this.number(`CAP_${name.toUpperCase()}`);
-    }
-    return bits;
   }
 
   private view(block: 'words' | 'values' | 'results'): BigUint64Array {

@@ -15,7 +15,7 @@ const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
   { file: 'fault.ts', text: '&& !file && (flags & PTE_SWP) == 0', instead: '&& !file', does: 'a page in swap is read as zeroes' },
   { file: 'path.ts', text: 'pages > setting(SET_CEILING)', instead: 'pages >= setting(SET_CEILING)', does: 'a flush of as many pages as the ceiling is a full one' },
   { file: 'reclaim.ts', text: 'if (load<u8>(touched + page) != 0) {', instead: 'if (load<u8>(touched + page) > 1) {', does: 'a used page has no second chance' },
-  { file: 'iommu.ts', text: 'span((vtdPage(at) >> order) << order, order)', instead: 'span(vtdPage(at), order)', does: 'a range is not aligned to its size' },
+  { file: 'invalidation.ts', text: '(vtdPage(at) >> pageOrder) << pageOrder', instead: 'vtdPage(at)', does: 'a range is not aligned to its size' },
   { file: 'space.ts', text: '(!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D))', instead: 'true', does: 'an entry that writes outlives the permission' },
   { file: 'safety.ts', text: 'if (load<u64>(changedAt + (<usize>page << 3)) != 0) return;', instead: '', does: 'each stale copy opens the window anew' },
   { file: 'flight.ts', text: 'acquire(who.id, knowledgeOf(issuer.id));', instead: '', does: 'a device has not heard what its driver knew' },

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BUILDS, engineModule } from '../../testing/wasm.ts';
-import { type Answer, type Place, type Tag, Translation } from './translation.ts';
+import { engineModule } from '../../testing/wasm.ts';
+import { type Answer, Translation } from './translation.ts';
 
 const module = engineModule('checked');
 const CACHES = { tlb: 64, walk: 32, context: 32 };
@@ -163,167 +163,10 @@ describe('tags', () => {
     image(translation, [...rows, ...tables(0x1000n, 0x9_0000n), ...tables(0x8000n, 0xa_0000n)]);
     const at = (source: number) => translation.vtd(0x50_0000n, { address: 0n, access: 'r' }, source).address;
     expect([at(1), at(2)]).toEqual([0x9_0000n, 0x9_0000n]);
-    translation.drop({ domain: 7, pasid: 'none' }, 0, 0);
+    // iotlb_inv of a page of domain 7
+    expect(translation.command('vtd', [0x7_0032n, 0n])).toBeUndefined();
     expect([at(2), at(1)]).toEqual([0xa_0000n, 0xa_0000n]);
   });
-});
-
-// ---- invalidations against a list of tagged entries ----
-
-interface Held extends Tag {
-  readonly place: Place;
-  readonly order: number;
-  readonly number: number;
-}
-type Request =
-  | { readonly kind: 'global' }
-  | { readonly kind: 'domain'; readonly domain: number }
-  | {
-      readonly kind: 'page';
-      readonly domain: number;
-      readonly first: number;
-      readonly last: number;
-      readonly leafOnly: boolean;
-    }
-  | { readonly kind: 'pasid'; readonly domain: number; readonly pasid: number }
-  | (Tag & { readonly kind: 'pasid page'; readonly first: number; readonly last: number; readonly leafOnly: boolean });
-
-const END = 2 ** 36 - 1;
-const domain = fc.integer({ min: 1, max: 3 });
-const pasid = fc.integer({ min: 0, max: 2 });
-const ORDERS: Readonly<Record<string, readonly number[]>> = { tlb: [0, 1, 4, 9, 18], 1: [9], 2: [18], 3: [27] };
-const held: fc.Arbitrary<Held> = fc
-  .record({
-    place: fc.constantFrom<Place>('tlb', 'tlb', 1, 2, 3),
-    domain,
-    pasid: fc.option(pasid, { nil: undefined }),
-    pick: fc.nat(),
-    page: fc.nat(4 * 512 * 512),
-  })
-  .map(({ place, domain, pasid, pick, page }) => {
-    const order = ORDERS[place]![pick % ORDERS[place]!.length]!;
-    return { place, domain, pasid, order, number: Math.floor(page / 2 ** order) };
-  });
-const range = fc
-  .record({ page: fc.nat(4 * 512 * 512), order: fc.constantFrom(0, 0, 1, 3, 9, 12) })
-  .map(({ page, order }) => {
-    const first = Math.floor(page / 2 ** order) * 2 ** order;
-    return { first, last: first + 2 ** order - 1 };
-  });
-const request: fc.Arbitrary<Request> = fc.oneof(
-  { weight: 1, arbitrary: fc.constant({ kind: 'global' } as const) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('domain' as const), domain }) },
-  {
-    weight: 6,
-    arbitrary: fc
-      .tuple(domain, range, fc.boolean())
-      .map(([domain, range, leafOnly]) => ({ kind: 'page' as const, domain, ...range, leafOnly })),
-  },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('pasid' as const), domain, pasid }) },
-  {
-    weight: 6,
-    arbitrary: fc
-      .tuple(domain, pasid, range, fc.boolean())
-      .map(([domain, pasid, range, leafOnly]) => ({ kind: 'pasid page' as const, domain, pasid, ...range, leafOnly })),
-  },
-);
-
-/** Must the request remove the entry? hardware.md 2.4 and 3.3, row by row. */
-function mustGo(entry: Held, request: Request): boolean {
-  if (request.kind === 'global') return true;
-  if (entry.domain !== request.domain) return false;
-  if (request.kind === 'domain') return true;
-  if (request.kind === 'pasid') return entry.pasid === request.pasid;
-  const start = entry.number * 2 ** entry.order;
-  const meets = start <= request.last && start + 2 ** entry.order - 1 >= request.first;
-  const leaf = entry.place === 'tlb';
-  if (request.kind === 'pasid page') return entry.pasid === request.pasid && meets && (leaf || !request.leafOnly);
-  // A guest-physical range says nothing about the addresses of first stages: all of theirs go.
-  if (leaf && entry.pasid !== undefined) return true;
-  return entry.pasid === undefined && meets && (leaf || !request.leafOnly);
-}
-
-/** Tags and pages that a request names, and whether walk caches may stay. */
-function scopeOf(request: Request): Parameters<Translation['drop']> {
-  const all = [0, END] as const;
-  if (request.kind === 'global') return [{ domain: 'any', pasid: 'any' }, ...all];
-  if (request.kind === 'domain') return [{ domain: request.domain, pasid: 'any' }, ...all];
-  if (request.kind === 'pasid') return [{ domain: request.domain, pasid: request.pasid }, ...all];
-  const pasid = request.kind === 'page' ? 'none' : request.pasid!;
-  return [{ domain: request.domain, pasid }, request.first, request.last, request.leafOnly];
-}
-
-test.each(BUILDS)('%s: an invalidation removes what the tables of the hardware say, and not everything', (build) => {
-  const reached = { gone: 0, larger: 0, kept: 0, more: 0 };
-  const step = fc.oneof({ weight: 3, arbitrary: held }, { weight: 1, arbitrary: request });
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 20, maxLength: 120 }), (steps) => {
-      const translation = new Translation(engineModule(build), { tlb: 128, walk: 128, context: 0 });
-      let model: Held[] = [];
-      const holds = ({ place, order, number, ...tag }: Held): boolean => translation.holds(place, tag, order, number);
-      for (const step of steps) {
-        if ('place' in step) {
-          translation.fill(step.place, step, step.order, step.number);
-          model = [...model.filter((entry) => JSON.stringify(entry) !== JSON.stringify(step)), step];
-          continue;
-        }
-        translation.drop(...scopeOf(step));
-        const must = model.filter((entry) => mustGo(entry, step));
-        expect(must.filter(holds)).toEqual([]);
-        const left = model.filter(holds);
-        reached.gone += must.length;
-        reached.larger +=
-          'first' in step ? must.filter(({ order }) => 2 ** order > step.last - step.first + 1).length : 0;
-        reached.more += model.length - must.length - left.length;
-        reached.kept += left.length;
-        model = left;
-      }
-    }),
-    { seed: 3, numRuns: 60 },
-  );
-  expect(Object.entries(reached).filter(([, count]) => count < 20)).toEqual([]);
-  expect(reached.more).toBeLessThan(reached.kept);
-});
-
-test('structures of devices: what is dropped is read again, what is not is not', () => {
-  const translation = new Translation(module, CACHES);
-  const sources = [0x28, 0x29, 0x2c, 0x30];
-  const pasids = [0, 1, 65];
-  // Scalable mode; the PASID entry of a device gives domain source + PASID, second stage at a000.
-  const rows: bigint[][] = [
-    [0x50_0000n, 0x50_1001n],
-    [0xa000n, 0xb003n],
-    [0xb000n, 0xc003n],
-    [0xc000n, 0x9003n],
-  ];
-  sources.forEach((source, i) => {
-    const directory = 0x51_0000n + BigInt(i) * 0x4000n;
-    rows.push([0x50_1000n + BigInt(source) * 32n, directory | 0x9n]);
-    for (const pasid of pasids) {
-      const table = directory + 0x1000n * BigInt(1 + (pasid >> 6));
-      rows.push([directory + BigInt(pasid >> 6) * 8n, table | 1n]);
-      rows.push([table + BigInt(pasid & 63) * 64n, 0xa000n | (1n << 2n) | (2n << 6n) | 1n, BigInt(source + pasid), 0n]);
-    }
-  });
-  image(translation, rows);
-  const reads = (source: number, pasid: number) =>
-    translation.vtd(0x50_0400n, { address: 0n, access: 'r' }, source, pasid).reads.length;
-  const all = () => sources.map((source) => pasids.map((pasid) => reads(source, pasid)).join('')).join(' ');
-  all();
-  const cases: [string, () => void, string][] = [
-    ['nothing', () => {}, '000 000 000 000'],
-    ['PASID entries of a domain', () => translation.dropPasids(0x29), '020 200 000 000'],
-    ['one PASID of a domain', () => translation.dropPasids(0x28 + 65, 65), '002 000 000 000'],
-    ['all PASID entries', () => translation.dropPasids('any'), '222 222 222 222'],
-    ['a device', () => translation.dropContexts('any', 0x2c), '000 000 200 000'],
-    ['functions that differ in bit 2', () => translation.dropContexts('any', 0x28, 4), '200 000 200 000'],
-    ['all', () => translation.dropContexts('any'), '200 200 200 200'],
-  ];
-  for (const [name, drop, expected] of cases) {
-    drop();
-    expect(`${name}: ${all()}`).toBe(`${name}: ${expected}`);
-    expect(sources.every((source) => translation.knows(source) && translation.knows(source, 65))).toBe(true);
-  }
 });
 
 test('memory with anything in it: a walk ends, within its trail', () => {

@@ -1,4 +1,6 @@
+import type { Caps, DescriptorError } from '../model/descriptor.ts';
 import { UsageError } from '../model/errors.ts';
+import { capabilityBits, errorsByNumber } from './descriptor.ts';
 import { type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
 
@@ -13,8 +15,8 @@ interface TranslationExports {
   translateFill(where: number, domain: number, pasid: number, order: number, number: number): void;
   translateHolds(where: number, domain: number, pasid: number, order: number, number: number): number;
   translateKnows(where: number, source: number, pasid: number): number;
-  translateForget(where: number, domain: number, pasid: number, source: number, ignored: number): void;
-  translateDrop(domain: number, pasid: number, first: number, last: number, leafOnly: number): void;
+  translateCommand(who: number, width: number, caps: number): number;
+  wordsAt(): number;
   trailAt(): number;
 }
 
@@ -159,19 +161,13 @@ export interface TranslationCaches {
 /** Nothing is cached. */
 export const NO_CACHES: TranslationCaches = { tlb: 0, walk: 0, context: 0 };
 
-/** Where a block can be cached: the TLB, or the walk cache of tables of a level. */
-export type Place = 'tlb' | 1 | 2 | 3 | 4 | 5;
-/** A tag: domain (or PCID) and PASID; none is undefined. */
+/** Where a block can be cached: the TLB, the TLBs of devices, or the walk cache of tables of a level. */
+export type Place = 'tlb' | 'device' | 1 | 2 | 3 | 4 | 5;
+/** A tag: domain (PCID; in TLBs of devices the source) and PASID; none is undefined. */
 export interface Tag {
   readonly domain: number;
   readonly pasid: number | undefined;
 }
-/** Tags that an invalidation means; `any`: each. */
-export interface Scope {
-  readonly domain: number | 'any';
-  readonly pasid: number | 'none' | 'any';
-}
-
 /** Different pages, pages with words, blocks, structures that one instance can hold. */
 const LIMITS = { pages: 1 << 13, memories: 1 << 9, blocks: 1 << 13, structures: 1 << 11 } as const;
 const FIELDS = [
@@ -196,10 +192,12 @@ export class Translation {
   private readonly instance: Instance<TranslationExports>;
   private readonly exchange: number;
   private readonly number: Numbers;
+  private readonly errors: ReadonlyMap<number, DescriptorError>;
 
   constructor(module: WebAssembly.Module, caches: TranslationCaches = NO_CACHES) {
     this.instance = instantiate<TranslationExports>(module);
     this.number = numbersOf(this.instance.exports);
+    this.errors = errorsByNumber(this.number);
     const { pages, memories, blocks, structures } = LIMITS;
     const { tlb, walk, context } = caches;
     this.exchange = this.instance.exports.translateInit(pages, memories, blocks, structures, tlb, walk, context);
@@ -283,20 +281,13 @@ export class Translation {
     if (pasid !== undefined) return translateKnows(this.number('IN_PASIDS'), source, pasid) !== 0;
     return translateKnows(this.number('IN_CONTEXTS'), source, this.number('ANY')) !== 0;
   }
-  /** Drops context entries; `ignored` bits of the source are not compared. */
-  dropContexts(domain: number | 'any', source: number | 'any' = 'any', ignored = 0): void {
-    const any = this.number('ANY');
-    this.instance.exports.translateForget(this.number('IN_CONTEXTS'), this.any(domain), any, this.any(source), ignored);
-  }
-  /** Drops PASID entries. */
-  dropPasids(domain: number | 'any', pasid: number | 'any' = 'any', source: number | 'any' = 'any'): void {
-    const { translateForget } = this.instance.exports;
-    translateForget(this.number('IN_PASIDS'), this.any(domain), this.any(pasid), this.any(source), 0);
-  }
-  /** Drops translations of pages `first` .. `last`; `leafOnly`: walk caches may stay. */
-  drop({ domain, pasid }: Scope, first: number, last: number, leafOnly = false): void {
-    const which = pasid === 'none' ? this.pasid(undefined) : this.any(pasid);
-    this.instance.exports.translateDrop(this.any(domain), which, first, last, Number(leafOnly));
+  /** Carries out an invalidation command: its words, 2 of 128 bits or 4 of 256. Returns why it is invalid, if it is. */
+  command(arch: 'vtd' | 'amd', words: readonly bigint[], caps: Caps = {}): DescriptorError | undefined {
+    const { exports, memory } = this.instance;
+    new BigUint64Array(memory.buffer, exports.wordsAt(), words.length).set(words);
+    const who = this.number(arch === 'amd' ? 'AT_AMD' : 'AT_VTD');
+    const error = exports.translateCommand(who, words.length * 64, capabilityBits(this.number, arch, caps));
+    return this.errors.get(error);
   }
 
   private ask(
@@ -360,11 +351,8 @@ export class Translation {
   private pasid(pasid: number | undefined): number {
     return pasid ?? this.number('NO_PASID');
   }
-  private any(tag: number | 'any'): number {
-    return tag === 'any' ? this.number('ANY') : tag;
-  }
   private place(place: Place): number {
-    return place === 'tlb' ? this.number('IN_TLB') : place;
+    return place === 'tlb' ? this.number('IN_TLB') : place === 'device' ? this.number('IN_DEVICES') : place;
   }
   private words(): BigUint64Array {
     return new BigUint64Array(this.instance.memory.buffer, this.exchange, EXCHANGE_WORDS);
