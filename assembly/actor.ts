@@ -2,6 +2,7 @@
 // agents of a program do: the same accesses, lists and flights, taken from a script.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { markPage, unmapOccasion } from './area';
+import { bind, meant, release as releasePasid } from './binding';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, wake } from './clock';
 import { stepList } from './fault';
@@ -10,13 +11,14 @@ import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
-  ACT_ACTIVATE, ACT_AWAIT, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
-  ACT_WORDS, ACT_WRITE, AT_MOVE, AT_UNMAP, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
+  ACT_ACTIVATE, ACT_AWAIT, ACT_BIND, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
+  ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, AT_UNMAP, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
-import { beginRange, clearRun } from './path';
+import { beginRange, clearRun, runOf } from './path';
 import { activate, deactivate, isActive } from './pasid';
 import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
+import { beginRelease, stepSubmission } from './submit';
 import { setKind, setReadOnly, vpnOf } from './table';
 import { beginFor, fits } from './work';
 
@@ -28,6 +30,7 @@ const USER: u32 = 0;
 const FAULT: u32 = 1; // a fault's list runs; the access comes again
 const CALL: u32 = 2; //  an action's list runs
 const FLYING: u32 = 3; // of the device
+const RELEASE: u32 = 4; // what there is of its PASID is invalidated
 
 let scripts: usize = 0; // u32[agentCount * SCRIPT_ACTIONS * ACT_WORDS], written by the host
 let cursors: usize = 0; // u32[agentCount]
@@ -82,6 +85,7 @@ export function settle(who: Agent): void {
 /** One turn of a CPU, of the reclaim agent or of the device. */
 export function stepActor(who: Agent): void {
   if (who.phase == USER) act(who, actionOf(who.id));
+  else if (who.phase == RELEASE) goOnReleasing(who);
   else if (who.id < setting(SET_CPUS)) goOn(who);
   else if (who.id == setting(SET_CPUS)) goOnReclaiming(who);
   else landed(who);
@@ -92,6 +96,13 @@ function goOnReclaiming(who: Agent): void {
   if (who.phase != USER) return;
   clearBatch();
   clearRun(who.id);
+  next(who);
+}
+
+function goOnReleasing(who: Agent): void {
+  if (!stepSubmission(runOf(who.id).job, who)) return;
+  clearRun(who.id);
+  who.phase = USER;
   next(who);
 }
 
@@ -149,6 +160,16 @@ function act(who: Agent, action: usize): void {
       for (let page = first; page < first + second; page++) markPage(page, third);
       return next(who);
     }
+    case ACT_UNBIND: {
+      releasePasid();
+      beginRelease(runOf(who.id).job);
+      who.phase = RELEASE;
+      return;
+    }
+    case ACT_BIND: {
+      bind(first);
+      return next(who);
+    }
     case ACT_RING: return ring(who, first);
     case ACT_AWAIT: return await_(who, first);
     case ACT_ACTIVATE: {
@@ -180,7 +201,7 @@ function access(who: Agent, page: u32, write: u32): void {
     if (!isActive() && !hazard(HAZARD_TRANSLATED_WHILE_IDLE)) return next(who);
     const place = flightAgent();
     assert(place >= 0);
-    launch(<u32>place, page, 0, write, who);
+    launch(<u32>place, meant(page), 0, write, who);
     who.phase = FLYING;
     block(who, CAUSE_DEVICE);
     return;

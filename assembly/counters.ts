@@ -75,14 +75,16 @@ export const N_MMAP_WAIT_PS: u32 = 162; //   mmap_lock
 export const N_S7: u32 = 163;
 export const N_SPURIOUS: u32 = 164; //       faults of pages that are present, by an entry that says they are not
 export const N_S5: u32 = 165;
-export const COUNTERS: u32 = 166;
+export const N_S2X: u32 = 166;
+export const N_PASID_ENTRY: u32 = 167; // commands about the PASID cache
+export const COUNTERS: u32 = 168;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;
 
 let counters: usize = 0; // u64[COUNTERS]
 let histograms: usize = 0;
-export let first: usize = 0; // u64[FIRST_WORDS]: property 1..7, page, change time, use time, agent, record; 0 = none
+export let first: usize = 0; // u64[FIRST_WORDS]: property 1..7 or 8 S2x, page, change time, use time, agent, record; 0 = none
 
 // Histogram: 32 sub-buckets per power of two, as HdrHistogram with 5 bits; below 32 a bucket a value.
 const SUB_LG2: u32 = 5;

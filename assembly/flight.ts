@@ -1,10 +1,11 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
+import { isHandedOver, otherPage, pageWalked } from './binding';
 import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import {
   add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
-  N_PAGE_REQUESTS, N_S5, N_S7, N_SPURIOUS,
+  N_PAGE_REQUESTS, N_S2X, N_S5, N_S7, N_SPURIOUS,
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
@@ -93,7 +94,10 @@ export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: A
 /** One turn; true when the access has landed or was denied, and the place is free again. */
 export function stepFlight(who: Agent): bool {
   const place = who.id - first;
-  const page = load<u32>(request(place));
+  const asked = load<u32>(request(place));
+  // Tables of the process that the entry of the PASID names, as far as the IOMMU knows.
+  const named = pageWalked(asked);
+  const page = named == 0 || who.phase == TRANSLATE || who.phase == LAND ? asked : named - 1;
   const write = load<u32>(request(place), 4) != 0;
   const held = flight(place);
   const ats = setting(SET_ATS) != 0;
@@ -102,7 +106,7 @@ export function stepFlight(who: Agent): bool {
     case TRANSLATE: {
       held.page = page + 1;
       touch(page);
-      const at: usize = ats ? use(deviceTlb(deviceOf(place)), place, page, write) : 0;
+      const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), place, page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
@@ -117,10 +121,11 @@ export function stepFlight(who: Agent): bool {
     }
     case ARRIVE: {
       held.squashed &= ~SQUASHED_WALK;
-      const at = useIotlb(place, page, write);
+      const at = useIotlb(place, asked, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
+        if (named == 0) return deny(who, held, page, write);
         who.phase = WALK;
         take(walkers, who);
         return false;
@@ -194,6 +199,7 @@ export function stepFlight(who: Agent): bool {
       const owner = held.owner - 1;
       if ((held.squashed & SQUASHED_FILL) == 0 && meets(owner, page)) {
         const low = (owner << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
+        replaceOther(deviceTlb(deviceOf(place)), owner, who.clock);
         fillCopy(deviceTlb(deviceOf(place)), owner, low, held.frame, who.clock);
       }
       fly(who, place);
@@ -282,9 +288,17 @@ function useOf(cache: Cache, page: u32, write: bool): usize {
   return lookup(cache, cache.set(page), load<u32>(at), ~0);
 }
 
+/** The same of all that is tagged with the PASID, whoever had it then. */
+function useOfPasid(cache: Cache, place: u32, page: u32, write: bool): usize {
+  const own = use(cache, place, page, write);
+  if (own != 0) return own;
+  const other = otherPage(page);
+  return other == 0 || cache.sets == 0 ? 0 : useOf(cache, other - 1, write);
+}
+
 /** The same of the IOTLB, whose entries may say that there is nothing, or be of a domain with the same tag. */
 function useIotlb(place: u32, page: u32, write: bool): usize {
-  const own = use(iotlb, place, page, write);
+  const own = useOfPasid(iotlb, place, page, write);
   if (own != 0 || !sharesDomains()) return own;
   for (let space: u32 = 0; space < setting(SET_SPACES); space++) {
     const alias = aliasOf(page, space);
@@ -297,10 +311,17 @@ function useIotlb(place: u32, page: u32, write: bool): usize {
 function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
   for (let space: u32 = 0; sharesDomains() && space < setting(SET_SPACES); space++) {
     const alias = aliasOf(page, space);
-    if (alias != 0) replaceCopy(alias - 1, now);
+    if (alias != 0) replaceCopy(iotlb, alias - 1, now);
   }
+  replaceOther(iotlb, page, now);
   if (frame == ABSENT) fillAbsent(page, now);
   else fillCopy(iotlb, page, low, frame, now);
+}
+
+/** There is one entry for an address of a PASID. */
+function replaceOther(cache: Cache, page: u32, now: u64): void {
+  const other = otherPage(page);
+  if (other != 0) replaceCopy(cache, other - 1, now);
 }
 
 /** The access has the translation of an entry. */
@@ -340,10 +361,15 @@ function fly(who: Agent, place: u32): void {
 function land(who: Agent, held: Flight, page: u32, write: bool): void {
   tell(who, held.stale != 0 ? LANDS_STALE : LANDS, write, page);
   const owner = held.owner - 1;
-  if (!meets(owner, page)) violation(N_S7, 7, page, who.id, who.clock, <u32>cursor());
+  const freed = (held.frame & FREED) != 0;
+  if (!meets(owner, page)) {
+    // By a domain's translation, or that of who had the PASID before: S1 if its frame is free by now.
+    if (!isHandedOver()) violation(N_S7, 7, page, who.id, who.clock, <u32>cursor());
+    else if (!freed) violation(N_S2X, 8, page, who.id, who.clock, <u32>cursor());
+  }
   if (held.stale != 0) {
     const same = (pte(owner) & PTE_P) != 0 && frameOf(owner) == held.frame;
-    landStale(owner, write, (held.frame & FREED) != 0, same, who.id, who.clock, <u32>cursor());
+    landStale(owner, write, freed, same, who.id, who.clock, <u32>cursor());
     staleCopyGone(owner, who.clock);
   }
   rest(who, held);

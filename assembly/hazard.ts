@@ -14,6 +14,8 @@ export const HAZARD_NO_CALLER_REF: u32 = 1 << 7;
 export const HAZARD_CLEAN_KEEPS_DEVICE_TLB: u32 = 1 << 8;
 export const HAZARD_SHARED_DOMAIN_ID: u32 = 1 << 9;
 export const HAZARD_LEAF_ONLY: u32 = 1 << 10;
+export const HAZARD_REUSE_KEEPS_DEVICE_TLB: u32 = 1 << 11;
+export const HAZARD_REUSE_KEEPS_PASID_ENTRY: u32 = 1 << 12;
 
 /** Whether this machine has the fault. */
 @inline

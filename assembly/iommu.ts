@@ -5,16 +5,17 @@
 // behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
 // service; requests to devices and drains go on beside (pending.ts).
 import { amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores } from './amdvi';
+import { dropEntry } from './binding';
 import { NO_PASID } from './block';
 import { Agent, spend } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
-  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_WAIT,
+  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PASID_ENTRY, N_WAIT,
 } from './counters';
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
 import {
-  decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
+  decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_PASIDS, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
   pageOrder, scopeDomain, scopePasid, scopeSource,
 } from './invalidation';
 import { cost, region, setting } from './layout';
@@ -103,13 +104,14 @@ function decode(at: usize): void {
     : does == DOES_DEVICE_TLB ? IS_DEVICE
     : does == DOES_TRANSLATIONS || does == DOES_ALL ? IS_IOTLB
     : IS_TABLE;
+  price = COST_INV_PAGE;
+  counter = N_PASID_ENTRY; // in the log, of any command about tables
   if (what == IS_WAIT || what == IS_TABLE) return;
   span(scopePage, pageOrder);
   if (setting(SET_DMA) != 0 && (what == IS_DEVICE || scopeDomain != ANY)) {
     place(what == IS_DEVICE ? spaceOf(scopeSource) : scopeDomain - DOMAIN);
   }
   if (pageOrder < ORDER_ALL) {
-    price = COST_INV_PAGE;
     counter = pageOrder != 0 ? N_IOTLB_RANGE : N_IOTLB_PAGE;
   } else if (scopeDomain == ANY) {
     price = COST_INV_GLOBAL;
@@ -216,10 +218,13 @@ function reject(reason: u32): void {
 function carryOut(hardware: Agent): void {
   decode(hand);
   memory.fill(hand, 0, slotBytes());
-  if (what != IS_IOTLB) return;
+  // AMD's guest translations take the entry of the GCR3 table along (Linux 4.14 drivers/iommu/amd_iommu.c __set_gcr3).
+  if (does == DOES_PASIDS || (isAmd() && what == IS_IOTLB && pageOrder >= ORDER_ALL)) dropEntry();
+  if (what != IS_IOTLB && does != DOES_PASIDS) return;
   const now = hardware.clock;
   note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);
   bump(counter);
+  if (does == DOES_PASIDS) return;
   const spaces = sharesDomains() && lastPage != u64.MAX_VALUE ? setting(SET_SPACES) : 0;
   if (spaces == 0) drop(firstPage, lastPage, now);
   const base = (firstPage >> SPACE_PAGES_LG2) << SPACE_PAGES_LG2;

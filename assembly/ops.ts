@@ -67,6 +67,7 @@ export const COMMAND_DEVICE_PAGE: u32 = 6;
 export const COMMAND_DEVICE_RANGE: u32 = 7;
 export const COMMAND_DEVICE_ALL: u32 = 8;
 export const COMMAND_WAIT: u32 = 9;
+export const COMMAND_PASID_ENTRY: u32 = 10; // in no recipe: ahead of that of a PASID that is given back
 /** Commands of one recipe, the closing END included. */
 export const RECIPE_WORDS: u32 = 16;
 /** Recipes of a driver: of a page, of a range, of all, of a map. */
@@ -293,6 +294,8 @@ export const ACT_DEACTIVATE: u32 = 9; // or stops
 export const ACT_MAP: u32 = 10; //       first page, pages, kind
 export const ACT_PAGE: u32 = 11; //      occasion, page
 export const ACT_MARK: u32 = 12; //      first page, pages, mark
+export const ACT_UNBIND: u32 = 13; //    the PASID is given back,
+export const ACT_BIND: u32 = 14; //      page: and becomes that of its process
 
 // ---- marks of pages ----
 /** The flags of the page disagree. */

@@ -1,5 +1,6 @@
 // Runs a step list: what a policy says for one occasion, one step a turn. A step's effect is at the agent's clock, its
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
+import { isBound } from './binding';
 import { changePages, check } from './change';
 import { Agent, agentCount, knows, spend } from './clock';
 import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
@@ -335,7 +336,7 @@ function rangeEnd(run: Run, who: Agent): bool {
 }
 
 function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bool {
-  if (ideal || first > last) return true;
+  if (ideal || first > last || !isBound(whole ? run.allFirst : first)) return true;
   if (run.phase == 0) {
     run.phase = 1;
     bump(N_PATH_SECONDARY + run.occasion);

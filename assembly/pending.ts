@@ -12,7 +12,7 @@ import { SOURCE } from './command';
 import {
   AT_DEVICE, deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
-import { liesIn } from './table';
+import { isNamed } from './table';
 
 /** ITags of a device: five bits. */
 export const ITAGS: u32 = 32;
@@ -133,7 +133,7 @@ function using(first: u64, last: u64, device: u32, far: u32): u64 {
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
     if (held.page == 0 || held.holds < far || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
-    if (liesIn(held.page - 1, first, last)) places |= <u64>1 << i;
+    if (isNamed(held.page - 1, first, last)) places |= <u64>1 << i;
   }
   return places;
 }
@@ -246,7 +246,7 @@ export function squash(first: u64, last: u64, device: u32): void {
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
     if (held.page == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
-    if (liesIn(held.page - 1, first, last)) held.squashed |= device == ALL_DEVICES ? SQUASHED_WALK : SQUASHED_FILL;
+    if (isNamed(held.page - 1, first, last)) held.squashed |= device == ALL_DEVICES ? SQUASHED_WALK : SQUASHED_FILL;
   }
 }
 

@@ -1,6 +1,8 @@
 // The machine of a race: a few agents, small caches, nothing has a cost. It has no clock: whoever can take a step may.
 import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor } from './actor';
+import { initBinding } from './binding';
 import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE } from './clock';
+import { SPACE_PAGES_LG2 } from './command';
 import { initCounters } from './counters';
 import { initEpochs } from './epochs';
 import { initEventLog } from './eventlog';
@@ -10,7 +12,7 @@ import { initFrames } from './frame';
 import { initIommu, isQuiet, stepIommu } from './iommu';
 import { openArena, setting } from './layout';
 import { logOff } from './log';
-import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WHOLE } from './ops';
+import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
 import { initPasid } from './pasid';
 import { initPending, onlyAnswers, stepLink, timesOut } from './pending';
@@ -55,7 +57,8 @@ export function raceInit(): void {
   listRows(setting(SET_TABLES) + setting(SET_FLAGS) + OTHER_LOCKS);
   initEpochs(setting(SET_PAGES));
   initFrames(setting(SET_FRAMES));
-  initTable(setting(SET_PAGES), setting(SET_TABLES));
+  initTable(setting(SET_PAGES), setting(SET_TABLES), setting(SET_SPACES) > 1 ? <u64>1 << SPACE_PAGES_LG2 : 0);
+  initBinding();
   initSafety(setting(SET_PAGES));
   initSpace();
   initRegisters();

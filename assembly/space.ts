@@ -15,7 +15,7 @@ import {
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
-  format, frameOf, initPlaces, largeOrders, liesIn, orderOf, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf,
+  addressBits, format, frameOf, initPlaces, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf,
 } from './table';
 import { holdsBlock } from './tagged';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
@@ -317,12 +317,13 @@ export function fillAbsent(page: u32, now: u64): void {
   fillCopy(iotlb, page, (page << ENTRY_SHIFT) | ENTRY_V, ABSENT, now);
 }
 
-/** An entry of the IOTLB makes room for another of the same tag. */
-export function replaceCopy(page: u32, now: u64): void {
-  const at = find(iotlb, page);
+/** An entry of the IOTLB or the device TLB makes room for another of the same tag. */
+export function replaceCopy(cache: Cache, page: u32, now: u64): void {
+  if (cache.sets == 0) return;
+  const at = find(cache, page);
   if (at == 0) return;
   if ((load<u32>(at) & ENTRY_STALE) != 0) staleCopyGone(page, now);
-  removeAt(iotlb, iotlb.set(page), at);
+  removeAt(cache, cache.set(page), at);
 }
 
 // ---- invalidations ----
@@ -337,7 +338,7 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
       const low = load<u32>(at);
       if (low == 0) continue;
       const page = low >> ENTRY_SHIFT;
-      if (!liesIn(page, first, last)) continue;
+      if (!isNamed(page, first, last)) continue;
       const absent = load<u32>(at, 4) == ABSENT;
       removeAt(cache, set, at);
       if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
@@ -356,7 +357,8 @@ export function dropTables(first: u64, last: u64): void {
   const bits = TABLE_LG2 * format.levels;
   const space = <u32>(first >> bits);
   const ofOne = !part && tagsInUse() == 1;
-  if (last == u64.MAX_VALUE || (ofOne && domainOf(1) == space)) emptyWalker(walker);
+  // What two processes have under one PASID goes together.
+  if (last == u64.MAX_VALUE || addressBits != u64.MAX_VALUE || (ofOne && domainOf(1) == space)) emptyWalker(walker);
   else if (!ofOne) {
     const inSpace = (<u64>1 << bits) - 1;
     const end = part ? min(last - (first & ~inSpace), inSpace) : inSpace;

@@ -5,14 +5,16 @@ import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { bump, N_RETRIES, N_SECONDARY } from './counters';
-import { hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN } from './hazard';
+import {
+  hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
+} from './hazard';
 import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
-  COMMAND_IOTLB_RANGE, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_SHADOW,
+  COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_SHADOW,
   COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
@@ -21,9 +23,9 @@ import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
 import { clearFaults, FSTS_ITE, registers } from './registers';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
-import { TABLE_LG2 } from './table';
+import { addressBits, TABLE_LG2 } from './table';
 import {
-  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
+  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodePasidEntry, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
@@ -41,6 +43,7 @@ export class Submission {
   phase: u32;
   spares: u32; //   1: device TLBs are left out
   frees: u32; //    leaf tables that are freed behind it
+  releases: u32; // 1: of a PASID that is given back: it is never put off, and on VT-d its entry goes first
 }
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
 const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
@@ -78,8 +81,14 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  job.spares = job.frees = 0;
+  job.spares = job.frees = job.releases = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
+}
+/** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
+export function beginRelease(job: Submission): void {
+  beginSubmission(job, 0, 0, true);
+  job.releases = 1;
+  if (hazard(HAZARD_REUSE_KEEPS_DEVICE_TLB)) job.spares = 1;
 }
 @inline
 function recipeOf(index: u32): usize {
@@ -99,7 +108,7 @@ export function beginMapFlush(job: Submission, first: u64, last: u64): void {
 export function stepSubmission(job: Submission, who: Agent): bool {
   const held = setting(SET_QUEUE_HELD) != 0;
   if (job.phase == BEGIN) {
-    const deferral = defer();
+    const deferral = job.releases != 0 ? FLUSHES : defer();
     if (deferral != FLUSHES) {
       spend(who, CAUSE_DEFER, cost(COST_DEFER));
       job.phase = MARK;
@@ -191,11 +200,16 @@ function isDevice(command: u32): bool {
 function isConcerned(job: Submission, device: u32): bool {
   return job.spares == 0 && spaceOfDevice(device) == spaceOf(job.first);
 }
+/** Whether the entry of the PASID goes, ahead of all else. AMD has no command for that: its guest's pages take it along. */
+function dropsEntry(job: Submission): bool {
+  const begins = job.releases != 0 && job.recipe == recipeOf(RECIPE_ALL);
+  return begins && setting(SET_COMMANDS) == 0 && !hazard(HAZARD_REUSE_KEEPS_PASID_ENTRY);
+}
 /** Commands up to and with the next wait; every group ends in one. Each device of the space has its own. */
 function groupLength(job: Submission): u32 {
   let devices: u32 = 0;
   for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) devices++;
-  let count: u32 = 1;
+  let count: u32 = dropsEntry(job) ? 2 : 1;
   for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count += isDevice(load<u32>(at)) ? devices : 1;
   return count;
 }
@@ -209,6 +223,7 @@ function skipEmpty(job: Submission): void {
 
 /** Writes the commands up to the next wait into the ring. */
 function writeGroup(job: Submission, who: Agent): void {
+  if (dropsEntry(job)) write(COMMAND_PASID_ENTRY, job, 0, 0, who);
   while (true) {
     const command = load<u32>(job.recipe);
     job.recipe += 4;
@@ -272,14 +287,16 @@ function writeAmd(at: usize, command: u32, job: Submission, source: u32, status:
 function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
   const pages = job.last - job.first + 1;
   const order = coveringOrder(job.first, pages);
+  const page = job.first & addressBits;
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, source, order);
+  else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
   else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), job.first, order);
+  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), page, order);
   else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
   else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
-  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, job.first, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), spares(job) ? 1 : 0, 0);
+  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, page, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), spares(job) ? 1 : 0, 0);
 }
 
 /** Commands of a domain without PASIDs. */

@@ -57,6 +57,8 @@ let leafCount: u32 = 0; // large ones among them
 export let tableCount: u32 = 0;
 /** Orders of leaves above 4 KiB that there may be, a bit each: 9 and 18. */
 export let largeOrders: u32 = 0;
+/** Bits of a page number that a command names. */
+export let addressBits: u64 = u64.MAX_VALUE;
 /** Of the tables of the machine. */
 export const format: Format = changetype<Format>(memory.data(offsetof<Format>()));
 
@@ -81,8 +83,9 @@ export function initPlaces(tables: u32, rules: u32, levels: u32, leaves: u32): v
   upper = newIntern(tables * levels);
   built = 0;
 }
-/** Room for `pages` pages in `tables` leaf tables. */
-export function initTable(pages: u32, tables: u32): void {
+/** Room for `pages` pages in `tables` leaf tables. `process`: page numbers of one process, if two have the same addresses; or 0. */
+export function initTable(pages: u32, tables: u32, process: u64 = 0): void {
+  addressBits = process - 1;
   links = fixed(tables);
   leaves = fixed(<usize>tables << 2);
   words = region(<usize>pages << 3);
@@ -232,7 +235,15 @@ export function orderOf(page: u32): u32 {
 /** Whether the page and page numbers `first` .. `last` have one in common. */
 @inline
 export function liesIn(page: u32, first: u64, last: u64): bool {
-  const vpn = vpnOf(page);
+  return meetsAt(page, vpnOf(page), first, last);
+}
+/** Whether a command for page numbers `first` .. `last` means the page. */
+@inline
+export function isNamed(page: u32, first: u64, last: u64): bool {
+  return meetsAt(page, vpnOf(page) & addressBits, first, last);
+}
+@inline
+function meetsAt(page: u32, vpn: u64, first: u64, last: u64): bool {
   return vpn <= last && (vpn >= first || (largeOrders != 0 && vpn + ((<u64>1 << orderOf(page)) - 1) >= first));
 }
 

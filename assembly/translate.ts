@@ -308,7 +308,7 @@ function dropTranslations(from: u64, to: u64): void {
  * Carries out an invalidation command, whose words are those of the codec (wordsAt). Returns ERROR_*, or 0. A range of the
  * second stage (NO_PASID) drops all that first stages have of the domain, since nobody can tell which of their addresses it
  * is about; their tables, too, lie behind leaves of the second stage. Translations of AMD
- * take the entries of GCR3 tables along: there is no other command for them (Linux drivers/iommu/amd/iommu.c __set_gcr3).
+ * take the entries of GCR3 tables along: there is no other command for them (Linux 4.14 drivers/iommu/amd_iommu.c __set_gcr3).
  */
 export function translateCommand(who: u32, width: u32, caps: u32): u32 {
   const at = wordsAt();

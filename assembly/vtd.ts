@@ -111,6 +111,12 @@ export function encodeExtendedIotlb(
   setWords(at, names | (<u64>granularity << G_SHIFT) | VTD_EXTENDED_IOTLB, high);
 }
 
+/** PASID-cache invalidation of one PASID of a domain (Linux qi_flush_pasid_cache). */
+export function encodePasidEntry(at: usize, did: u32, pasid: u32): void {
+  const names = (<u64>pasid << PASID_SHIFT) | (<u64>did << DID_SHIFT);
+  setWords(at, names | (<u64>VTD_PASID_CACHE_PASID << G_SHIFT) | VTD_PASID_CACHE, 0);
+}
+
 /** Extended device-TLB invalidation of 2^order pages of a PASID. */
 export function encodeExtendedDeviceTlb(
   at: usize, sid: u32, pasid: u32, qdep: u32, page: u64, order: u32,

@@ -35,6 +35,7 @@ const COMMAND = {
   N_IOTLB_DOMAIN: 'iotlb.domain',
   N_IOTLB_GLOBAL: 'iotlb.global',
   N_DEVICE_TLB: 'device_tlb',
+  N_PASID_ENTRY: 'pasid.entry',
   N_WAIT: 'wait',
 } as const;
 const COMMAND_STATES = {

@@ -2,7 +2,7 @@ import type { Costs } from '../model/cost.ts';
 import type { LogEvent } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
-import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty } from '../model/race.ts';
+import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty, SECOND_PROCESS } from '../model/race.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
@@ -68,6 +68,7 @@ const TURNS = 1 << 20;
 const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   S1: ['N_S1_READ', 'N_S1_WRITE'],
   S2: ['N_S2'],
+  S2x: ['N_S2X'],
   S3: ['N_S3'],
   S4: ['N_S4'],
   stale: ['N_STALE'],
@@ -243,6 +244,7 @@ export class RaceEngine {
     if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
     row[numbers('SET_LOW')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
+    row[numbers('SET_SPACES')] = race.pages.some(({ vpn }) => vpn >= SECOND_PROCESS) ? 2 : 0;
     row[numbers('SET_FLAGS')] = race.flags.length;
     row[numbers('SET_WHOLE')] = whole ? 1 : 0;
     return row;
@@ -271,9 +273,9 @@ export class RaceEngine {
       const key = Math.floor(vpn / 512);
       if (!tables.includes(key)) {
         tables.push(key);
-        exports.defineTable(key, 0);
+        exports.defineTable(key, 0); // below 2^32 for a second process, too
       }
-      exports.definePage(vpn, 0, tables.indexOf(key), this.numbers(KINDS[kind]));
+      exports.definePage(vpn % 2 ** 32, Math.floor(vpn / 2 ** 32), tables.indexOf(key), this.numbers(KINDS[kind]));
     }
   }
 
@@ -340,6 +342,10 @@ export class RaceEngine {
         return [n('ACT_ACTIVATE')];
       case 'deactivate':
         return [n('ACT_DEACTIVATE')];
+      case 'unbind':
+        return [n('ACT_UNBIND')];
+      case 'bind':
+        return [n('ACT_BIND'), first];
       default:
         return [n('ACT_RANGE'), n(OCCASIONS[word]!), first, (pages.length << 1) | (writable ? 1 : 0)];
     }

@@ -78,6 +78,17 @@ export const HAZARDS = {
     breaks: 'S7',
     ancestor: 'AMD-Vi 48882 2.2.2.1 and VT-d 6.2: one tag must mean one set of tables',
   },
+  'reuse-keeps-device-tlb': {
+    what: 'a PASID that a process gives back is given to another, and the device TLB keeps what it has of it; races only',
+    breaks: 'S2x',
+    ancestor:
+      'the third question of August 2017: PCIe 6.20.1 lets a device TLB survive PASID stop; Linux intel_pasid_tear_down_entry flushes it',
+  },
+  'reuse-keeps-pasid-entry': {
+    what: 'a PASID is given to another process, and the PASID cache keeps the old entry; VT-d only, races only',
+    breaks: 'S2x',
+    ancestor: 'what Linux intel/pasid.c pasid_cache_invalidation_with_pasid rules out (VT-d 6.5.2.2)',
+  },
   'no-flush-on-map': {
     what: 'caching mode, and the driver does not invalidate what it maps',
     breaks: 'nothing; `faults_spurious`',

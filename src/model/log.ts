@@ -36,4 +36,4 @@ export const LANDS_STALE = 'lands by old entry';
 export const DENIED = 'denied';
 
 /** Properties by the engine's number. */
-export const PROPERTY_NAMES: readonly string[] = ['', 'S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7'];
+export const PROPERTY_NAMES: readonly string[] = ['', 'S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S2x'];

@@ -40,6 +40,8 @@ export const ACTIONS = {
   await: { by: ['cpu', 'kswapd', 'dev'], operands: 'flag', says: 'waits until the flag is rung; a load-acquire' },
   activate: { by: ['dev'], operands: 'none', says: 'the device begins to use the PASID' },
   deactivate: { by: ['dev'], operands: 'none', says: 'the device stops using the PASID' },
+  unbind: { by: ['cpu'], operands: 'none', says: 'the PASID is given back, and what there is of it invalidated' },
+  bind: { by: ['cpu'], operands: 'page', says: 'the PASID becomes that of the process that the page is of' },
 } as const satisfies Record<string, ActionInfo>;
 export type ActionWord = keyof typeof ACTIONS;
 
@@ -51,6 +53,7 @@ export type PageKind = (typeof PAGE_KINDS)[number];
 export interface RacePage {
   readonly name: string;
   readonly kind: PageKind;
+  /** Of the second process: SECOND_PROCESS above the page that has the same address. */
   readonly vpn: number;
 }
 
@@ -77,7 +80,7 @@ export interface RaceAgent {
  * old translation (`stale`), an obligation that falls due while an old translation can be used (`exposed`), a device access
  * denied (`denied`).
  */
-export const RACE_PROPERTIES = ['S1', 'S2', 'S3', 'S4', 'stale', 'exposed', 'denied'] as const;
+export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'stale', 'exposed', 'denied'] as const;
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */
@@ -101,6 +104,8 @@ const MAX_RACE_TEXT = 1 << 14;
 /** First page, and pages of one leaf table. */
 const FIRST_VPN = 0x1000;
 const TABLE = 512;
+/** Between pages of two processes that have the same address: 2^40 pages, as in the engine. */
+export const SECOND_PROCESS = 2 ** 40;
 
 const KEYS = ['race', 'source', 'about', 'page', 'start', 'agents', 'never'];
 
@@ -185,18 +190,29 @@ class Parser {
   }
 
   private page(rest: Piece): void {
-    const [name = '', kind = '', far, ...more] = rest.text.split(/\s+/);
+    const [name = '', kind = '', where, other, ...more] = rest.text.split(/\s+/);
     if (!/^[a-z][a-z0-9_]{0,15}$/.test(name))
       this.fail(rest, `${quote(name)} is not a page's name, expected one such as v`);
     if (this.pages.some((page) => page.name === name)) this.fail(rest, `page ${name} is there already`);
     if (!PAGE_KINDS.includes(kind as PageKind))
       this.fail(rest, `page ${name} is ${quote(kind)}, expected ${PAGE_KINDS.join(', ')}`);
-    if (more.length > 0 || (far !== undefined && far !== 'far'))
-      this.fail(rest, `${quote(far)} behind the kind, expected far or nothing`);
+    const placed =
+      where === undefined || (where === 'far' && other === undefined) || (where === 'at' && other !== undefined);
+    if (more.length > 0 || !placed)
+      this.fail(rest, `${quote(where!)} behind the kind, expected far, at PAGE or nothing`);
     if (this.pages.length === MAX_RACE.pages) this.fail(rest, `a ninth page, expected at most ${MAX_RACE.pages}`);
-    if (far) this.tables++;
-    const vpn = FIRST_VPN + this.tables * TABLE + this.pages.length;
+    if (where === 'far') this.tables++;
+    const vpn = where === 'at' ? this.sameAddress(rest, other!) : FIRST_VPN + this.tables * TABLE + this.pages.length;
     this.pages.push({ name, kind: kind as PageKind, vpn });
+  }
+
+  /** The page of a second process at the address of one of the first. */
+  private sameAddress(rest: Piece, name: string): number {
+    const vpn = this.pages[this.pageOf(rest, name)]!.vpn + SECOND_PROCESS;
+    if (vpn >= 2 * SECOND_PROCESS)
+      this.fail(rest, `page ${name} is of the second process itself, expected one of the first`);
+    if (this.pages.some((page) => page.vpn === vpn)) this.fail(rest, `a second page at ${name}, expected one`);
+    return vpn;
   }
 
   private startAction(rest: Piece): void {
