@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { loadMachine, loadPolicy } from '../src/catalog/catalog.ts';
 import type { CostKey } from '../src/model/cost.ts';
 import { type DmaSetup, REUSES } from '../src/model/dma.ts';
-import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
+import type { HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { PROT } from '../src/model/trace.ts';
 import type { Trace } from '../src/trace/reader.ts';
-import { geometry, hint, perhaps, walkDrops } from './draw.ts';
+import { DRAWN_HAZARDS, geometry, hint, perhaps, walkDrops } from './draw.ts';
 import { COSTS, costsWith } from './machine.ts';
 import { type Actors, Recording } from './recording.ts';
 
@@ -185,7 +185,7 @@ const machine: fc.Arbitrary<Machine> = fc
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
-      { arbitrary: fc.subarray(Object.keys(HAZARDS) as HazardName[], { minLength: 1, maxLength: 3 }), weight: 1 },
+      { arbitrary: fc.subarray(DRAWN_HAZARDS, { minLength: 1, maxLength: 3 }), weight: 1 },
     ),
   })
   .map(({ base, hz, iommu, device, iova, map, ih, pageSizes, crude, hazards }) => ({
