@@ -1,9 +1,9 @@
 import type { Follow } from '../../model/run.ts';
-import { type Chunk, HEAD_OP, HEAD_SHIFT } from '../format.ts';
+import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../format.ts';
 import { Random } from './random.ts';
 
 const FETCH = 0;
-const EVENT = 3;
+const NO_PAGE = -1;
 
 /** Work that a CPU posts to a device, of one chunk: pairs of (record after which, page << 1 | write). */
 export type Posts = Uint32Array;
@@ -15,7 +15,6 @@ export type Posts = Uint32Array;
 export class Follower {
   private left: number;
   private readonly random: Random;
-  private dataPage = -1;
 
   constructor(
     private readonly follow: Follow,
@@ -26,23 +25,35 @@ export class Follower {
   }
 
   /** Posts of the next chunk. */
-  posts(chunk: Chunk): Posts {
+  posts({ records, heads, runDatas }: Chunk): Posts {
+    const { every, write } = this.follow;
     const posts: number[] = [];
-    this.dataPage = -1;
-    for (let i = 0; i < chunk.records; i++) {
-      const head = chunk.heads[i]!;
-      const op = head & HEAD_OP;
-      if (op === EVENT) this.dataPage = -1;
-      else if (op !== FETCH) this.dataPage = head >>> HEAD_SHIFT;
-      this.left -= chunk.runDatas[i]!;
-      if (this.left > 0) continue;
+    let { left } = this;
+    let page = NO_PAGE;
+    let looked = 0;
+    for (let i = 0; i < records; i++) {
+      left -= runDatas[i]!;
+      if (left > 0) continue;
       // A run longer than the distance posts once: it is one page.
-      this.left = this.follow.every - (-this.left % this.follow.every);
-      if (this.dataPage >= 0)
-        posts.push(i, ((this.dataPage << 1) | (this.random.chance(this.follow.write) ? 1 : 0)) >>> 0);
+      left = every - ((0 - left) % every);
+      // Few records post: which page it is, is looked up for those alone.
+      page = lastPage(heads, looked, i, page);
+      looked = i + 1;
+      if (page !== NO_PAGE) posts.push(i, ((page << 1) | (this.random.chance(write) ? 1 : 0)) >>> 0);
     }
+    this.left = left;
     return Uint32Array.from(posts);
   }
+}
+
+/** The page of the last data record of `first..last`, none behind an event; `before`: that of the records before. */
+function lastPage(heads: Uint32Array, first: number, last: number, before: number): number {
+  for (let i = last; i >= first; i--) {
+    const op = heads[i]! & HEAD_OP;
+    if (op === HEAD_EVENT) return NO_PAGE;
+    if (op !== FETCH) return heads[i]! >>> HEAD_SHIFT;
+  }
+  return before;
 }
 
 /** Posts of a whole trace at most: what the device's queue has to hold. */
