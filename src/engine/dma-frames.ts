@@ -9,20 +9,21 @@ export class DmaFrames {
   /** Frames in the order in which they turn up. */
   private readonly frames: number[] = [];
   private readonly spaces: number[] = [];
-  private readonly indices = new Map<string, number>();
+  /** By space, which of them a frame is. */
+  private readonly indices: Map<number, number>[] = [];
   /** Of each page of each mapping: which of them. */
   private readonly pages: number[] = [];
-  private readonly ids: number[] = [];
-  private readonly frameOf = new Map<number, number>();
-  private end = 0;
+  private ids = new Uint32Array(0);
+  private frameOf = new Float64Array(0);
 
   /** The next page of the mappings lies in this frame. */
   add(space: number, frame: number): void {
-    const key = `${space}:${frame}`;
-    let index = this.indices.get(key);
+    this.indices[space] ??= new Map();
+    const known = this.indices[space];
+    let index = known.get(frame);
     if (index === undefined) {
       index = this.frames.length;
-      this.indices.set(key, index);
+      known.set(frame, index);
       this.frames.push(frame);
       this.spaces.push(space);
     }
@@ -37,23 +38,26 @@ export class DmaFrames {
   /** Numbers them, once all are there. Returns the end of the numbers. */
   arrange(): number {
     const { frames, spaces } = this;
-    const order = [...frames.keys()].sort((a, b) => spaces[a]! - spaces[b]! || frames[a]! - frames[b]!);
+    const order = Uint32Array.from(frames.keys()).sort((a, b) => spaces[a]! - spaces[b]! || frames[a]! - frames[b]!);
     const follows = (i: number): boolean => {
       const [before, here] = [order[i - 1]!, order[i]!];
       return spaces[before] === spaces[here] && frames[before]! + 1 === frames[here];
     };
-    this.end = 0;
+    const ids = new Uint32Array(frames.length);
+    let end = 0;
     for (let first = 0; first < order.length; ) {
       let last = first + 1;
       while (last < order.length && follows(last)) last++;
       const size = 2 ** Math.min(LARGEST, Math.floor(Math.log2(last - first)));
-      this.end += (((frames[order[first]!]! - this.end) % size) + size) % size;
-      for (; first < last; first++) {
-        this.ids[order[first]!] = this.end;
-        this.frameOf.set(this.end++, frames[order[first]!]!);
-      }
+      end += (((frames[order[first]!]! - end) % size) + size) % size;
+      for (; first < last; first++) ids[order[first]!] = end++;
     }
-    return this.end;
+    this.ids = ids;
+    this.frameOf = new Float64Array(end);
+    ids.forEach((id, index) => {
+      this.frameOf[id] = frames[index]!;
+    });
+    return end;
   }
 
   /** Number of the frame of each page of each mapping. */
@@ -62,6 +66,6 @@ export class DmaFrames {
   }
   /** Page number of a frame in memory. */
   frameNumber(number: number): number {
-    return this.frameOf.get(number)!;
+    return this.frameOf[number]!;
   }
 }
