@@ -55,8 +55,25 @@ export function parseFile<T>(text: string, schema: SchemaName, place: string): T
   return shaped<T>(parseYaml(text, place), schema, place);
 }
 
-/** The content of YAML text, whatever its shape. */
+/** Texts that were parsed, with their content, which is frozen: a sweep asks for the same few files thousands of times. */
+const parsed = new Map<string, unknown>();
+const MAX_PARSED = 32;
+
+/** The content of YAML text, whatever its shape. It cannot be changed. */
 export function parseYaml(text: string, place: string): unknown {
+  if (parsed.has(text)) return parsed.get(text);
+  const content = frozen(readYaml(text, place));
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  parsed.set(text, content);
+  return content;
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
+}
+
+function readYaml(text: string, place: string): unknown {
   const document = parseDocument(text, { schema: 'core', prettyErrors: false, logLevel: 'error', stringKeys: true });
   const problem = document.errors[0] ?? document.warnings[0];
   if (problem !== undefined) {

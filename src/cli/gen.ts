@@ -17,7 +17,8 @@ const value = { type: 'string', requiresArg: true } as const;
 
 /** Sizes in a word each; `list workloads NAME` says what they are in one workload. */
 const WHAT: Readonly<Record<keyof Sizes, string>> = {
-  cpus: 'CPUs that drive devices',
+  cpus: 'CPUs that drive devices, or run the program',
+  busy: 'CPUs that only run',
   devices: 'Devices, each in a domain of its own',
   pages: 'Pages of what is used [list workloads NAME]',
   depth: 'Entries of a ring or queue',

@@ -1,5 +1,6 @@
 import { TraceError } from '../model/errors.ts';
 import { PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
 import { DmaFrames } from './dma-frames.ts';
 import type { Numbers } from './encode.ts';
 import type { DmaSizes } from './encode-dma.ts';
@@ -23,7 +24,7 @@ interface Mapping {
   readonly head: Row;
 }
 
-/** The records of a DMA recording on their way into the engine: think times, allocations, dense frames. */
+/** The records of a DMA recording on their way into the engine: think times, allocations, dense frames. Runs may share them. */
 export class DmaRecords {
   private readonly rows: Row[] = [];
   private readonly mappings: (Mapping | undefined)[] = [];
@@ -33,6 +34,7 @@ export class DmaRecords {
   private readonly cpus: number;
   private readonly devices: number;
   private record = 0;
+  private made: { readonly sizes: DmaSizes; readonly frames: Uint32Array; rows?: Float64Array } | undefined;
 
   constructor(
     private readonly meta: TraceMeta,
@@ -47,8 +49,14 @@ export class DmaRecords {
     this.think = agents.map(() => 0);
   }
 
+  feed(chunk: Chunk): void {
+    for (const head of chunk.heads) {
+      if ((head & HEAD_OP) === HEAD_EVENT) this.add(chunk.events[head >>> HEAD_SHIFT]!);
+    }
+  }
+
   /** The next event of the trace. What the recorded policy did is ignored; time that passed in it is kept. */
-  add({ op, agent, gap, fields }: TraceEvent): void {
+  private add({ op, agent, gap, fields }: TraceEvent): void {
     const origin = this.record++;
     this.think[agent] = this.think[agent]! + gap;
     if (op !== 'map' && op !== 'unmap' && op !== 'dma' && op !== 'dmaRaw') return;
@@ -99,26 +107,34 @@ export class DmaRecords {
     return found;
   }
 
+  /** How much there is, once everything has been fed. */
   sizes(): DmaSizes {
-    return {
-      cpus: this.cpus,
-      devices: this.devices,
-      devicesOfOne: mostOften(this.deviceSpaces()),
-      spaces: this.meta.spaces.length,
-      records: this.rows.length,
-      instances: this.mappings.length,
-      pages: this.pages.length,
-      frames: this.pages.arrange(),
-    };
+    return this.whole().sizes;
+  }
+  /** Frame of each page of each mapping. */
+  frames(): Uint32Array {
+    return this.whole().frames;
+  }
+  private whole() {
+    if (this.made === undefined) {
+      const sizes = {
+        cpus: this.cpus,
+        devices: this.devices,
+        devicesOfOne: mostOften(this.deviceSpaces()),
+        spaces: this.meta.spaces.length,
+        records: this.rows.length,
+        instances: this.mappings.length,
+        pages: this.pages.length,
+        frames: this.pages.arrange(),
+      };
+      this.made = { sizes, frames: Uint32Array.from(this.pages.numbers()) };
+    }
+    return this.made;
   }
 
   /** Domain of each device. */
   deviceSpaces(): number[] {
     return this.meta.agents.filter(({ kind }) => kind === 'device').map(({ space }) => space);
-  }
-  /** Frame of each page of each mapping. After `sizes`. */
-  frames(): readonly number[] {
-    return this.pages.numbers();
   }
   /** Page number of a frame in memory. */
   frameNumber(id: number): number {
@@ -130,10 +146,18 @@ export class DmaRecords {
   }
 
   writeRows(into: Float64Array, numbers: Numbers): void {
+    const whole = this.whole();
+    whole.rows ??= this.encoded(numbers);
+    into.set(whole.rows);
+  }
+
+  private encoded(numbers: Numbers): Float64Array {
     const words = numbers('RECORD_WORDS');
+    const rows = new Float64Array(this.rows.length * words);
     this.rows.forEach(({ op, actor, think, fields }, i) => {
-      into.set([numbers(`RECORD_${op}`), actor, think, ...fields], i * words);
+      rows.set([numbers(`RECORD_${op}`), actor, think, ...fields], i * words);
     });
+    return rows;
   }
 
   /** The columns of each instance that the host knows: the u32 words 4, 5 and 6. */

@@ -3,7 +3,6 @@ import { UsageError } from '../model/errors.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
-import { HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
 import { DmaRecords } from './dma-records.ts';
 import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
@@ -97,7 +96,6 @@ const PATHS = ['map', 'unmap'] as const;
 
 /** Timed replay of one DMA recording under one policy. The records are collected first: who waits for whom needs them all. */
 export class DmaEngine {
-  private readonly records: DmaRecords;
   /** Of a run that is logged, once it is over, what happened in it. */
   log: EngineLog | undefined;
   /** Page number of a page id, within its domain, once it is over. */
@@ -108,6 +106,8 @@ export class DmaEngine {
     private readonly setup: DmaSetup,
     meta: TraceMeta,
     private readonly selection?: LogSelection,
+    /** Those of other runs with the same time scale, which somebody else feeds. */
+    private readonly records = new DmaRecords(meta, setup.timeScale),
   ) {
     const { counts } = meta;
     const what = `${setup.policy.name} on ${setup.machine.name}`;
@@ -118,13 +118,10 @@ export class DmaEngine {
     }
     if (counts.fetches + counts.datas + counts.mmOps > 0)
       throw new UsageError(`${what}: the trace has CPU accesses beside DMA mappings, which is not replayed in time`);
-    this.records = new DmaRecords(meta, setup.timeScale);
   }
 
   feed(chunk: Chunk): void {
-    for (const head of chunk.heads) {
-      if ((head & HEAD_OP) === HEAD_EVENT) this.records.add(chunk.events[head >>> HEAD_SHIFT]!);
-    }
+    this.records.feed(chunk);
   }
 
   /** Runs the recording. */

@@ -25,8 +25,8 @@ export interface PassTask {
   readonly trace: string;
   /** Name of the trace in errors. */
   readonly name: string;
-  /** Only so many chunks are replayed; all if not given. */
-  readonly chunks?: number | undefined;
+  /** Only so many records are replayed; all if not given. */
+  readonly records?: number | undefined;
   readonly jobs: readonly Job[];
   /** i32[2]: records done (in thousands), and not 0 once the work is to stop. */
   readonly shared: SharedArrayBuffer;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { TraceError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { codec, digest, openRandom, type ReadOptions } from '../trace/input.ts';
+import { firstRecords } from '../trace/prefix.ts';
 import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
 
 /** The shipped traces, beside `dist` and `src` alike. */
@@ -19,8 +20,8 @@ export interface LocatedTrace {
   readonly name: string;
   readonly sha256: string;
   readonly meta: TraceMeta;
-  /** Only so many chunks are replayed; all if not given. */
-  readonly chunks?: number;
+  /** Only so many records are replayed; all if not given. */
+  readonly records?: number;
   /** Removes what was imported on the fly; nothing otherwise. */
   close(): void;
 }
@@ -67,18 +68,15 @@ export async function temporaryTrace(
   }
 }
 
-/** The first chunks of a trace, at least one, that together have `records` records or are the whole; with the pages and records of those. */
+/** The trace as if it ended behind so many records; its counts are those of what is left, as far as runs look at them. */
 export function prefixOf(located: LocatedTrace, records: number): Promise<LocatedTrace> {
   return useTrace(located.path, (trace) => {
-    const part = { chunks: 0, records: 0, pages: 0 };
-    for (const chunk of trace.chunks()) {
-      part.chunks++;
-      part.records += chunk.records;
-      part.pages += chunk.pages.length;
-      if (part.records >= records) break;
+    const counts = { ...located.meta.counts, records: 0, pages: 0 };
+    for (const chunk of firstRecords(trace, records).chunks()) {
+      counts.records += chunk.records;
+      counts.pages += chunk.pages.length;
     }
-    const counts = { ...located.meta.counts, records: part.records, pages: part.pages };
-    return { ...located, chunks: part.chunks, meta: { ...located.meta, counts } };
+    return { ...located, records, meta: { ...located.meta, counts } };
   });
 }
 

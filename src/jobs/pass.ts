@@ -1,4 +1,5 @@
 import { DmaEngine } from '../engine/dma.ts';
+import { DmaRecords } from '../engine/dma-records.ts';
 import { MachineEngine } from '../engine/machine.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { Interrupted } from '../model/errors.ts';
@@ -25,36 +26,31 @@ export function runPass(
   onChunk: OnChunk,
 ): ResultOf<Job>[] {
   const devices = new Devices();
+  /** By time scale: what the runs of a DMA recording share. */
+  const recordings = new Map<number, DmaRecords>();
   const workers = jobs.map((job): Worker => {
     if (job.kind === 'tlb') {
       const engine = new TlbEngine(module, job.config, trace.meta);
       return { feed: (chunk) => engine.feed(chunk), finish: () => engine.result() };
     }
-    if (job.kind === 'dma') return new DmaEngine(module, job.setup, trace.meta);
+    if (job.kind === 'dma') {
+      const { timeScale } = job.setup;
+      const records = recordings.get(timeScale) ?? new DmaRecords(trace.meta, timeScale);
+      recordings.set(timeScale, records);
+      const engine = new DmaEngine(module, job.setup, trace.meta, undefined, records);
+      return { feed: () => {}, finish: () => engine.finish() };
+    }
     const engine = new MachineEngine(module, job.setup, trace.meta);
     return { feed: (chunk) => engine.feed(chunk, devices.posts(job.setup, chunk)), finish: () => engine.finish() };
   });
   let records = 0;
   for (const chunk of trace.chunks()) {
+    for (const recording of recordings.values()) recording.feed(chunk);
     for (const worker of workers) worker.feed(chunk);
     records += chunk.records;
     if (onChunk(records)) throw new Interrupted('interrupted');
   }
   return workers.map((worker) => worker.finish());
-}
-
-/** The trace as if it ended behind its first chunks. */
-export function firstChunks(trace: Trace, chunks = Number.POSITIVE_INFINITY): Trace {
-  return {
-    ...trace,
-    *chunks() {
-      let left = chunks;
-      for (const chunk of trace.chunks()) {
-        if (left-- <= 0) return;
-        yield chunk;
-      }
-    },
-  };
 }
 
 /** Work of the devices that the jobs add: made once per chunk for all jobs with the same device and seed. */

@@ -14,6 +14,8 @@ export interface PoolOptions {
   readonly signal?: AbortSignal;
   /** Threads of an earlier call that are used again; otherwise they live as long as the call. */
   readonly threads?: Threads;
+  /** Nothing is done in the caller's thread, so that what dies takes nobody else with it. */
+  readonly isolated?: boolean;
 }
 
 const TICK_MS = 100;
@@ -40,7 +42,7 @@ export async function runJobs<J extends Job>(
   jobs: readonly J[],
   options: PoolOptions = {},
 ): Promise<ResultOf<J>[]> {
-  const small = trace.meta.counts.records * jobs.length <= SMALL;
+  const small = !options.isolated && trace.meta.counts.records * jobs.length <= SMALL;
   const workers = small ? 1 : Math.max(1, Math.min(options.workers ?? allCores(), jobs.length));
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
@@ -59,7 +61,7 @@ export async function runJobs<J extends Job>(
       (hand, i): PassTask => ({
         trace: trace.path,
         name: trace.name,
-        chunks: trace.chunks,
+        records: trace.records,
         jobs: hand,
         shared: shared[i]!,
       }),

@@ -3,12 +3,14 @@ import { type CompareRequest, compareTrace, seedOf } from './compare.ts';
 import { type LocatedTrace, prefixOf } from './locate.ts';
 import { type PoolOptions, passThreads } from './pool.ts';
 
-/** All draws together replay at most as much as this many comparisons of the whole trace. */
+/** All draws together replay as much as this many comparisons of the whole trace, where that leaves each enough. */
 const WHOLE_TRACES = 20;
+/** Records that each draw replays at least. */
+const LEAST_RECORDS = 1 << 14;
 
 /**
  * The comparison that `request` asks for, again under `draws` draws of all costs from their ranges. Beyond twenty
- * draws each replays only the first chunks of the trace, so that all together are as much work as twenty comparisons.
+ * draws each replays only the first records of the trace, so that all together are as much work as twenty comparisons.
  */
 export async function drawComparisons(
   trace: LocatedTrace,
@@ -17,7 +19,8 @@ export async function drawComparisons(
   options: PoolOptions = {},
 ): Promise<Uncertainty> {
   const records = trace.meta.counts.records;
-  const part = draws <= WHOLE_TRACES ? trace : await prefixOf(trace, Math.ceil((records * WHOLE_TRACES) / draws));
+  const each = Math.max(LEAST_RECORDS, Math.ceil((records * WHOLE_TRACES) / draws));
+  const part = each >= records ? trace : await prefixOf(trace, each);
   const threads = passThreads(options.workers);
   try {
     let done = 0;

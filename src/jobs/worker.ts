@@ -1,9 +1,10 @@
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import { codec, openRandom } from '../trace/input.ts';
+import { firstRecords } from '../trace/prefix.ts';
 import { openTrace } from '../trace/reader.ts';
 import type { PassReply, PassTask } from './job.ts';
 import { engineModule } from './module.ts';
-import { firstChunks, runPass } from './pass.ts';
+import { runPass } from './pass.ts';
 
 /** Piscina's task: one pass. */
 export default function pass(task: PassTask): PassReply {
@@ -12,7 +13,7 @@ export default function pass(task: PassTask): PassReply {
     const file = openRandom(task.trace);
     try {
       const trace = openTrace(file, codec, task.name);
-      const results = runPass(firstChunks(trace, task.chunks), task.jobs, engineModule(), (records) => {
+      const results = runPass(firstRecords(trace, task.records), task.jobs, engineModule(), (records) => {
         Atomics.store(shared, 0, Math.floor(records / 1000));
         return Atomics.load(shared, 1) !== 0;
       });

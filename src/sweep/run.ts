@@ -1,4 +1,7 @@
 /** Runs the jobs of a sweep whose results are not there yet. */
+import { isRecording } from '../jobs/compare-dma.ts';
+import type { DmaJob, MachineJob } from '../jobs/job.ts';
+import type { LocatedTrace } from '../jobs/locate.ts';
 import { type PoolOptions, passThreads, runJobs } from '../jobs/pool.ts';
 import { allCores } from '../jobs/threads.ts';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
@@ -17,8 +20,14 @@ export interface SweepOutcome {
   readonly failed: number;
 }
 
-/** Runs at a time on one worker: an engine of a DMA recording takes some 20 MB. */
-const RUNS_A_WORKER = 6;
+/**
+ * Runs at a time on one worker, in one pass over the trace. Engines of address spaces are there all at once, some 20 MB
+ * each; those of DMA recordings one after the other, and they share the records.
+ */
+const RUNS_A_WORKER = { mm: 6, dma: 32 } as const;
+
+/** Ideal runs of a trace that were made: a sweep of queues asks for the same one again and again. */
+type Ideals = Map<string, RawRun>;
 
 /**
  * Runs what is missing of a shard. Each result is written as soon as its batch is done, so that the work can be broken
@@ -54,7 +63,8 @@ async function runGroups(
   const progress = (): void => options.onProgress?.((before + outcome.run + outcome.failed) / all.size);
   const todo = [...missing];
   const left = new Set(todo);
-  for (const batch of batchesOf(groups, left, options.workers * RUNS_A_WORKER)) {
+  const ideals: Ideals = new Map();
+  for (const batch of batchesOf(groups, left, options.workers)) {
     if (options.signal?.aborted) throw new Interrupted('interrupted');
     const plans = batch.flatMap((group) => {
       // A group before may have the same run, and another process may have been faster.
@@ -62,7 +72,7 @@ async function runGroups(
       return wanted.length === 0 ? [] : [group.plan(new Set(wanted))];
     });
     if (plans.length === 0) continue;
-    for (const [plan, reason] of await runBatch(batch[0]!, plans, store, options)) {
+    for (const [plan, reason] of await runBatch(batch[0]!, plans, ideals, store, options)) {
       if (reason === undefined) outcome.run += plan.jobs.length;
       else {
         for (const { hash } of plan.jobs) store.fail({ hash, reason });
@@ -74,13 +84,14 @@ async function runGroups(
   return { jobs: all.size, before, ...outcome };
 }
 
-/** Groups of one trace, about `runs` runs together, that still have something to be run. */
-function* batchesOf(groups: readonly Group[], left: ReadonlySet<string>, runs: number): Generator<Group[]> {
+/** Groups of one trace, as many runs together as the workers take at a time, that still have something to be run. */
+function* batchesOf(groups: readonly Group[], left: ReadonlySet<string>, workers: number): Generator<Group[]> {
   let batch: Group[] = [];
   let size = 0;
   for (const group of groups) {
     const wanted = group.jobs.filter(({ hash }) => left.has(hash)).length;
     if (wanted === 0) continue;
+    const runs = workers * RUNS_A_WORKER[isRecording(group.trace.meta) ? 'dma' : 'mm'];
     if (batch.length > 0 && (batch[0]!.trace !== group.trace || size + wanted + 1 > runs)) {
       yield batch;
       batch = [];
@@ -96,17 +107,19 @@ function* batchesOf(groups: readonly Group[], left: ReadonlySet<string>, runs: n
 async function runBatch(
   { trace }: Group,
   plans: readonly GroupPlan[],
+  ideals: Ideals,
   store: Store,
   options: PoolOptions,
 ): Promise<[GroupPlan, string | undefined][]> {
   // Progress is that of the sweep.
   const { onProgress: _, ...quiet } = options;
-  const attempt = async (part: readonly GroupPlan[]): Promise<void> => {
-    const raw = (await runJobs(
+  const attempt = async (part: readonly GroupPlan[], isolated = false): Promise<void> => {
+    const raw = await runOnce(
       trace,
       part.flatMap((plan) => plan.runs),
-      quiet,
-    )) as RawRun[];
+      ideals,
+      { ...quiet, isolated },
+    );
     let at = 0;
     for (const plan of part) {
       const results = plan.results(raw.slice(at, at + plan.runs.length));
@@ -123,7 +136,7 @@ async function runBatch(
   const outcomes: [GroupPlan, string | undefined][] = [];
   for (const plan of plans) {
     try {
-      await attempt([plan]);
+      await attempt([plan], true);
       outcomes.push([plan, undefined]);
     } catch (error) {
       if (isOurs(error)) throw error;
@@ -131,6 +144,34 @@ async function runBatch(
     }
   }
   return outcomes;
+}
+
+/** Results of jobs, in their order. An ideal run is made once. */
+async function runOnce(
+  trace: LocatedTrace,
+  jobs: readonly (MachineJob | DmaJob)[],
+  ideals: Ideals,
+  options: PoolOptions,
+): Promise<RawRun[]> {
+  const keys = jobs.map((job) => (job.setup.ideal ? idealKey(trace, job) : undefined));
+  const made = jobs.filter((_, i) => {
+    const key = keys[i];
+    return key === undefined || (!ideals.has(key) && keys.indexOf(key) === i);
+  });
+  const raw = new Map<object, RawRun>();
+  for (const [i, run] of (await runJobs(trace, made, options)).entries()) raw.set(made[i]!, run as RawRun);
+  for (const [i, job] of jobs.entries()) {
+    const run = raw.get(job);
+    if (run !== undefined && keys[i] !== undefined) ideals.set(keys[i], run);
+  }
+  return jobs.map((job, i) => raw.get(job) ?? ideals.get(keys[i]!)!);
+}
+
+/** Of all that decides an ideal run. On a recording of the DMA API that is not the policy. */
+function idealKey({ sha256 }: LocatedTrace, { kind, setup }: MachineJob | DmaJob): string {
+  return JSON.stringify([sha256, kind, setup], (key, value) =>
+    kind === 'dma' && key === 'policy' ? undefined : typeof value === 'bigint' ? String(value) : value,
+  );
 }
 
 /** Errors that another attempt would not mend: Ctrl-C, a full disk, a damaged trace. */

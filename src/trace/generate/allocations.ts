@@ -86,3 +86,43 @@ export const madvDontneed: Workload = {
   assumes: [RUNS, NOTHING_ELSE],
   write: purging(ADVICE.dontneed),
 };
+
+/** Pages that one leaf page table maps: those of two CPUs never share a page-table lock. */
+const TABLE_PAGES = 512;
+
+export const tlbFlush: Workload = {
+  name: 'tlb-flush',
+  summary: 'CPUs write pages of their own and discard them with MADV_DONTNEED, each at once again; others only run',
+  stands:
+    'tlb_flush1 and tlb_flush2 of will-it-scale, and the microbenchmark of N. Amit, "Flush remote and local TLBs"',
+  sizes: {
+    cpus: { means: 'CPUs that discard', is: 2 },
+    busy: { means: 'CPUs that only run', is: 0 },
+    pages: { means: 'pages of each CPU, discarded in one call', is: 1 },
+    ops: { means: 'calls of all CPUs together', is: 4000 },
+  },
+  assumes: [
+    'Each page is written once between two calls; the CPUs share no page table of the lowest level.',
+    'CPUs that only run go on until the others are done.',
+  ],
+  compare: '--memory none',
+  write(out, { cpus, busy, pages, ops }, random) {
+    const program = new Process(out, cpus + busy);
+    const apart = Math.ceil(pages / TABLE_PAGES) * TABLE_PAGES;
+    const heap = Math.ceil(program.map((cpus + 1) * apart) / TABLE_PAGES) * TABLE_PAGES;
+    for (let op = 0; op < ops; op++) {
+      const cpu = op % cpus;
+      const first = heap + cpu * apart;
+      program.on(cpu);
+      program.run(10 + random.below(10));
+      for (let i = 0; i < pages; i++) program.write(first + i);
+      program.advise(first, pages, ADVICE.dontneed);
+      for (let other = 0; other < busy; other++) {
+        program.on(cpus + other);
+        program.run((BUSY * pages) / cpus);
+      }
+    }
+  },
+};
+/** Instructions in more time than a page takes to be discarded and written again. */
+const BUSY = 30_000;

@@ -22,8 +22,9 @@ function run(bytes: Buffer, policy: string, machine: string): RawRun {
   const trace = openBytes(bytes);
   const base = { policy: loadPolicy(policy), machine: loadMachine(machine), costs: loadCosts(), seed: 1, ideal: false };
   const dma: Job = { kind: 'dma', setup: { ...base, reuse: 'immediate', timeScale: 1 } };
+  const cpus = trace.meta.agents.filter(({ kind }) => kind === 'cpu').length;
   const device = parseDevice('follow,every=50,active=50us,idle=50us');
-  const mm: Job = { kind: 'machine', setup: { ...base, frames: 192, device, cpus: 1, lookahead: 0 } };
+  const mm: Job = { kind: 'machine', setup: { ...base, frames: 192, device, cpus, lookahead: 0 } };
   const jobs = [trace.meta.counts.maps > 0 ? dma : mm];
   return runPass(trace, jobs, engineModule('checked'), () => false)[0] as RawRun;
 }
@@ -33,6 +34,7 @@ const MM: readonly [name: string, sizes: Partial<Record<keyof Sizes, string>>, p
   ['munmap-storm', { pages: '256', ops: '60' }, 'munmap', 50],
   ['madv-free', { pages: '384', ops: '200' }, 'reclaim_lazyfree', 50],
   ['madv-dontneed', { pages: '384', ops: '200' }, 'dontneed', 80],
+  ['tlb-flush', { ops: '200', cpus: '3', busy: '1', pages: '4' }, 'dontneed', 200],
   ['jit-mprotect', { pages: '256', ops: '150' }, 'mprotect', 150],
   ['cow-storm', { pages: '384', ops: '600' }, 'cow', 200],
   ['fork-snapshot', { pages: '160', ops: '320' }, 'cow', 50],

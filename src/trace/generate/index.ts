@@ -3,7 +3,7 @@ import { nearText, quote } from '../../model/near.ts';
 import type { TraceMeta } from '../../model/trace.ts';
 import { codec } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
-import { madvDontneed, madvFree, munmapStorm } from './allocations.ts';
+import { madvDontneed, madvFree, munmapStorm, tlbFlush } from './allocations.ts';
 import { dirtyTracking, forkSnapshot, ksmMerge, numaMigration, sharedWriteback } from './kernel.ts';
 import { nicReceive, nicTransmit } from './network.ts';
 import { accelerator, cowStorm, jit } from './programs.ts';
@@ -17,6 +17,7 @@ export const WORKLOADS: readonly Workload[] = [
   munmapStorm,
   madvFree,
   madvDontneed,
+  tlbFlush,
   jit,
   cowStorm,
   forkSnapshot,

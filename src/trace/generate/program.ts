@@ -11,15 +11,26 @@ const TOP = 0x7_ffff_7fff;
 export const DATA = PROT.read | PROT.write;
 export const TEXT = PROT.read | PROT.exec;
 
-/** A program on one CPU: what it executes, what it touches, and its system calls. */
+/** A program: what it executes, what it touches, and its system calls, on the first of its CPUs if nothing else is said. */
 export class Process {
   private readonly space: number;
-  private readonly cpu: number;
+  private readonly agents: readonly number[];
+  private cpu: number;
   private readonly addresses = new Ranges(TOP);
 
-  constructor(private readonly out: TraceWriter) {
-    this.space = out.space('mm', 'mm');
-    this.cpu = out.agent('cpu0', 'cpu', this.space);
+  constructor(
+    private readonly out: TraceWriter,
+    cpus = 1,
+  ) {
+    const space = out.space('mm', 'mm');
+    this.space = space;
+    this.agents = Array.from({ length: cpus }, (_, cpu) => out.agent(`cpu${cpu}`, 'cpu', space));
+    this.cpu = this.agents[0]!;
+  }
+
+  /** What comes next, CPU `cpu` does. */
+  on(cpu: number): void {
+    this.cpu = this.agents[cpu]!;
   }
 
   /** Executes `instructions` of the code page `page` of the program. */
@@ -29,7 +40,12 @@ export class Process {
 
   /** Executes `instructions` of the page `vpn`. */
   execute(vpn: number, instructions: number): void {
-    for (let i = 0; i < instructions; i++) this.out.access(this.cpu, FETCH, vpn, false);
+    for (let left = instructions; left > 0; ) {
+      this.out.access(this.cpu, FETCH, vpn, false);
+      const more = Math.min(left - 1, this.out.room(this.cpu, FETCH));
+      this.out.goOn(this.cpu, more, 0);
+      left -= 1 + more;
+    }
   }
 
   read(vpn: number, times = 1): void {

@@ -4,8 +4,10 @@ import type { Random } from './random.ts';
 
 /** What the size of a workload is made of, by option. */
 export interface Sizes {
-  /** CPUs that drive devices, one queue of each device apiece. */
+  /** CPUs that drive devices, one queue of each device apiece; or run the program. */
   readonly cpus: number;
+  /** CPUs that only run. */
+  readonly busy: number;
   /** Devices, each in a domain of its own. */
   readonly devices: number;
   readonly pages: number;
@@ -21,6 +23,7 @@ export interface Sizes {
 /** Least and most of each size. */
 const BOUNDS: Readonly<Record<keyof Sizes, readonly [least: number, most: number]>> = {
   cpus: [1, 64],
+  busy: [0, 63],
   devices: [1, 32],
   pages: [1, 1 << 22],
   depth: [1, 1 << 14],
