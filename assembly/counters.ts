@@ -77,7 +77,9 @@ export const N_SPURIOUS: u32 = 164; //       faults of pages that are present, b
 export const N_S5: u32 = 165;
 export const N_S2X: u32 = 166;
 export const N_PASID_ENTRY: u32 = 167; // commands about the PASID cache
-export const COUNTERS: u32 = 168;
+export const N_SKIPPED: u32 = 168; //        invalidations that found nothing to flush
+export const N_FAULT_RETRIES: u32 = 169; //  faults of a consumer that were begun anew
+export const COUNTERS: u32 = 170;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

@@ -1,5 +1,6 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
 import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
+import { initConsumer } from './consumer';
 import { initCounters } from './counters';
 import { initCpu, NEEDS_INPUT, stepCpu } from './cpu';
 import { initDevice, rouse, stepDevice } from './device';
@@ -71,6 +72,7 @@ export function init(): void {
   initIommu();
   initPending(hardware, link);
   initPasid();
+  initConsumer();
   initSubmit(hardware);
   initRecent();
   initLists();

@@ -3,9 +3,10 @@
 import { isHandedOver, otherPage, pageWalked } from './binding';
 import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
+import { awaitEnd, hasOwnTable, isShut } from './consumer';
 import {
-  add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_IOTLB_HIT, N_IOTLB_MISS,
-  N_PAGE_REQUESTS, N_S2X, N_S5, N_S7, N_SPURIOUS,
+  add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_FAULT_RETRIES, N_IOTLB_HIT, N_IOTLB_MISS,
+  N_PAGE_REQUESTS, N_S2X, N_S5, N_S7, N_SPURIOUS, N_WALK_REFS, N_WALKS,
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
@@ -17,14 +18,14 @@ import {
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
-  COST_PAGE_REQUEST, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_SPACES, SET_WALKERS,
+  COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_SPACES, SET_WALKERS,
 } from './ops';
 import { aliasOf, findLeaf, sharesDomains } from './mapping';
 import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import {
-  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, fillCopy, Flight, flight, flightCount, FREED, iommuStage, iotlb, largeCopies, ON_ITS_WAY, recheck, replaceCopy,
+  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, largeCopies, ON_ITS_WAY, own, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { frameOf, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
@@ -45,6 +46,7 @@ const FAULT: u32 = 6;
 const HANDLE: u32 = 7; //   the handler's list runs
 const RETURN: u32 = 8; //   the translation reaches the device
 const LAND: u32 = 9;
+const INSTALL: u32 = 10; // a fault has read the PTE: into the consumer's own table with it
 
 // Per place: u32 page (the leaf that is asked for), u32 write, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
 // which 4 KiB page of the leaf.
@@ -142,6 +144,13 @@ export function stepFlight(who: Agent): bool {
     }
     case WALK: {
       who.phase = WALKED;
+      if (hasOwnTable()) {
+        const levels: u64 = setting(SET_LEVELS);
+        bump(N_WALKS);
+        add(N_WALK_REFS, levels);
+        spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * levels);
+        return false;
+      }
       newTrail();
       walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
       if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
@@ -151,6 +160,18 @@ export function stepFlight(who: Agent): bool {
     }
     case WALKED: {
       give(walkers, who);
+      if (hasOwnTable()) {
+        const at = useOf(own, page, write);
+        tell(who, at != 0 ? WALK_DONE : WALK_FAULT, write, page);
+        if (at == 0) {
+          who.phase = REQUEST;
+          return false;
+        }
+        hold(held, at, who.clock);
+        if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(page, load<u32>(at), held.frame, who.clock);
+        goBack(who, place, ats, half);
+        return false;
+      }
       // What counts is what the last entry says when the walk is over.
       const status = endWalk(place, addressOf(place, page), write);
       tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
@@ -185,22 +206,29 @@ export function stepFlight(who: Agent): bool {
     }
     case FAULT: {
       if (forbidden(page, write)) return deny(who, held, page, write);
-      if (allowed(page, write)) askAgain(who, held);
-      else if (beginFault(who, page, write)) who.phase = HANDLE;
+      if (isShut(page)) awaitEnd(who);
+      else if (allowed(page, write)) {
+        if (hasOwnTable()) takeInHand(who, held, page, write);
+        else askAgain(who, held);
+      } else if (beginFault(who, page, write)) who.phase = HANDLE;
       return false;
     }
     case HANDLE: {
-      if (stepList(who)) askAgain(who, held);
+      if (!stepList(who)) return false;
+      if (hasOwnTable()) who.phase = FAULT;
+      else askAgain(who, held);
+      return false;
+    }
+    case INSTALL: {
+      install(who, held, page);
       return false;
     }
     case RETURN: {
       tell(who, DEVICE_FILL, write, page);
       // Requested before an invalidation and back after it: used once, not cached; nor is another domain's (assumed).
-      const owner = held.owner - 1;
-      if ((held.squashed & SQUASHED_FILL) == 0 && meets(owner, page)) {
-        const low = (owner << 3) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
-        replaceOther(deviceTlb(deviceOf(place)), owner, who.clock);
-        fillCopy(deviceTlb(deviceOf(place)), owner, low, held.frame, who.clock);
+      if ((held.squashed & SQUASHED_FILL) == 0 && meets(held.owner - 1, page)) {
+        replaceOther(deviceTlb(deviceOf(place)), held.owner - 1, who.clock);
+        keep(deviceTlb(deviceOf(place)), held, who.clock);
       }
       fly(who, place);
       return false;
@@ -311,7 +339,7 @@ function useIotlb(place: u32, page: u32, write: bool): usize {
 function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
   for (let space: u32 = 0; sharesDomains() && space < setting(SET_SPACES); space++) {
     const alias = aliasOf(page, space);
-    if (alias != 0) replaceCopy(iotlb, alias - 1, now);
+    if (alias != 0) dropFrom(iotlb, alias - 1, now);
   }
   replaceOther(iotlb, page, now);
   if (frame == ABSENT) fillAbsent(page, now);
@@ -321,7 +349,7 @@ function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
 /** There is one entry for an address of a PASID. */
 function replaceOther(cache: Cache, page: u32, now: u64): void {
   const other = otherPage(page);
-  if (other != 0) replaceCopy(cache, other - 1, now);
+  if (other != 0) dropFrom(cache, other - 1, now);
 }
 
 /** The access has the translation of an entry. */
@@ -333,6 +361,39 @@ function hold(held: Flight, at: usize, now: u64): void {
   held.holds = ON_ITS_WAY;
   held.owner = (low >> ENTRY_SHIFT) + 1;
   if (held.stale != 0) staleCopyMade(held.owner - 1, now);
+}
+
+/** Puts the translation that an access has into a cache. */
+function keep(cache: Cache, held: Flight, now: u64): void {
+  const owner = held.owner - 1;
+  const low = (owner << ENTRY_SHIFT) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
+  fillCopy(cache, owner, low, held.frame, now);
+}
+
+/** A consumer's fault reads the PTE, as get_user_pages does; what it has read goes into the consumer's table afterwards. */
+function takeInHand(who: Agent, held: Flight, page: u32, write: bool): void {
+  setPte(page, pte(page) | PTE_A | (write ? PTE_D : 0));
+  recheck(page, who.clock);
+  held.frame = frameOf(page);
+  held.written = (entryOf(page) & ENTRY_W) != 0 ? 1 : 0;
+  held.stale = held.squashed = 0;
+  held.holds = IN_HAND;
+  held.owner = page + 1;
+  who.phase = INSTALL;
+  spend(who, CAUSE_PAGE_REQUEST, cost(COST_PTE_SET));
+}
+/** It goes in unless the fault has met an invalidation, and is begun anew. */
+function install(who: Agent, held: Flight, page: u32): void {
+  if (held.holds == 0 || (setting(SET_IDEAL) != 0 && held.squashed != 0)) {
+    bump(N_FAULT_RETRIES);
+    held.holds = held.squashed = 0;
+    who.phase = FAULT;
+    return;
+  }
+  keep(own, held, who.clock);
+  if (held.stale != 0) staleCopyGone(page, who.clock);
+  held.holds = held.stale = 0;
+  askAgain(who, held);
 }
 
 /** The page request is answered: the device asks for the translation anew. */

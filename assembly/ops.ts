@@ -30,6 +30,7 @@ export const STEP_FREE: u32 = 24;
 export const STEP_SET_MIGRATION: u32 = 25;
 export const STEP_SET_POISON: u32 = 26;
 export const STEP_READ: u32 = 27; //         somebody reads the content: what a device writes from here on is lost
+export const STEP_ZAP: u32 = 28; //          at range_start: what a consumer has of the range goes
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;
@@ -240,7 +241,16 @@ export const SET_CACHES_ABSENT: u32 = 80; // 1: caching mode: the IOTLB holds wh
 export const SET_WHOLE: u32 = 81; //         1: a race goes through all states, those too that make no difference
 export const SET_DRAIN: u32 = 82; //         what a full or old flush queue flushes: DRAIN_*
 export const SET_ONE_QUEUE: u32 = 83; //     1: a domain has one flush queue, not one per CPU
-export const SETTINGS: u32 = 85;
+export const SET_OWN_SETS: u32 = 85; //     pages that a consumer's own table has room for; 0: it shares the process's
+export const SET_OWN_WAYS: u32 = 86;
+export const SET_IF_PRESENT: u32 = 87; //   1: nothing is flushed where no page is mapped by then
+export const SET_RETRY: u32 = 88; //        RETRY_*
+export const SETTINGS: u32 = 89;
+
+// ---- which invalidations make a consumer begin a fault anew that has met one ----
+export const RETRY_NONE: u32 = 0;
+export const RETRY_ANY: u32 = 1; //          of whatever range
+export const RETRY_OVERLAP: u32 = 2; //      of the page's
 
 // ---- how the TLBs of other CPUs are flushed ----
 export const SHOOTDOWN_IPI: u32 = 0;

@@ -3,7 +3,8 @@
 import { isBound } from './binding';
 import { changePages, check } from './change';
 import { Agent, agentCount, knows, spend } from './clock';
-import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, add, bump, first } from './counters';
+import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
+import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
@@ -15,9 +16,9 @@ import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock
 import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
-  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
+  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
   STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START, STEP_READ,
-  STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK,
+  STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK, STEP_ZAP,
 } from './ops';
 import { reachable } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
@@ -150,7 +151,8 @@ export function stepPath(who: Agent): bool {
 /** Whether others could tell at which moment a step was taken. */
 @inline
 function isShared(step: u32): bool {
-  return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_RANGE_START && step != STEP_RANGE_END && step != STEP_CPU_DEFER && step != STEP_READ;
+  if (step == STEP_RANGE_START || step == STEP_RANGE_END) return seesRanges();
+  return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_CPU_DEFER && step != STEP_READ;
 }
 
 function finish(run: Run, who: Agent): void {
@@ -228,11 +230,15 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return true;
     }
     case STEP_RANGE_START: {
-      if (!ideal) spend(who, CAUSE_NOTIFIER, cost(COST_RANGE_START));
+      if (ideal) return true;
+      beginNotified(who, firstOf(run), lastOf(run));
+      spend(who, CAUSE_NOTIFIER, cost(COST_RANGE_START));
       return true;
     }
     case STEP_RANGE_END: {
-      if (!ideal) spend(who, CAUSE_NOTIFIER, cost(COST_RANGE_END));
+      if (ideal) return true;
+      endRange(who);
+      spend(who, CAUSE_NOTIFIER, cost(COST_RANGE_END));
       return true;
     }
     case STEP_LOCK: return lock(run, who);
@@ -257,7 +263,9 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return secondary(run, who, inside ? run.holdFirst : run.allFirst, inside ? run.holdLast : run.allLast, false);
     }
     case STEP_SECONDARY_ALL: return run.touched == 0 || secondary(run, who, 0, u64.MAX_VALUE, true);
-    case STEP_SECONDARY_END: return rangeEnd(run, who);
+    // range_start and range_end know nothing of what is found under the lock.
+    case STEP_ZAP:
+    case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);
     case STEP_CHANGE_PTE: return run.skip != 0 || setting(SET_CHANGE_PTE) == 0 || secondary(run, who, run.first, run.first, false);
     case STEP_PUT: {
       if (run.skip != 0) return true;
@@ -328,11 +336,12 @@ function lock(run: Run, who: Agent): bool {
 function tableOf(run: Run): u32 {
   return hasRange(run) ? tableAt(run.position) : tableOfPage(run.page);
 }
-/** range_end knows nothing of what was found under the lock. */
-function rangeEnd(run: Run, who: Agent): bool {
-  if (run.inside == 0) return secondary(run, who, run.first, run.end - 1, false);
-  const base = keyAt(run.position) << TABLE_LG2;
-  return secondary(run, who, max(run.first, base), min(run.end - 1, base + (1 << TABLE_LG2) - 1), false);
+/** The range that a list is called for, in braces as far as the table of the hold reaches. */
+function firstOf(run: Run): u64 {
+  return run.inside == 0 ? run.first : max(run.first, keyAt(run.position) << TABLE_LG2);
+}
+function lastOf(run: Run): u64 {
+  return run.inside == 0 ? run.end - 1 : min(run.end - 1, ((keyAt(run.position) + 1) << TABLE_LG2) - 1);
 }
 
 function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bool {
@@ -340,6 +349,13 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
   if (run.phase == 0) {
     run.phase = 1;
     bump(N_PATH_SECONDARY + run.occasion);
+    moveOn(first, last, who.clock);
+    if (setting(SET_IF_PRESENT) != 0 && !mapsAny(first, last)) {
+      bump(N_SECONDARY);
+      bump(N_SKIPPED);
+      run.phase = 0;
+      return true;
+    }
     beginSubmission(run.job, first, last, whole);
     run.job.frees = run.freed;
     if (run.occasion == AT_LAZYFREE && hazard(HAZARD_CLEAN_KEEPS_DEVICE_TLB)) run.job.spares = 1;

@@ -3,6 +3,7 @@ import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor }
 import { initBinding } from './binding';
 import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE } from './clock';
 import { SPACE_PAGES_LG2 } from './command';
+import { initConsumer } from './consumer';
 import { initCounters } from './counters';
 import { initEpochs } from './epochs';
 import { initEventLog } from './eventlog';
@@ -67,6 +68,7 @@ export function raceInit(): void {
   initIommu();
   initPending(hardware, link);
   initPasid();
+  initConsumer();
   initSubmit(hardware);
   initPaths(device, flights);
   initFaults(reclaimer);

@@ -2,7 +2,7 @@
 // and so is an invalidation. One space for now: the mm.
 //
 // The caches are each CPU's three TLBs, the IOTLB, each device's TLB, and `flights`: translations that a device has been
-// given and has not used yet.
+// given and has not used yet. A consumer that does not share the tables has its own, a cache with a place for each page.
 import {
   Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
 } from './cache';
@@ -10,7 +10,7 @@ import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { fixed, region, setting } from './layout';
 import {
-  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS,
+  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
@@ -39,14 +39,15 @@ const CPU_BYTES: usize = offsetof<CpuCaches>();
 /** Caches that a translation must not get into: the IOTLB, the device TLB. */
 export const SQUASHED_WALK: u32 = 1;
 export const SQUASHED_FILL: u32 = 2;
-export const ON_ITS_WAY: u32 = 1;
-export const AT_DEVICE: u32 = 2;
+export const IN_HAND: u32 = 1;
+export const ON_ITS_WAY: u32 = 2;
+export const AT_DEVICE: u32 = 3;
 
 /** A translation in the device's hands. */
 @unmanaged
 export class Flight {
   page: u32; //    page id + 1 that is asked for; 0 = none
-  holds: u32; //   ON_ITS_WAY: the IOMMU has answered; AT_DEVICE: the device uses it
+  holds: u32; //   IN_HAND: a fault has read it; ON_ITS_WAY: the IOMMU has answered; AT_DEVICE: the device uses it
   owner: u32; //   page id + 1 that the translation is one of
   frame: u32; //   frame, and FREED
   stale: u32;
@@ -64,6 +65,8 @@ export let cpuCount: u32 = 0;
 export let flightCount: u32 = 0;
 export let deviceCount: u32 = 0;
 export let iotlb: Cache = changetype<Cache>(0);
+/** A consumer's own table. */
+export let own: Cache = changetype<Cache>(0);
 /** Of the IOMMU's walks. */
 export let iommuStage: Stage = changetype<Stage>(0);
 let ideal: bool = false;
@@ -111,6 +114,7 @@ export function initSpace(): void {
     store<usize>(tlbs + <usize>i * sizeof<usize>(), changetype<usize>(cacheAt(SET_DEVICE_TLB_SETS, pages, i)));
   }
   iommuStage = stage(cpuCount, newWalker(SET_IOMMU_PDE_SETS, 0));
+  own = cacheAt(SET_OWN_SETS, pages, 0);
 }
 
 @inline
@@ -170,6 +174,7 @@ export function placePage(page: u32): void {
     place(cpu.l2, page, vpn);
   }
   place(iotlb, page, vpn);
+  place(own, page, page);
   for (let i: u32 = 0; i < deviceCount; i++) place(deviceTlb(i), page, vpn);
 }
 function place(cache: Cache, page: u32, vpn: u64): void {
@@ -192,6 +197,7 @@ export function recheck(page: u32, now: u64): void {
     if (changed != 0) cpu.poked = 1;
   }
   recheckCopy(iotlb, page, now);
+  recheckCopy(own, page, now);
   for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
   for (let i: u32 = 0; i < flightCount; i++) {
     const held = flight(i);
@@ -245,6 +251,7 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 export function markFreed(frame: u32): void {
   if (openWindows() != 0) {
     markFreedIn(iotlb, frame);
+    markFreedIn(own, frame);
     for (let i: u32 = 0; i < deviceCount; i++) markFreedIn(deviceTlb(i), frame);
   }
   for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
@@ -317,13 +324,13 @@ export function fillAbsent(page: u32, now: u64): void {
   fillCopy(iotlb, page, (page << ENTRY_SHIFT) | ENTRY_V, ABSENT, now);
 }
 
-/** An entry of the IOTLB or the device TLB makes room for another of the same tag. */
-export function replaceCopy(cache: Cache, page: u32, now: u64): void {
-  if (cache.sets == 0) return;
+/** Drops the entry of a page. Returns whether there was one. */
+export function dropFrom(cache: Cache, page: u32, now: u64): bool {
   const at = find(cache, page);
-  if (at == 0) return;
+  if (at == 0) return false;
   if ((load<u32>(at) & ENTRY_STALE) != 0) staleCopyGone(page, now);
   removeAt(cache, cache.set(page), at);
+  return true;
 }
 
 // ---- invalidations ----

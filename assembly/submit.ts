@@ -4,7 +4,8 @@
 import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
-import { bump, N_RETRIES, N_SECONDARY } from './counters';
+import { hasOwnTable, zap } from './consumer';
+import { bump, N_RETRIES, N_SECONDARY, N_SKIPPED } from './counters';
 import {
   hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
 } from './hazard';
@@ -12,9 +13,9 @@ import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
 import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
-  CAUSE_DEFER, CAUSE_EXIT, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
+  CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
-  COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_SHADOW,
+  COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW,
   COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
@@ -56,6 +57,7 @@ const WRITTEN: u32 = 3; //   the time that writing takes has passed
 const TRAPPED: u32 = 4; //   the hypervisor is done
 const COMPLETE: u32 = 5; //  the wait has completed
 const MARK: u32 = 6; //      the PASID was idle and unmarked
+const EMPTY: u32 = 7; //     has the lock of the consumer's own table
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -132,8 +134,18 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     job.phase = held ? READY : NEED_LOCK;
   }
   if (job.phase == NEED_LOCK) {
-    job.phase = READY; // a waiter wakes as the owner
+    job.phase = hasOwnTable() ? EMPTY : READY; // a waiter wakes as the owner
     if (!take(lock, who)) return false;
+  }
+  if (job.phase == EMPTY) {
+    job.phase = READY;
+    const gone = zap(job.first, job.last, who.clock);
+    spend(who, CAUSE_NOTIFIER, cost(COST_PTE_CLEAR) * gone);
+    if (gone == 0) {
+      bump(N_SKIPPED);
+      give(lock, who);
+      return true;
+    }
   }
   if (job.phase == READY) {
     const count = groupLength(job);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { loadMachine } from '../src/catalog/catalog.ts';
+import { type Consumer, PRICED_AS } from '../src/model/consumer.ts';
 import type { CostKey } from '../src/model/cost.ts';
 import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
@@ -291,3 +292,24 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     return short ? { ...setup, device: { ...device, active: 3e7, idle: 2e7 } } : setup;
   })
   .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));
+
+// ---- random consumers ----
+
+const own: fc.Arbitrary<Consumer> = fc.record({
+  table: fc.constant('own' as const),
+  start: fc.constantFrom('zap', 'zap', 'none'),
+  invalidate: fc.constantFrom('none', 'flush'),
+  invalidatePage: fc.constantFrom('none', 'flush'),
+  retry: fc.constantFrom('any', 'overlap', 'none'),
+  flushesBy: fc.constantFrom(...(Object.keys(PRICED_AS) as Consumer['flushesBy'][])),
+});
+const sharing: fc.Arbitrary<Consumer> = fc.record({
+  table: fc.constant('shared' as const),
+  start: fc.constantFrom('none', 'zap'),
+  invalidate: fc.constantFrom('if-present', 'if-present', 'none', 'flush'),
+  invalidatePage: fc.constantFrom('none', 'flush'),
+  retry: fc.constant('none' as const),
+  flushesBy: fc.constant('commands' as const),
+});
+/** What may be told of mmu_notifiers, and what it may do then. */
+export const consumer = fc.oneof({ arbitrary: own, weight: 3 }, { arbitrary: sharing, weight: 1 });

@@ -1,7 +1,8 @@
+import { type Consumer, hears, pricedAs } from '../model/consumer.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
-import { type Machine, submission, widensRanges } from '../model/machine.ts';
+import { consumerOf, type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
@@ -132,6 +133,12 @@ const SHOOTDOWN: Readonly<Record<Machine['cpu']['shootdown'], string>> = {
   invlpgb: 'SHOOTDOWN_BROADCAST',
 };
 
+const RETRY: Readonly<Record<Consumer['retry'], string>> = {
+  none: 'RETRY_NONE',
+  any: 'RETRY_ANY',
+  overlap: 'RETRY_OVERLAP',
+};
+
 /** Costs that depend on whose command set it is. */
 function queueCosts(machine: Machine): Record<string, CostKey> {
   const amd = machine.iommu.commands === 'amd';
@@ -145,8 +152,10 @@ function queueCosts(machine: Machine): Record<string, CostKey> {
 /** Keys of all costs that a run of this machine can pay. */
 export function paidCosts(machine: Machine): CostKey[] {
   const broadcasts = machine.cpu.shootdown === 'invlpgb';
-  const keys = Object.values(COST).filter((key) => broadcasts || !BROADCAST.has(key));
-  return [...keys, ...Object.values(queueCosts(machine))];
+  const keys = [...Object.values(COST), ...Object.values(queueCosts(machine))].map((key) =>
+    pricedAs(consumerOf(machine), key),
+  );
+  return [...new Set(keys)].filter((key) => broadcasts || !BROADCAST.has(key));
 }
 const BROADCAST: ReadonlySet<CostKey> = new Set(['cpu.invlpgb', 'cpu.tlbsync']);
 
@@ -154,7 +163,7 @@ const BROADCAST: ReadonlySet<CostKey> = new Set(['cpu.invlpgb', 'cpu.tlbsync']);
 export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): number[] {
   const row = new Array<number>(numbers('COSTS')).fill(0);
   for (const [name, key] of Object.entries({ ...COST, ...queueCosts(machine) }))
-    row[numbers(name)] = costPs(costs, key);
+    row[numbers(name)] = costPs(costs, pricedAs(consumerOf(machine), key));
   return row;
 }
 
@@ -223,8 +232,15 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_ALIGNED', widensRanges(machine) ? 1 : 0);
   set('SET_HINT', driver.ih === 'leaf-only' ? 1 : 0);
   set('SET_WALK_DROPS', iommu.walkDrops === 'range' ? 1 : 0);
+  const consumer = consumerOf(machine);
+  const own = consumer.table === 'own';
   // AMD polls for the completion under the IOMMU's lock; VT-d drops its lock between polls (Linux 4.12 dmar.c, amd_iommu.c).
-  set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
+  // A table of its own is emptied and flushed in one hold of its lock (4.13 virt/kvm/kvm_main.c: mmu_lock).
+  set('SET_QUEUE_HELD', iommu.commands === 'amd' || own ? 1 : 0);
+  set('SET_OWN_SETS', own ? Math.max(1, sizes.pages) : 0);
+  set('SET_OWN_WAYS', 1);
+  set('SET_IF_PRESENT', consumer.invalidate === 'if-present' ? 1 : 0);
+  set('SET_RETRY', numbers(RETRY[consumer.retry]));
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_REUSE', 1);
@@ -296,12 +312,13 @@ export function stepWords(numbers: Numbers): Map<number, string> {
       .map(([word, name]): [number, string] => [numbers(name), word]),
     ...set,
     [numbers('STEP_SECONDARY_END'), 'RE!'],
+    [numbers('STEP_ZAP'), 'zap'],
     [numbers('STEP_END'), 'END'],
   ]);
 }
 
 /** The parts of a list, each closed with END: what is done first, once per batch, and per page at its end. */
-export function encodeList(name: PathName, list: StepList, numbers: Numbers): number[][] {
+export function encodeList(name: PathName, list: StepList, consumer: Consumer, numbers: Numbers): number[][] {
   const codes: number[][] = [[], [], []];
   const batch = PATHS[name].kind === 'batch';
   let part = 0;
@@ -312,7 +329,7 @@ export function encodeList(name: PathName, list: StepList, numbers: Numbers): nu
         continue;
       }
       if (item.kind === 'step') {
-        codes[part]!.push(...encodeStep(item, numbers));
+        codes[part]!.push(...encodeStep(item, consumer, numbers));
         if (item.word === 'PC' && !hasPte(list)) codes[part]!.push(numbers('STEP_SET_NONE'));
         continue;
       }
@@ -332,17 +349,25 @@ function hasPte(list: StepList): boolean {
   return list.text.includes('PS(');
 }
 
-function encodeStep(step: Step, numbers: Numbers): number[] {
-  if (step.word === 'PS') return [numbers(PTE[step.pte!]!)];
-  if (step.word === 'RE!') return [numbers('STEP_SECONDARY_END'), numbers('STEP_RANGE_END')];
-  return [numbers(STEP[step.word]!)];
+/** What a step is to a consumer: a callback that it does not have is none. */
+function encodeStep(step: Step, consumer: Consumer, numbers: Numbers): number[] {
+  const { word } = step;
+  if (word === 'PS') return [numbers(PTE[step.pte!]!)];
+  if (word === 'RS' && consumer.start === 'zap') return [numbers('STEP_RANGE_START'), numbers('STEP_ZAP')];
+  const heard = hears(consumer, word);
+  if (word === 'RE!') return [...(heard ? [numbers('STEP_SECONDARY_END')] : []), numbers('STEP_RANGE_END')];
+  return heard ? [numbers(STEP[word]!)] : [];
 }
 
-/** All lists of a policy: occasion, part, steps. A fault has a list of the engine's own. */
-export function encodePolicy(mm: MmHalf, numbers: Numbers): { occasion: number; parts: number[][] }[] {
+/** All lists of a policy for a consumer: occasion, part, steps. A fault has a list of the engine's own. */
+export function encodePolicy(
+  mm: MmHalf,
+  consumer: Consumer,
+  numbers: Numbers,
+): { occasion: number; parts: number[][] }[] {
   const lists = Object.entries(OCCASION_PATH).map(([occasion, path]) => ({
     occasion: numbers(occasion),
-    parts: encodeList(path, mm.paths[path], numbers),
+    parts: encodeList(path, mm.paths[path], consumer, numbers),
   }));
   const fault = ['STEP_LOCK', 'STEP_SET_NEW', 'STEP_UNLOCK', 'STEP_END'].map(numbers);
   return [...lists, { occasion: numbers('AT_FAULT'), parts: [fault, [], []] }];

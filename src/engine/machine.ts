@@ -1,4 +1,5 @@
 import { UsageError } from '../model/errors.ts';
+import { consumerOf } from '../model/machine.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
@@ -101,6 +102,8 @@ const COUNTERS = [
   'N_QUEUE_WAIT_PS',
   'N_DEVICE_STALL_PS',
   'N_MMAP_WAIT_PS',
+  'N_SKIPPED',
+  'N_FAULT_RETRIES',
 ] as const; // prettier-ignore
 
 const CAUSES = [
@@ -244,7 +247,7 @@ export class MachineEngine {
     const { setup, numbers } = this;
     const words = numbers('LIST_WORDS');
     const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
-    for (const { occasion, parts } of encodePolicy(setup.policy.mm!, numbers)) {
+    for (const { occasion, parts } of encodePolicy(setup.policy.mm!, consumerOf(setup.machine), numbers)) {
       parts.forEach((steps, part) => {
         if (steps.length > words)
           throw new UsageError(

@@ -1,6 +1,6 @@
 import type { Costs } from '../model/cost.ts';
 import type { LogEvent } from '../model/log.ts';
-import type { Machine } from '../model/machine.ts';
+import { consumerOf, type Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
 import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty, SECOND_PROCESS } from '../model/race.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
@@ -255,7 +255,7 @@ export class RaceEngine {
     const { numbers } = this;
     const words = numbers('LIST_WORDS');
     const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
-    for (const { occasion, parts } of encodePolicy(policy.mm!, numbers))
+    for (const { occasion, parts } of encodePolicy(policy.mm!, consumerOf(machine), numbers))
       parts.forEach((steps, part) => {
         lists.set(steps, (occasion * 3 + part) * words);
       });

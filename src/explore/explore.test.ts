@@ -6,6 +6,7 @@ import { COSTS, variant } from '../../testing/machine.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
 import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import { loadRaces, shippedRaces } from '../catalog/races.ts';
+import { withSetting } from '../catalog/settings.ts';
 import { RaceEngine } from '../engine/race.ts';
 import type { Policy } from '../model/policy.ts';
 import { parseRace } from '../model/race.ts';
@@ -114,6 +115,16 @@ describe('what is left out makes no difference to what can be reached', () => {
   );
 });
 
+test.each(['any', 'overlap', 'none'])('nor where faults begin anew: retry %s', (retry) => {
+  for (const race of ['cow-refault', 'munmap-reuse']) {
+    const setup = cell(race, 'linux-4.15', 'kvm');
+    const machine = withSetting(setup.machine, `machine.consumer.retry=${retry}`);
+    const reachable = (whole: boolean) =>
+      new RaceEngine(release, setup.race, { ...setup, machine, entries: 2, whole }).reachable();
+    expect(reachable(false)).toEqual(reachable(true));
+  }
+});
+
 /** Whether the steps of an agent count: those of the IOMMU and of its link do not. */
 const isNamed = (agent: string): boolean => agent !== 'iommu' && agent !== 'link';
 
@@ -180,6 +191,20 @@ never ${never}`;
   const found = exploreCell(setup, release, () => false)!;
   expect(found).toMatchObject({ verdict: 'broken', property: never });
   expect(found.steps.at(-1)).toMatchObject({ agent, action });
+});
+
+describe('a consumer with a table of its own whose faults do not retry', () => {
+  const careless = (name: string) => withSetting(loadMachine(name), 'machine.consumer.retry=none');
+  test.each([
+    ['cow-refault', 'range-end', 'kvm', 'S1'],
+    ['munmap-reuse', 'linux-6.6', 'xen', 'S1'],
+    ['swap-write', 'linux-4.14', 'rdma-odp', 'S4'],
+    // What is told under the page-table lock finds nothing to flush: the fault has not installed what it has read.
+    ['cow-refault', 'under-lock', 'conditional-shadow', 'S1'],
+  ])('%s under %s on %s: %s', (race, policy, machine, property) => {
+    const setup = { ...cell(race, policy), machine: careless(machine) };
+    expect(exploreCell(setup, release, never)).toMatchObject({ verdict: 'broken', property });
+  });
 });
 
 test('a policy that frees first is found out: the frame is reused under the device', () => {

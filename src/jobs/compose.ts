@@ -1,5 +1,5 @@
 import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
-import type { Machine } from '../model/machine.ts';
+import { consumerOf, type Machine } from '../model/machine.ts';
 import {
   type Distribution,
   pagesOf,
@@ -47,7 +47,13 @@ export function compose(input: Composition): RunResult {
   return { policy, machine: machine.name, seed, repro, cost: costOf(input), safety: safetyOf(input) };
 }
 
-function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
+/** Whether a machine flushes whenever it is told to; others may find that there is nothing to flush. */
+function flushesAlways(machine: Machine): boolean {
+  const { table, invalidate } = consumerOf(machine);
+  return table === 'shared' && invalidate !== 'if-present';
+}
+
+function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): RunCost {
   const n = (name: string): number => run.counters[name] ?? 0;
   const work = workOf(run);
   const overhead = work - workOf(ideal);
@@ -88,6 +94,7 @@ function costOf({ run, ideal, baseline, costs, paid }: Composition): RunCost {
       queued: n('N_QUEUED'),
       fq_flush_full: n('N_QUEUE_FULL'),
       fq_flush_timer: n('N_QUEUE_TIMER'),
+      ...(flushesAlways(machine) ? {} : { skipped: n('N_SKIPPED'), faults_anew: n('N_FAULT_RETRIES') }),
     },
     invalidations_per_page: ratio(n('N_SECONDARY'), pages),
     over_invalidated: n('N_OVER'),

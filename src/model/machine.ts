@@ -2,6 +2,7 @@
  * A machine: modelled hardware and the driver that submits its invalidations. Pure data; numbers come from the files
  * that users copy, nothing here has a default.
  */
+import { type Consumer, SHARED_TABLE } from './consumer.ts';
 import { UsageError } from './errors.ts';
 import { HAZARDS, type HazardName } from './hazard.ts';
 import { nearText, quote } from './near.ts';
@@ -142,6 +143,13 @@ export interface Machine {
   readonly hazards: readonly HazardName[];
   /** Of dma machines, and only of those. */
   readonly iova?: Iova;
+  /** Of mm machines, and only of those. */
+  readonly consumer?: Consumer;
+}
+
+/** The consumer that a machine is. Where the DMA API calls, nobody else is told of anything. */
+export function consumerOf({ consumer }: Machine): Consumer {
+  return consumer ?? SHARED_TABLE;
 }
 
 /** A machine as its file has it: snake_case keys, geometries and commands as strings. The schema has checked its shape. */
@@ -161,8 +169,10 @@ const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${let
 
 /** The machine of a file, checked. `place` is the file. */
 export function machineOf(spec: MachineSpec, place: string): Machine {
-  const machine = parseGroup({ hazards: 'none', ...spec }, place, '') as unknown as Machine;
+  const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
+  const machine = parseGroup({ hazards: 'none', ...spec, ...consumer }, place, '') as unknown as Machine;
   const { family, driver } = machine;
+  checkConsumer(machine, place);
   if (family === 'dma' && machine.iova === undefined)
     throw new UsageError(`${place}: iova is missing, expected it in a machine of family dma`);
   if (family === 'mm' && machine.iova !== undefined)
@@ -200,6 +210,31 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
     throw new UsageError(`${place}: device.device_tlb: read "none", expected SETSxWAYS with ats: true`);
   }
   return machine;
+}
+
+/** What a consumer can do without. */
+function checkConsumer({ family, consumer, driver, iommu, device }: Machine, place: string): void {
+  if (consumer === undefined) return;
+  const { table, invalidate, flushesBy } = consumer;
+  const refuse = (key: string, expected: string): never => {
+    const value = key.split('.').reduce<unknown>((group, name) => (group as Record<string, unknown>)[camel(name)], {
+      consumer,
+      driver,
+      iommu,
+      device,
+    });
+    throw new UsageError(`${place}: ${key}: read ${JSON.stringify(value)}, expected ${expected}`);
+  };
+  if (family === 'dma')
+    throw new UsageError(`${place}: consumer: read a group, expected none in a machine of family dma`);
+  if (table === 'shared' && consumer.retry !== 'none')
+    refuse('consumer.retry', 'none with a shared table: a walk is no fault that could be begun anew');
+  if (table === 'own' && invalidate === 'if-present')
+    refuse('consumer.invalidate', 'flush with a table of its own: what it does not have is not flushed');
+  if (table === 'own' && driver.deferral)
+    refuse('driver.deferral', 'false with a table of its own, which no activation empties');
+  if (flushesBy !== 'commands' && iommu.commands !== 'vtd')
+    refuse('iommu.commands', `vtd, in whose words a flush by ${flushesBy} is kept`);
 }
 
 /** The CPU TLBs of a file or of a machine's group, checked. */

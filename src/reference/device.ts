@@ -1,11 +1,12 @@
 import { type Follow, LATE_RECORDS, LATE_SHARE } from '../model/run.ts';
 import type { Agent, Turns } from './agent.ts';
+import type { Listener } from './consumer.ts';
 import type { Counts } from './counts.ts';
 import type { Faults } from './fault.ts';
 import type { Page } from './page.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
-import type { Space } from './space.ts';
+import type { Flight, Space } from './space.ts';
 import { allows, type Translator } from './translation.ts';
 
 /** Unmapped pages that a late device can look back at. */
@@ -45,6 +46,7 @@ export class Device {
     private readonly flyers: readonly Agent[],
     private readonly space: Space,
     private readonly queue: Queue,
+    private readonly listener: Listener,
     private readonly safety: Safety,
     private readonly faults: Faults,
     private readonly price: Price,
@@ -182,7 +184,7 @@ export class Device {
       const { page, write, issued } = this.requests.get(place)!;
       flight.page = page;
       page.touched = true;
-      const request = () => this.request(agent, page, write);
+      const request = () => this.request(agent, flight, page, write);
       if (yield* this.translator.translate(agent, flight, page, page.vpn, write, request)) {
         flight.arrived = true;
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
@@ -208,7 +210,8 @@ export class Device {
   }
 
   /** The page is not there, or not writable. False: nor may it be. */
-  private *request(agent: Agent, page: Page, write: boolean): Turns<boolean> {
+  private *request(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
+    const { listener } = this;
     const forbidden = (): boolean => page.kind === 'gone' || (write && page.readOnly);
     if (forbidden()) return false;
     this.counts.add('PAGE_REQUESTS');
@@ -219,7 +222,20 @@ export class Device {
         this.counts.reach('page gone while it was asked for');
         return false;
       }
-      if (allows(page, write) || (yield* this.faults.handle(agent, page, write))) break;
+      if (listener.waits(agent, page)) {
+        yield;
+        continue;
+      }
+      if (!listener.hasOwnTable) {
+        if (allows(page, write) || (yield* this.faults.handle(agent, page, write))) break;
+        continue;
+      }
+      if (allows(page, write)) {
+        listener.read(agent, flight, page, write);
+        yield;
+        if (listener.install(flight)) break;
+        yield;
+      } else if (yield* this.faults.handle(agent, page, write)) yield;
     }
     yield;
     return true;

@@ -75,7 +75,9 @@ export class Link {
   }
 
   private users(span: Span, device: number | null): Set<Flight> {
-    const found = this.space.flights.filter((flight) => flight.copy !== null && concerns(flight, span, device));
+    const found = this.space.flights.filter(
+      (flight) => flight.copy !== null && !flight.inHand && concerns(flight, span, device),
+    );
     if (found.length > 0) this.counts.reach('invalidation waits for landings');
     return new Set(found);
   }

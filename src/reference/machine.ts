@@ -1,8 +1,11 @@
+import { pricedAs } from '../model/consumer.ts';
 import { type CostKey, costPs } from '../model/cost.ts';
+import { consumerOf } from '../model/machine.ts';
 import { PATH_NAMES } from '../model/path.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { Agent, type Turns } from './agent.ts';
+import { Listener } from './consumer.ts';
 import { CAUSES, COUNTERS, Counts } from './counts.ts';
 import { Cpu } from './cpu.ts';
 import { Device } from './device.ts';
@@ -53,7 +56,8 @@ class ReferenceMachine {
     const { machine, policy, costs, ideal, seed } = setup;
     const { counts } = this;
     this.chunks = program.chunks.length;
-    const price = (key: CostKey): number => costPs(costs, key);
+    const consumer = consumerOf(machine);
+    const price = (key: CostKey): number => costPs(costs, pricedAs(consumer, key));
     const ats = machine.device.ats && (setup.device?.ats ?? true);
     const places = machine.device.outstanding;
     // In this order they go when their clocks agree.
@@ -73,6 +77,7 @@ class ReferenceMachine {
     this.space = new Space(machine, ats, seed, ideal, setup.cpus, 1, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, true);
+    const listener = new Listener(consumer, space, price, counts, ideal);
     const queue = new Queue(
       machine,
       ats,
@@ -82,6 +87,7 @@ class ReferenceMachine {
       link,
       { spaceOf: () => EVERYTHING, devicesOf: () => [0], alike: (span) => [span], all: () => [EVERYTHING] },
       counts,
+      listener,
     );
     const unmapped = (page: Page): void => {
       counts.add('UNMAPPED');
@@ -98,6 +104,7 @@ class ReferenceMachine {
       frames,
       safety,
       queue,
+      listener,
       shootdown,
       ideal,
       mmapLock,
@@ -110,7 +117,7 @@ class ReferenceMachine {
     );
     this.device = new Device(
       setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
-      issuer, flyers, space, queue, safety, faults, price, counts,
+      issuer, flyers, space, queue, listener, safety, faults, price, counts,
     ); // biome-ignore format: many parts
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);

@@ -2,6 +2,7 @@ import type { Machine } from '../model/machine.ts';
 import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
 import type { Turns } from './agent.ts';
 import { Changes } from './change.ts';
+import type { Listener } from './consumer.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
@@ -26,6 +27,7 @@ export class Paths {
     private readonly frames: Frames,
     private readonly safety: Safety,
     private readonly queue: Queue,
+    private readonly listener: Listener,
     private readonly shootdown: Shootdown,
     private readonly ideal: boolean,
     /** Where several CPUs run the program. */
@@ -107,8 +109,11 @@ export class Paths {
 
   private *step(run: Operation, step: Step): Turns {
     this.counts.reach(`step ${step.word === 'PS' ? `PS(${step.pte})` : step.word}`);
-    if (step.word === 'RE!') yield* this.turns(run, this.rangeEnd(run));
-    yield* this.turns(run, this.perform(run, step));
+    if (step.word === 'RE!' && this.listener.hears('RE!'))
+      yield* this.turns(run, this.invalidate(run, this.rangeOf(run)));
+    if (this.listener.hears(step.word) || step.word === 'RE!') yield* this.turns(run, this.perform(run, step));
+    if (step.word === 'RS' && this.listener.zapsAtStart)
+      yield* this.turns(run, this.invalidate(run, this.rangeOf(run)));
     const list = run.path === 'fault' ? '' : this.mm.paths[run.path].text;
     // A list that does not say what becomes of the PTE leaves nothing of it.
     if (step.word === 'PC' && !list.includes('PS(')) this.change(run, 'none');
@@ -125,11 +130,15 @@ export class Paths {
     const { agent } = run;
     switch (word) {
       case 'RS':
-        if (!this.ideal) agent.spend('notifier', this.price('notifier.start'));
+        if (this.ideal) return;
+        this.listener.begin(agent, this.rangeOf(run));
+        agent.spend('notifier', this.price('notifier.start'));
         return;
       case 'RE':
       case 'RE!':
-        if (!this.ideal) agent.spend('notifier', this.price('notifier.end'));
+        if (this.ideal) return;
+        this.listener.end(agent);
+        agent.spend('notifier', this.price('notifier.end'));
         return;
       case 'LK':
         return yield* this.take(run);
@@ -225,20 +234,26 @@ export class Paths {
     return vpns.length === 0 ? null : { first: Math.min(...vpns), last: Math.max(...vpns) };
   }
 
-  /** range_end invalidates its range, whatever has been found in it. */
-  private *rangeEnd(run: Operation): Turns {
+  /** What range_start and range_end are told, whatever has been found in it. */
+  private rangeOf(run: Operation): Span {
     if (run.range === null) {
       const span = run.part === 'middle' ? this.spanOf(run) : null;
-      return yield* this.invalidate(run, span ?? { first: run.page!.vpn, last: run.page!.vpn });
+      return span ?? { first: run.page!.vpn, last: run.page!.vpn };
     }
     const first = Math.max(run.range.first, run.table === null ? 0 : run.table.key * 512);
     const last = Math.min(run.range.end - 1, run.table === null ? Number.POSITIVE_INFINITY : run.table.key * 512 + 511);
-    yield* this.invalidate(run, { first, last });
+    return { first, last };
   }
 
   private *invalidate(run: Operation, span: Span | null): Turns {
     if (this.ideal || span === null) return;
     this.counts.path(run.path).invalidations++;
+    this.listener.tell(span);
+    if (this.listener.skips(span)) {
+      this.counts.add('SECONDARY');
+      this.counts.add('SKIPPED');
+      return;
+    }
     const keeps = run.path === 'madv_free' && this.machine.hazards.includes('clean-keeps-device-tlb');
     yield* this.queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all', run.freed.length > 0);
   }

@@ -2,6 +2,7 @@ import type { CostKey } from '../model/cost.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
 import { type Command, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
+import type { Listener } from './consumer.ts';
 import type { Counter, Counts } from './counts.ts';
 import { Link } from './link.ts';
 import { Lock } from './lock.ts';
@@ -116,6 +117,8 @@ export class Queue {
     linkAgent: Agent,
     private readonly attached: Attachments,
     private readonly counts: Counts,
+    /** Whose queue it is. Null: the DMA API's. */
+    private readonly listener: Listener | null = null,
   ) {
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
     const way = Math.floor(price('device_tlb.inv') / 2);
@@ -157,9 +160,18 @@ export class Queue {
     }
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
-    const held = this.amd;
+    const own = this.listener?.hasOwnTable === true;
+    const held = this.amd || own;
+    if (own) {
+      if (!this.lock.take(agent)) yield;
+      if (!this.listener!.empty(agent, span)) {
+        this.counts.add('SKIPPED');
+        this.lock.give(agent);
+        return;
+      }
+    }
     const groups = this.groups(agent, span, of, frees);
-    let holds = false;
+    let holds = own;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
       if (!holds && !this.lock.take(agent)) yield;
@@ -170,7 +182,7 @@ export class Queue {
         agent.block('wait');
         yield;
       }
-      const [submit, extra] = held ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
+      const [submit, extra] = this.amd ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
       agent.spend('submit', this.price(submit) + this.price(extra) * (group.length - 2));
       yield;
       if (this.machine.iommu.shadowed) {
@@ -185,7 +197,7 @@ export class Queue {
       agent.block('wait');
       yield;
       for (const entry of group) this.seen.add(entry);
-      if (!held) this.release(this.seen, agent.clock);
+      if (!this.amd) this.release(this.seen, agent.clock);
       const { aborted } = group.at(-1)!;
       if (aborted) this.counts.reach('wait aborted');
       if (!aborted || this.has('aborted-wait-as-done')) i++;

@@ -1,4 +1,4 @@
-import type { Machine, WalkCache } from '../model/machine.ts';
+import { consumerOf, type Machine, type WalkCache } from '../model/machine.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { ReferenceCache } from './cache.ts';
 import type { Counts } from './counts.ts';
@@ -45,6 +45,9 @@ export function isFreed({ frame, incarnation }: Copy): boolean {
 function placeOf({ page }: Copy): number {
   return Math.floor(page.vpn / 2 ** page.order);
 }
+
+/** Pages of a consumer's own table, at most: programs of the reference have fewer. */
+const MOST_PAGES = 512;
 
 /** A cache of copies, by page. */
 export class Tlb {
@@ -194,6 +197,8 @@ export interface Flight {
   copy: Copy | null;
   /** The translation is at the device. */
   arrived: boolean;
+  /** It has been read by a fault, for a consumer's own table; nobody has translated yet. */
+  inHand: boolean;
   /** An invalidation has passed: it must not get into this cache any more. */
   squashed: { iotlb: boolean; deviceTlb: boolean };
 }
@@ -229,14 +234,18 @@ export class Space {
   /** One of each device. */
   readonly deviceTlbs: readonly Tlb[];
   readonly iommuWalker: Walker;
+  /** What a consumer is translated by that does not share the tables. It has room for all pages. */
+  readonly own: Tlb | null;
   readonly flights: Flight[];
+  /** Of a walk. */
+  readonly levels: number;
   /** Freed tables that the IOMMU knew when they were freed. */
   readonly dead = new Set<Table>();
   /** Pages with a window. */
   private readonly open = new Set<Page>();
 
   constructor(
-    { cpu, iommu, device }: Machine,
+    machine: Machine,
     ats: boolean,
     seed: number,
     private readonly ideal: boolean,
@@ -244,6 +253,10 @@ export class Space {
     devices: number,
     private readonly counts: Counts,
   ) {
+    const { cpu, iommu, device } = machine;
+    this.levels = iommu.levels;
+    const room: CacheShape = { sets: 1, ways: MOST_PAGES, replacement: 'lru' };
+    this.own = consumerOf(machine).table === 'own' ? new Tlb(room, 0) : null;
     // Each cache draws for itself: its seed is the run's and its number, from 1.
     this.cpus = Array.from({ length: cpus }, (_, i) => {
       const own = seed + 16 * i;
@@ -259,6 +272,7 @@ export class Space {
       page: null,
       copy: null,
       arrived: false,
+      inHand: false,
       squashed: { iotlb: false, deviceTlb: false },
     }));
   }
@@ -319,7 +333,11 @@ export class Space {
 
   private secondaryCopies(): Copy[] {
     const flying = this.flights.flatMap(({ copy }) => (copy === null ? [] : [copy]));
-    return [...this.iotlb.entries(), ...this.deviceTlbs.flatMap((tlb) => tlb.entries()), ...flying];
+    return [this.iotlb, ...this.deviceTlbs, ...this.ownTlb].flatMap((tlb) => tlb.entries()).concat(flying);
+  }
+
+  private get ownTlb(): Tlb[] {
+    return this.own === null ? [] : [this.own];
   }
 
   /** Replaces a PTE. */
@@ -337,7 +355,7 @@ export class Space {
 
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
-    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), this.iotlb, ...this.deviceTlbs])
+    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), this.iotlb, ...this.deviceTlbs, ...this.ownTlb])
       tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && page.pte.present)));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };

@@ -116,8 +116,26 @@ export class Translator {
     this.space.fillSecondary(this.space.iotlb, copy);
   }
 
+  /** Through all levels of a consumer's own table. */
+  private *walkOwn(agent: Agent, flight: Flight, page: Page, write: boolean, own: Tlb): Turns<boolean> {
+    this.walkers.take(agent);
+    yield;
+    this.counts.add('WALKS');
+    this.counts.add('WALK_REFS', this.space.levels);
+    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * this.space.levels);
+    yield;
+    this.walkers.give(agent);
+    const copy = this.lookup(own, [page], write);
+    if (copy === undefined) return false;
+    hold(flight, copy);
+    if (flight.squashed.iotlb) this.counts.reach('walk not cached');
+    else this.fillIotlb(copy);
+    return true;
+  }
+
   private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean> {
     const { tables } = this;
+    if (this.space.own !== null) return yield* this.walkOwn(agent, flight, page, write, this.space.own);
     const { iommuWalker, dead } = this.space;
     const linked: EntryAt = (level) => (level === 2 && page.table.link !== 'linked' ? 'none' : 'table');
     const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? linked(level);
