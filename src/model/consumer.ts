@@ -37,6 +37,17 @@ export const SHARED_TABLE: Consumer = {
   flushesBy: 'commands',
 };
 
+/** A guest's accesses: it walks by itself, and what it has no translation for is an exit. */
+const OF_A_GUEST = {
+  'iotlb.inv_page': 'cpu.invlpg',
+  'iotlb.inv_pasid': 'cpu.flush_full',
+  'iommu.iotlb_hit': 'cpu.l2_hit',
+  'iommu.walk_start': 'cpu.l2_hit',
+  'iommu.walk_ref': 'cpu.walk_ref_leaf',
+  'device.dma_latency': 'cpu.access',
+  'device.page_request': 'viommu.exit',
+} as const;
+
 /**
  * What is paid in place of the prices of an IOMMU and its device, all assumed to agree. ipi: virtual CPUs, who are made to
  * leave guest mode, and walk by themselves; hypercall: a hypervisor flushes for its guest; adapter: a command to the device,
@@ -48,25 +59,13 @@ export const PRICED_AS = {
     'qi.submit': 'cpu.ipi_first',
     'qi.extra': 'cpu.ipi_next',
     'qi.wait': 'viommu.exit',
-    'iotlb.inv_page': 'cpu.invlpg',
-    'iotlb.inv_pasid': 'cpu.flush_full',
-    'iommu.iotlb_hit': 'cpu.l2_hit',
-    'iommu.walk_start': 'cpu.l2_hit',
-    'iommu.walk_ref': 'cpu.walk_ref_leaf',
-    'device.dma_latency': 'cpu.access',
-    'device.page_request': 'viommu.exit',
+    ...OF_A_GUEST,
   },
   hypercall: {
     'qi.submit': 'viommu.exit',
     'qi.extra': 'viommu.entry',
     'qi.wait': 'cpu.ipi_first',
-    'iotlb.inv_page': 'cpu.invlpg',
-    'iotlb.inv_pasid': 'cpu.flush_full',
-    'iommu.iotlb_hit': 'cpu.l2_hit',
-    'iommu.walk_start': 'cpu.l2_hit',
-    'iommu.walk_ref': 'cpu.walk_ref_leaf',
-    'device.dma_latency': 'cpu.access',
-    'device.page_request': 'viommu.exit',
+    ...OF_A_GUEST,
   },
   adapter: { 'qi.wait': 'device_tlb.inv' },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<CostKey, CostKey>>>>>;
