@@ -382,3 +382,49 @@ test('structures of devices: what is dropped is read again, what is not is not',
     expect(SOURCES.every((source) => translation.knows(source) && translation.knows(source, 65))).toBe(true);
   }
 });
+
+// What is rewritten in memory, the command that Linux sends then, another that does not do.
+describe('a structure that has changed is used as it was until its own command has come', () => {
+  const source = SOURCES[0];
+  const at = BigInt(source);
+  const cases: [string, string, readonly bigint[], readonly bigint[], readonly bigint[]][] = [
+    ['context entry', 'VT-d, legacy', [0x50_1000n + at * 16n, 0xd001n, 0x301n], [(at << 32n) | 0x31n, 0n], [0xd2n, 0n]],
+    [
+      'PASID entry',
+      'VT-d, scalable',
+      [0x51_1000n, 0xd000n | (1n << 2n) | (2n << 6n) | 1n, 3n],
+      [0x2_0017n, 0n, 0n, 0n],
+      [0xd2n, 0n, 0n, 0n],
+    ],
+    [
+      'DTE',
+      'AMD-Vi',
+      [0x60_0000n + at * 32n, (1n << 55n) | (3n << 61n) | 3n, (0xfn << 16n) | 3n],
+      [(2n << 60n) | at, 0n],
+      [(3n << 60n) | (2n << 32n), 0x7fff_ffff_ffff_f003n],
+    ],
+    [
+      'GCR3 entry',
+      'AMD-Vi',
+      [0x7_0000n, 0xd001n],
+      [(3n << 60n) | (2n << 32n), 0x7fff_ffff_ffff_f007n],
+      [(2n << 60n) | (at + 1n), 0n],
+    ],
+  ];
+  test.each(cases)('%s of %s', (_, name, row, command, other) => {
+    const hardware = HARDWARE[name]!;
+    const translation = new Translation(engineModule('checked'), { tlb: 0, walk: 0, context: 32 });
+    hardware.write(translation);
+    expect(hardware.ask(translation, source, 0)).toBe('ok');
+    // The new tables, at d000, are empty; so is a GCR3 table that nobody has written.
+    image(translation, [row, [0xd000n, 0n], [0x7_8000n, 0n]]);
+    for (const [words, status] of [
+      [[], 'ok'],
+      [other, 'ok'],
+      [command, 'not ok'],
+    ] as const) {
+      if (words.length > 0) expect(translation.command(hardware.arch, words, hardware.caps)).toBeUndefined();
+      expect(hardware.ask(translation, source, 0) === 'ok' ? 'ok' : 'not ok').toBe(status);
+    }
+  });
+});
