@@ -3,7 +3,7 @@
 //   node build.mjs --check      build, types of the tests, lint, unused code, package form, then all tests
 //   node build.mjs --browser    build, then the tests that want a Chromium
 //   node build.mjs --slurm      build, then the tests that want a Slurm
-//   node build.mjs --bench      build, then every bench, one after the other
+//   node build.mjs --bench      build, then every bench, one after the other; see bench/README.md for its options
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -101,18 +101,23 @@ function compile(folder, name) {
   // The catalog is read from beside the code that reads it.
   const isData = (path) => statSync(path).isDirectory() || !path.endsWith('.ts');
   cpSync(join(root, 'src/catalog'), join(out, 'src/catalog'), { recursive: true, filter: isData });
-  cpSync(join(root, 'build/validators'), join(out, 'build/validators'), { recursive: true });
+  for (const name of ['release.wasm', 'validators'])
+    cpSync(join(root, 'build', name), join(out, 'build', name), { recursive: true });
   return out;
 }
 
 /** Runs a compiled program of the project. */
-function node(file) {
-  const { status } = spawnSync(process.execPath, [file], { cwd: root, stdio: 'inherit' });
+function node(file, ...args) {
+  const { status } = spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
 
 if (process.argv.includes('--bench')) {
+  const args = process.argv.slice(process.argv.indexOf('--bench') + 1);
   const out = join(compile('bench', 'bench'), 'bench');
-  for (const file of readdirSync(out).filter((name) => name.endsWith('.bench.js'))) node(join(out, file));
+  const wanted = (name) =>
+    name.endsWith('.bench.js') && (!args[0] || args[0].startsWith('-') || name.startsWith(args[0]));
+  for (const file of readdirSync(out).filter(wanted))
+    node(join(out, file), ...args.filter((arg, i) => i > 0 || arg.startsWith('-')));
 }
 if (process.argv.includes('--golden')) node(join(compile('testing/golden', 'golden'), 'testing/golden/main.js'));

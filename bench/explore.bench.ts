@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { loadCosts, loadMachine, loadPolicy } from '../src/catalog/catalog.ts';
 import { loadRaces } from '../src/catalog/races.ts';
 import { RaceEngine } from '../src/engine/race.ts';
-import { host, measure, ns, ROOT, show } from './harness.ts';
+import { host, measure, ROOT, report } from './harness.ts';
 
 const REPEATS = 7;
 
@@ -25,15 +25,15 @@ for (const [name, policy, machine] of [
   };
   const engine = (): RaceEngine => new RaceEngine(module, race!, setup);
   const found = engine().search(() => false)!;
-  const { least, median } = await measure('explore', found.steps, REPEATS, () => {
+  const measured = await measure('explore', found.steps, REPEATS, () => {
     const next = engine();
     return () => next.search(() => false);
   });
-  show(
-    `${name}, ${policy}`,
-    ns(least, 'step'),
-    `median ${median.toFixed(1)}`,
-    `${(1e3 / least).toFixed(2)} M steps/s`,
+  report(
+    `explore, ${name}, ${policy}`,
+    'step',
+    measured,
+    `${(1e3 / measured.least).toFixed(2)} M steps/s`,
     `${found.states} states`,
     `${engine().stateBytes} B a state`,
   );

@@ -1,19 +1,31 @@
-import { readFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { Bench } from 'tinybench';
 import type { Chunk } from '../src/trace/format.ts';
-import { codec } from '../src/trace/input.ts';
-import { type ByteSource, openTrace, type Trace } from '../src/trace/reader.ts';
+import type { Trace } from '../src/trace/reader.ts';
 
 /** The folder of the package: npm runs scripts there. */
 export const ROOT = process.cwd();
 
+const { values: OPTIONS } = parseArgs({
+  options: { native: { type: 'boolean', default: false }, ndjson: { type: 'string' } },
+});
+/** Whether the native loop has to be there; otherwise it is where a compiler is. */
+export const NATIVE = OPTIONS.native;
+
 /** One measured subject. */
 export interface Measured {
-  /** CPU time per unit in nanoseconds, over the repeats. */
+  /** Nanoseconds per unit, over the repeats. */
   readonly least: number;
   readonly median: number;
+  readonly samples: readonly number[];
+}
+
+/** What repeats of the same took, in nanoseconds per unit. */
+export function measuredOf(samples: readonly number[]): Measured {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return { samples, least: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]! };
 }
 
 /**
@@ -26,27 +38,22 @@ export async function measure(
   repeats: number,
   prepare: () => () => void,
 ): Promise<Measured> {
+  const samples: number[] = [];
   const bench = new Bench({ iterations: repeats, time: 0, warmupIterations: 1, warmupTime: 0 });
   bench.add(name, () => {
     const work = prepare();
     const start = process.cpuUsage();
     work();
     const { user, system } = process.cpuUsage(start);
+    samples.push(((user + system) * 1000) / units);
     return { overriddenDuration: (user + system) / 1000 };
   });
   await bench.run();
   const { result } = bench.tasks[0]!;
   if (result.state === 'errored') throw result.error;
   if (result.state !== 'completed') throw new Error(`${name}: ${result.state}`);
-  const perUnit = (milliseconds: number): number => (milliseconds * 1e6) / units;
-  return { least: perUnit(result.latency.min), median: perUnit(result.latency.p50) };
-}
-
-/** A shipped trace, all in memory. */
-export function shipped(name: string): { bytes: Uint8Array; trace: Trace } {
-  const bytes = readFileSync(join(ROOT, `traces/${name}.trace`));
-  const source: ByteSource = { size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) };
-  return { bytes, trace: openTrace(source, codec, name) };
+  // The first was to warm up.
+  return measuredOf(samples.slice(-repeats));
 }
 
 /** All chunks, decoded. */
@@ -59,9 +66,18 @@ export function host(): string {
   return `node ${process.versions.node}, ${availableParallelism()} x ${cpus()[0]?.model.trim() ?? 'unknown'}`;
 }
 
+/** Prints a subject, with further figures, and appends it to the file of `--ndjson`, in the form that `track record --host` reads. */
+export function report(name: string, unit: string, measured: Measured, ...figures: string[]): void {
+  const { least, median, samples } = measured;
+  show(name, ns(least, unit), `median ${median.toFixed(least < 100 ? 3 : 0)}`, ...figures);
+  if (OPTIONS.ndjson === undefined) return;
+  const line = { name, unit: `ns/${unit}`, better: 'smaller', host: host(), samples };
+  appendFileSync(OPTIONS.ndjson, `${JSON.stringify(line)}\n`);
+}
+
 /** Prints a line: a name, and columns of figures with their units. */
 export function show(name: string, ...figures: string[]): void {
-  console.log([name.padEnd(34), ...figures.map((figure) => figure.padStart(18))].join(''));
+  console.log([name.padEnd(44), ...figures.map((figure) => figure.padStart(18))].join(''));
 }
 
 /** `1.234 ns/access` */

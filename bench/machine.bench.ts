@@ -5,7 +5,9 @@ import { DmaEngine } from '../src/engine/dma.ts';
 import { MachineEngine } from '../src/engine/machine.ts';
 import { DEFAULT_LOOKAHEAD, parseDevice, parseMemory } from '../src/model/run.ts';
 import { Follower } from '../src/trace/generate/follow.ts';
-import { decoded, host, measure, ns, ROOT, shipped, show } from './harness.ts';
+import { decoded, host, measure, ns, ROOT, report, show } from './harness.ts';
+import { Native } from './native/native.ts';
+import { generated, shipped } from './traces.ts';
 
 const REPEATS = 5;
 
@@ -14,43 +16,48 @@ console.log(`machine: one run on decoded chunks, ${host()}`);
 const module = new WebAssembly.Module(readFileSync(join(ROOT, 'build/release.wasm')));
 const perSecond = (least: number): string => `${(1e3 / least).toFixed(2)} M/s`;
 
-{
-  const { trace } = shipped('sqlite');
+const sqlite = shipped('sqlite').trace;
+const gups = generated('gups', { ops: '2000000' }).trace;
+for (const [name, trace, cpus, memory, device] of [
+  ['sqlite, all in memory, no device', sqlite, 1, 'none', 'none'],
+  ['sqlite, half of the memory, device', sqlite, 1, '50%', 'follow'],
+  ['the same, 4 CPUs', sqlite, 4, '50%', 'follow'],
+  ['gups, all in memory, device', gups, 1, 'none', 'follow'],
+] as const) {
   const chunks = decoded(trace);
-  const { fetches, datas, pages } = trace.meta.counts;
-  const base = {
-    costs: loadCosts(),
-    seed: 1,
-    ideal: false,
-    cpus: 1,
-    lookahead: DEFAULT_LOOKAHEAD,
+  const { fetches, datas, pages, records } = trace.meta.counts;
+  const setup = {
+    ...{ costs: loadCosts(), seed: 1, ideal: false, lookahead: DEFAULT_LOOKAHEAD, cpus },
     machine: loadMachine('amd-v2'),
+    policy: loadPolicy('range-end'),
+    frames: parseMemory(memory, pages),
+    device: parseDevice(device),
   };
-  for (const [name, memory, device] of [
-    ['all in memory, no device', 'none', 'none'],
-    ['half of the memory, device', '50%', 'follow'],
-  ] as const) {
-    const setup = {
-      ...base,
-      policy: loadPolicy('range-end'),
-      frames: parseMemory(memory, pages),
-      device: parseDevice(device),
+  const measured = await measure(name, fetches + datas, REPEATS, () => {
+    const engine = new MachineEngine(module, setup, trace.meta);
+    const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
+    return () => {
+      for (const chunk of chunks) engine.feed(chunk, follower?.posts(chunk));
+      engine.finish();
     };
-    const { least, median } = await measure(name, fetches + datas, REPEATS, () => {
-      const engine = new MachineEngine(module, setup, trace.meta);
-      const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
-      return () => {
-        for (const chunk of chunks) engine.feed(chunk, follower?.posts(chunk));
-        engine.finish();
-      };
-    });
-    show(`sqlite, ${name}`, ns(least, 'access'), `median ${median.toFixed(3)}`, perSecond(least));
-  }
+  });
+  const perRecord = ns((measured.least * (fetches + datas)) / records, 'record');
+  report(`machine, ${name}`, 'access', measured, perSecond(measured.least), perRecord);
 }
 
-{
-  const { trace } = shipped('vtd-nvme-randread-strict');
+const native = Native.compile();
+if (native !== undefined) {
+  const theirs = native.run(sqlite, 'split', false, REPEATS);
+  show('  native TLB loop, sqlite', ns(theirs.ns, 'access'), '', perSecond(theirs.ns));
+  native.remove();
+}
+
+for (const [name, trace] of [
+  ['NVMe', shipped('vtd-nvme-randread-strict').trace],
+  ['gen nic-tx', generated('nic-tx', { ops: '20000' }).trace],
+] as const) {
   const chunks = decoded(trace);
+  const { unmaps, dma } = trace.meta.counts;
   for (const policy of ['strict', 'lazy']) {
     const setup = {
       ...({ costs: loadCosts(), seed: 1, ideal: false, reuse: 'immediate', timeScale: 1 } as const),
@@ -58,13 +65,14 @@ const perSecond = (least: number): string => `${(1e3 / least).toFixed(2)} M/s`;
       machine: loadMachine('intel-vtd'),
     };
     // A triple is a map, the accesses of its device, and the unmap.
-    const { least, median } = await measure(policy, trace.meta.counts.unmaps, REPEATS, () => {
+    const measured = await measure(policy, unmaps, REPEATS, () => {
       const engine = new DmaEngine(module, setup, trace.meta);
       return () => {
         for (const chunk of chunks) engine.feed(chunk);
         engine.finish();
       };
     });
-    show(`NVMe, ${policy}`, ns(least, 'triple'), `median ${median.toFixed(0)}`, perSecond(least));
+    const accesses = `${(dma / unmaps).toFixed(1)} accesses each`;
+    report(`machine, ${name}, ${policy}`, 'triple', measured, perSecond(measured.least), accesses);
   }
 }
