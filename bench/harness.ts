@@ -69,7 +69,7 @@ export function host(): string {
 /** Prints a subject, with further figures, and appends it to the file of `--ndjson`, in the form that `track record --host` reads. */
 export function report(name: string, unit: string, measured: Measured, ...figures: string[]): void {
   const { least, median, samples } = measured;
-  show(name, ns(least, unit), `median ${median.toFixed(least < 100 ? 3 : 0)}`, ...figures);
+  show(name, ns(least, unit), `median ${figureOf(median)}`, ...figures);
   if (OPTIONS.ndjson === undefined) return;
   const line = { name, unit: `ns/${unit}`, better: 'smaller', host: host(), samples };
   appendFileSync(OPTIONS.ndjson, `${JSON.stringify(line)}\n`);
@@ -77,10 +77,14 @@ export function report(name: string, unit: string, measured: Measured, ...figure
 
 /** Prints a line: a name, and columns of figures with their units. */
 export function show(name: string, ...figures: string[]): void {
-  console.log([name.padEnd(44), ...figures.map((figure) => figure.padStart(18))].join(''));
+  console.log([name.padEnd(44), ...figures.map((figure) => `  ${figure}`.padStart(22))].join(''));
 }
 
 /** `1.234 ns/access` */
 export function ns(value: number, unit: string): string {
-  return `${value.toFixed(3)} ns/${unit}`;
+  return `${figureOf(value)} ns/${unit}`;
+}
+
+function figureOf(value: number): string {
+  return value.toFixed(value < 100 ? 3 : 0);
 }
