@@ -25,7 +25,7 @@ import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import {
-  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, largeCopies, ON_ITS_WAY, own, recheck,
+  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, iotlbOf, largeCopies, ON_ITS_WAY, own, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { frameOf, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
@@ -304,7 +304,7 @@ function use(cache: Cache, place: u32, page: u32, write: bool): usize {
   for (let left = largeOrders | 1; left != 0; left &= left - 1) {
     const leaf = findLeaf(vpn, ctz(left));
     if (leaf == 0) continue;
-    const at = useOf(cache, leaf - 1, write);
+    const at = useOf(cache == iotlb ? iotlbOf(leaf - 1) : cache, leaf - 1, write);
     if (at != 0) return at;
   }
   return 0;
@@ -343,7 +343,7 @@ function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
   }
   replaceOther(iotlb, page, now);
   if (frame == ABSENT) fillAbsent(page, now);
-  else fillCopy(iotlb, page, low, frame, now);
+  else fillCopy(iotlbOf(page), page, low, frame, now);
 }
 
 /** There is one entry for an address of a PASID. */

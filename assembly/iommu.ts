@@ -33,7 +33,7 @@ import {
 import {
   abortStatus, advanceHead, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
-import { deviceCount, dropCopies, dropTables, iotlb, spaceOfDevice } from './space';
+import { deviceCount, dropIotlb, dropTables, spaceOfDevice } from './space';
 import { ANY } from './tagged';
 import { vtdWaitAddress, vtdWaitData, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
 
@@ -235,7 +235,7 @@ function carryOut(hardware: Agent): void {
 }
 /** Drops translations of pages, those too that are on their way to the IOTLB. */
 function drop(first: u64, last: u64, now: u64): void {
-  dropCopies(iotlb, first, last, now);
+  dropIotlb(first, last, now);
   if (!leafOnly) dropTables(first, last);
   squash(first, last, ALL_DEVICES);
   // With ATS the device answers for what it was given.

@@ -245,7 +245,10 @@ export const SET_OWN_SETS: u32 = 85; //     pages that a consumer's own table ha
 export const SET_OWN_WAYS: u32 = 86;
 export const SET_IF_PRESENT: u32 = 87; //   1: nothing is flushed where no page is mapped by then
 export const SET_RETRY: u32 = 88; //        RETRY_*
-export const SETTINGS: u32 = 89;
+export const SET_LARGE_IOTLB_SETS: u32 = 89; // of leaves of 2 MiB,
+export const SET_HUGE_IOTLB_SETS: u32 = 91; // of 1 GiB
+export const SET_SPLIT: u32 = 93; //        which of them are structures of their own: bits 0 and 1
+export const SETTINGS: u32 = 94;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

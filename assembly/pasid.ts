@@ -5,7 +5,7 @@ import { bump, N_ACTIVATIONS, N_DEFERRED } from './counters';
 import { hazard, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_READ_THEN_SET } from './hazard';
 import { region, setting } from './layout';
 import { SET_DEFERRAL, SET_DROP_ON_IDLE } from './ops';
-import { deviceTlb, dropCopies, iommuStage, iotlb } from './space';
+import { deviceTlb, dropCopies, dropIotlb, iommuStage } from './space';
 import { emptyWalker } from './walk';
 
 /** Of a PASID-state entry: an invalidation is deferred. */
@@ -70,7 +70,7 @@ export function activate(now: u64): bool {
   if ((load<u64>(entry) & ~DINV) != REFERENCE || !deferred()) return false;
   store<u64>(entry, load<u64>(entry) & ~DINV);
   if (hazard(HAZARD_ACTIVATION_WITHOUT_FLUSH)) return false;
-  dropCopies(iotlb, 0, u64.MAX_VALUE, now);
+  dropIotlb(0, u64.MAX_VALUE, now);
   dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
   emptyWalker(iommuStage.walker);
   return true;

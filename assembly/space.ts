@@ -10,8 +10,8 @@ import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { fixed, region, setting } from './layout';
 import {
-  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
-  SET_L1I_SETS, SET_L2_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_TABLES, SET_WALK_DROPS,
+  SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_HUGE_IOTLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
+  SET_L1I_SETS, SET_L2_SETS, SET_LARGE_IOTLB_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_SPLIT, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
@@ -65,6 +65,9 @@ export let cpuCount: u32 = 0;
 export let flightCount: u32 = 0;
 export let deviceCount: u32 = 0;
 export let iotlb: Cache = changetype<Cache>(0);
+// Of leaves of 2 MiB, and of 1 GiB; the same one, or structures of their own.
+let largeIotlb: Cache = changetype<Cache>(0);
+let hugeIotlb: Cache = changetype<Cache>(0);
 /** A consumer's own table. */
 export let own: Cache = changetype<Cache>(0);
 /** Of the IOMMU's walks. */
@@ -107,6 +110,9 @@ export function initSpace(): void {
     cpu.stage = stage(i, newWalker(SET_CPU_PDE_SETS, i));
   }
   iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
+  const split = setting(SET_SPLIT);
+  largeIotlb = (split & 1) != 0 ? cacheAt(SET_LARGE_IOTLB_SETS, pages, 0) : iotlb;
+  hugeIotlb = (split & 2) != 0 ? cacheAt(SET_HUGE_IOTLB_SETS, pages, 0) : iotlb;
   deviceCount = max<u32>(1, setting(SET_DEVICES));
   devices = fixed(<usize>deviceCount << 2);
   tlbs = fixed(<usize>deviceCount * sizeof<usize>());
@@ -124,6 +130,13 @@ export function cpuCaches(index: u32): CpuCaches {
 @inline
 export function flight(index: u32): Flight {
   return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
+}
+
+/** The IOTLB that a leaf of the size of a page goes into. */
+@inline
+export function iotlbOf(page: u32): Cache {
+  const order = orderOf(page);
+  return order == 0 ? iotlb : order == TABLE_LG2 ? largeIotlb : hugeIotlb;
 }
 
 /** The TLB of a device. */
@@ -173,7 +186,7 @@ export function placePage(page: u32): void {
     place(cpu.l1d, page, vpn);
     place(cpu.l2, page, vpn);
   }
-  place(iotlb, page, vpn);
+  place(iotlbOf(page), page, vpn);
   place(own, page, page);
   for (let i: u32 = 0; i < deviceCount; i++) place(deviceTlb(i), page, vpn);
 }
@@ -196,7 +209,7 @@ export function recheck(page: u32, now: u64): void {
     const changed = recheckCpu(cpu.l1i, page, now) | recheckCpu(cpu.l1d, page, now) | recheckCpu(cpu.l2, page, now);
     if (changed != 0) cpu.poked = 1;
   }
-  recheckCopy(iotlb, page, now);
+  recheckCopy(iotlbOf(page), page, now);
   recheckCopy(own, page, now);
   for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
   for (let i: u32 = 0; i < flightCount; i++) {
@@ -251,6 +264,8 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 export function markFreed(frame: u32): void {
   if (openWindows() != 0) {
     markFreedIn(iotlb, frame);
+    if (largeIotlb != iotlb) markFreedIn(largeIotlb, frame);
+    if (hugeIotlb != iotlb) markFreedIn(hugeIotlb, frame);
     markFreedIn(own, frame);
     for (let i: u32 = 0; i < deviceCount; i++) markFreedIn(deviceTlb(i), frame);
   }
@@ -335,6 +350,12 @@ export function dropFrom(cache: Cache, page: u32, now: u64): bool {
 
 // ---- invalidations ----
 
+/** Drops the copies of pages `first` .. `last` (page numbers) from the IOTLB, of all sizes. */
+export function dropIotlb(first: u64, last: u64, now: u64): void {
+  dropCopies(iotlb, first, last, now);
+  if (largeIotlb != iotlb) dropCopies(largeIotlb, first, last, now);
+  if (hugeIotlb != iotlb) dropCopies(hugeIotlb, first, last, now);
+}
 /** Drops the copies of pages `first` .. `last` (page numbers) from the IOTLB or the device TLB. */
 export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void {
   if (cache.sets == 0) return;

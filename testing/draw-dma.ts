@@ -159,6 +159,8 @@ const machine: fc.Arbitrary<Machine> = fc
     iommu: fc.record({
       ring: fc.constantFrom(6, 6, 7, 16),
       iotlb: geometry(6),
+      iotlbLarge: fc.oneof(fc.constant('shared' as const), perhaps(2)),
+      iotlbHuge: fc.oneof(fc.constant('shared' as const), perhaps(2)),
       walkCache: fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) }),
       walkDrops,
       walkers: fc.integer({ min: 1, max: 3 }),

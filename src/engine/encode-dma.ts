@@ -104,6 +104,9 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_FRAMES', Math.max(1, sizes.frames));
   set('SET_CPUS', sizes.cpus);
   set('SET_IOTLB_SETS', ...encodeCache(iommu.iotlb, numbers));
+  if (iommu.iotlbLarge !== 'shared') set('SET_LARGE_IOTLB_SETS', ...encodeCache(iommu.iotlbLarge, numbers));
+  if (iommu.iotlbHuge !== 'shared') set('SET_HUGE_IOTLB_SETS', ...encodeCache(iommu.iotlbHuge, numbers));
+  set('SET_SPLIT', (iommu.iotlbLarge === 'shared' ? 0 : 1) | (iommu.iotlbHuge === 'shared' ? 0 : 2));
   set('SET_IOMMU_PDE_SETS', ...encodeCache(iommu.walkCache.pde, numbers));
   set('SET_IOMMU_PDPTE_SETS', ...encodeCache(iommu.walkCache.pdpte, numbers));
   set('SET_IOMMU_PML4E_SETS', ...encodeCache(iommu.walkCache.pml4e, numbers));

@@ -55,6 +55,9 @@ export interface Iommu {
   /** Levels of a walk to a 4 KiB page. */
   readonly levels: number;
   readonly iotlb: CacheShape;
+  /** Of leaves of 2 MiB, and of 1 GiB: a structure of its own (none: such leaves are walked each time), or the one of 4 KiB. */
+  readonly iotlbLarge: CacheShape | 'shared';
+  readonly iotlbHuge: CacheShape | 'shared';
   /** What tells entries of one page number apart: the space (domain, PASID) or the source device. */
   readonly iotlbTag: 'space' | 'source';
   /** When a set is full: one entry goes, or the whole cache is cleared. */
@@ -157,12 +160,15 @@ export interface MachineSpec {
   readonly [key: string]: string | number | boolean | MachineSpec;
 }
 
-const CACHES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'deviceTlb']);
+const CACHES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'iotlbLarge', 'iotlbHuge', 'deviceTlb']);
 const SUBMISSIONS = new Set(['page', 'range', 'all', 'map']);
 /** Commands of one submission. */
 const MAX_COMMANDS = 8;
 /** Caches without which nothing is translated. */
 const PRESENT = new Set(['l1i', 'l1d', 'iotlb']);
+/** Caches that can be one with the IOTLB. */
+const SPLIT = ['iotlbLarge', 'iotlbHuge'];
+const SHARED = 'shared';
 
 const camel = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -170,7 +176,8 @@ const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${let
 /** The machine of a file, checked. `place` is the file. */
 export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
-  const machine = parseGroup({ hazards: 'none', ...spec, ...consumer }, place, '') as unknown as Machine;
+  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...(spec.iommu as MachineSpec) };
+  const machine = parseGroup({ hazards: 'none', ...spec, iommu, ...consumer }, place, '') as unknown as Machine;
   const { family, driver } = machine;
   checkConsumer(machine, place);
   if (family === 'dma' && machine.iova === undefined)
@@ -186,6 +193,12 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   }
   if (family === 'mm' && machine.iommu.shadowed)
     throw new UsageError(`${place}: iommu.shadowed: read true, expected false in a machine of family mm`);
+  for (const key of ['iotlbLarge', 'iotlbHuge'] as const) {
+    if (family === 'mm' && machine.iommu[key] !== SHARED)
+      throw new UsageError(
+        `${place}: iommu.${snake(key)}: expected shared in a machine of family mm, whose leaves have 4 KiB`,
+      );
+  }
   if (family === 'mm' && driver.pageSizes.length > 1)
     throw new UsageError(
       `${place}: driver.page_sizes: read ${quote(driver.pageSizes.join(' '))}, expected 4K in a machine of family mm`,
@@ -261,7 +274,8 @@ function parseGroup(spec: MachineSpec, place: string, group: string): Record<str
   return Object.fromEntries(parsed) as Record<string, unknown>;
 }
 
-function cache(text: string, key: string, at: string): CacheShape {
+function cache(text: string, key: string, at: string): CacheShape | typeof SHARED {
+  if (text === SHARED && SPLIT.includes(key)) return SHARED;
   if (text !== 'none') return parseCache(text, at);
   if (PRESENT.has(key)) throw new UsageError(`${at}: read "none", expected SETSxWAYS, such as 16x4`);
   return NO_CACHE;
@@ -298,7 +312,7 @@ function commands(text: string, at: string): readonly Command[] {
 function specGroup(group: object): MachineSpec {
   const entries = Object.entries(group).map(([key, value]: [string, unknown]) => {
     if (Array.isArray(value)) return [snake(key), value.length === 0 ? 'none' : value.join(' ')];
-    if (CACHES.has(key)) return [snake(key), cacheText(value as CacheShape)];
+    if (CACHES.has(key)) return [snake(key), value === SHARED ? SHARED : cacheText(value as CacheShape)];
     return [snake(key), typeof value === 'object' && value !== null ? specGroup(value) : value];
   });
   return Object.fromEntries(entries) as MachineSpec;

@@ -360,7 +360,7 @@ export class Queue {
 
   private forget({ first, last }: Span, sparesTables: boolean): void {
     const { space } = this;
-    space.dropSecondary(space.iotlb, first, last);
+    for (const iotlb of space.iotlbs) space.dropSecondary(iotlb, first, last);
     if (!sparesTables && last !== Number.POSITIVE_INFINITY) this.dropTables({ first, last });
     for (const flight of space.flights)
       if (flight.page !== null && meets(flight.page, first, last)) flight.squashed.iotlb = true;
@@ -407,7 +407,7 @@ export class Queue {
     this.pending = false;
     if (this.has('activation-without-flush')) return false;
     const { first, last } = EVERYTHING;
-    this.space.dropSecondary(this.space.iotlb, first, last);
+    for (const iotlb of this.space.iotlbs) this.space.dropSecondary(iotlb, first, last);
     this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);
     this.space.iommuWalker.empty();
     this.counts.reach('deferred invalidation carried out');

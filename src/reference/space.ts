@@ -230,7 +230,8 @@ export class Space {
   /** In order of address. */
   private readonly tables: Table[] = [];
   readonly cpus: readonly CpuTlbs[];
-  readonly iotlb: Tlb;
+  /** Of leaves of 4 KiB, 2 MiB, 1 GiB; sizes may share one. */
+  readonly iotlbs: readonly Tlb[];
   /** One of each device. */
   readonly deviceTlbs: readonly Tlb[];
   readonly iommuWalker: Walker;
@@ -263,7 +264,10 @@ export class Space {
       const tlbs = [new Tlb(cpu.l1i, own + 1), new Tlb(cpu.l1d, own + 2), new Tlb(cpu.l2, own + 3)] as const;
       return new CpuTlbs(...tlbs, new Walker(cpu.walkCache, iommu.levels, own + 4, counts));
     });
-    this.iotlb = new Tlb(iommu.iotlb, seed + 7);
+    const small = new Tlb(iommu.iotlb, seed + 7);
+    const large = iommu.iotlbLarge === 'shared' ? small : new Tlb(iommu.iotlbLarge, seed + 41);
+    const huge = iommu.iotlbHuge === 'shared' ? small : new Tlb(iommu.iotlbHuge, seed + 42);
+    this.iotlbs = [small, large, huge];
     this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
     const shape = ats ? device.deviceTlb : NO_CACHE;
     this.deviceTlbs = Array.from({ length: devices }, (_, i) => new Tlb(shape, seed + 11 + 16 * i));
@@ -333,7 +337,7 @@ export class Space {
 
   private secondaryCopies(): Copy[] {
     const flying = this.flights.flatMap(({ copy }) => (copy === null ? [] : [copy]));
-    return [this.iotlb, ...this.deviceTlbs, ...this.ownTlb].flatMap((tlb) => tlb.entries()).concat(flying);
+    return [...this.iotlbs, ...this.deviceTlbs, ...this.ownTlb].flatMap((tlb) => tlb.entries()).concat(flying);
   }
 
   private get ownTlb(): Tlb[] {
@@ -355,7 +359,7 @@ export class Space {
 
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
-    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), this.iotlb, ...this.deviceTlbs, ...this.ownTlb])
+    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), ...this.iotlbs, ...this.deviceTlbs, ...this.ownTlb])
       tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && page.pte.present)));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };

@@ -48,7 +48,7 @@ export class Translator {
     const pages = (): Page[] => this.tables?.pagesAt(vpn) ?? [page];
     const deviceTlb = this.space.deviceTlbs[flight.device]!;
     if (this.ats) {
-      const copy = this.lookup(deviceTlb, pages(), write);
+      const copy = this.lookup(() => deviceTlb, pages(), write);
       this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
       if (copy) {
         hold(flight, copy);
@@ -96,24 +96,28 @@ export class Translator {
   }
 
   /** An entry, stale or not, that allows the access; of several the smallest. */
-  private lookup(tlb: Tlb, pages: readonly Page[], write: boolean): Copy | undefined {
-    const copies = pages.flatMap((page) => tlb.peek(page) ?? []);
+  private lookup(tlbOf: (page: Page) => Tlb, pages: readonly Page[], write: boolean): Copy | undefined {
+    const copies = pages.flatMap((page) => tlbOf(page).peek(page) ?? []);
     if (copies.length > 1) this.counts.reach('entries of two sizes');
     const copy = copies.find(({ writes }) => writes || !write);
-    if (copy !== undefined) tlb.use(copy);
+    if (copy !== undefined) tlbOf(copy.page).use(copy);
     return copy;
   }
 
   /** One that says that nothing is there refuses reads and writes alike. */
   private lookupIotlb(pages: readonly Page[], write: boolean): Copy | undefined {
-    return this.lookup(this.space.iotlb, [...pages, ...pages.flatMap((page) => this.rules.aliases(page))], write);
+    return this.lookup(
+      ({ order }) => this.space.iotlbs[order / 9]!,
+      [...pages, ...pages.flatMap((page) => this.rules.aliases(page))],
+      write,
+    );
   }
 
   /** In place of what has the same tag. */
   private fillIotlb(copy: Copy): void {
     const aliases = this.rules.aliases(copy.page);
-    this.space.iotlb.drop(({ page }) => aliases.includes(page));
-    this.space.fillSecondary(this.space.iotlb, copy);
+    for (const iotlb of this.space.iotlbs) iotlb.drop(({ page }) => aliases.includes(page));
+    this.space.fillSecondary(this.space.iotlbs[copy.page.order / 9]!, copy);
   }
 
   /** Through all levels of a consumer's own table. */
@@ -125,7 +129,7 @@ export class Translator {
     agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * this.space.levels);
     yield;
     this.walkers.give(agent);
-    const copy = this.lookup(own, [page], write);
+    const copy = this.lookup(() => own, [page], write);
     if (copy === undefined) return false;
     hold(flight, copy);
     if (flight.squashed.iotlb) this.counts.reach('walk not cached');
