@@ -237,6 +237,24 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     'x.yaml: iommu.iotlb: read "none", expected the IOTLB',
   ],
   [
+    'IOTLB of large leaves',
+    'machine',
+    machine('iotlb: 1x118 lru', 'iotlb: 1x118 lru\n  iotlb_large: split'),
+    'x.yaml: iommu.iotlb_large: read "split", expected the IOTLB of leaves of 2 MiB: shared',
+  ],
+  [
+    'geometry of an IOTLB of huge leaves',
+    'machine',
+    machine('iotlb: 1x118 lru', 'iotlb: 1x118 lru\n  iotlb_huge: 0x4 lru'),
+    'x.yaml: iommu.iotlb_huge is "0x4 lru", expected SETSxWAYS',
+  ],
+  [
+    'large leaves of an address space',
+    'machine',
+    `${HEAD}extends: amd-v2\niommu: { iotlb_large: 1x4 }\n`,
+    'x.yaml: iommu.iotlb_large: read "1x4 lru", expected shared in a machine of family mm',
+  ],
+  [
     'no device TLB',
     'machine',
     machine('ats: false\n  device_tlb: 1x64 lru', 'ats: true\n  device_tlb: none'),

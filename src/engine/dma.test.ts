@@ -119,6 +119,21 @@ describe('leaves of several sizes', () => {
     }
   });
 
+  test('in a structure of their own large entries leave small ones alone', () => {
+    const recording = new Recording(ACTORS);
+    const [large, small] = [recording.map(512, { pages: 512 }), recording.map(7)];
+    for (const id of [large, small, large, small]) recording.dma(id, { gap: MS });
+    const trace = recording.open();
+    const one = { sets: 1, ways: 1, replacement: 'lru' } as const;
+    for (const machine of machines(['4K', '2M'])) {
+      const hits = (iotlbLarge: Machine['iommu']['iotlbLarge']) => {
+        const iommu = { ...machine.iommu, iotlb: one, iotlbLarge };
+        return run(trace, 'strict', machine.name, { machine: { ...machine, iommu } }).counters.N_IOTLB_HIT;
+      };
+      expect([hits('shared'), hits(one), hits({ ...one, sets: 0, ways: 0 })]).toEqual([0, 2, 1]);
+    }
+  });
+
   test('an unmap that is not flushed leaves all of a large entry behind', () => {
     for (const machine of machines(['4K', '2M']))
       expect(counters(machine, 512, 512, [5, 500], 'lazy')).toMatchObject({ N_S1_WRITE: 1, N_STALE: 1, N_EXPOSED: 1 });

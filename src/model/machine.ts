@@ -194,9 +194,10 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   if (family === 'mm' && machine.iommu.shadowed)
     throw new UsageError(`${place}: iommu.shadowed: read true, expected false in a machine of family mm`);
   for (const key of ['iotlbLarge', 'iotlbHuge'] as const) {
-    if (family === 'mm' && machine.iommu[key] !== SHARED)
+    const shape = machine.iommu[key];
+    if (family === 'mm' && shape !== SHARED)
       throw new UsageError(
-        `${place}: iommu.${snake(key)}: expected shared in a machine of family mm, whose leaves have 4 KiB`,
+        `${place}: iommu.${snake(key)}: read ${quote(cacheText(shape))}, expected shared in a machine of family mm`,
       );
   }
   if (family === 'mm' && driver.pageSizes.length > 1)

@@ -117,7 +117,10 @@ export class Translator {
   private fillIotlb(copy: Copy): void {
     const aliases = this.rules.aliases(copy.page);
     for (const iotlb of this.space.iotlbs) iotlb.drop(({ page }) => aliases.includes(page));
-    this.space.fillSecondary(this.space.iotlbs[copy.page.order / 9]!, copy);
+    const [small] = this.space.iotlbs;
+    const iotlb = this.space.iotlbs[copy.page.order / 9]!;
+    if (iotlb !== small) this.counts.reach('large leaf in an IOTLB of its own');
+    this.space.fillSecondary(iotlb, copy);
   }
 
   /** Through all levels of a consumer's own table. */
