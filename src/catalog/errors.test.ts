@@ -246,7 +246,7 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     'geometry of an IOTLB of huge leaves',
     'machine',
     machine('iotlb: 1x118 lru', 'iotlb: 1x118 lru\n  iotlb_huge: 0x4 lru'),
-    'x.yaml: iommu.iotlb_huge is "0x4 lru", expected SETSxWAYS',
+    'x.yaml: iommu.iotlb_huge is "0x4", expected SETSxWAYS',
   ],
   [
     'large leaves of an address space',
