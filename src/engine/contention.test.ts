@@ -67,6 +67,25 @@ describe('the lock of a page table', () => {
     expect(run(steps, prices, 'range-end').counters.N_LOCK_WAIT_PS).toBe(0);
   });
 
+  test('twice as many waiters are waited for twice as long under-lock; what range-end invalidates costs the same', () => {
+    const prices = { 'amd.wait': 700, 'device_tlb.inv': 500 };
+    const added = (waiters: number, policy: string) => {
+      const others = Array.from({ length: waiters }, (_, i) => write(i + 1, 9 + i));
+      const { causes, counters } = run([write(0, 8), call(0, 'madvise', 8), ...others], prices, policy);
+      return [counters.N_LOCK_WAIT_PS, causes.submit! + causes.wait! + causes.queue_wait!];
+    };
+    const invalidation = (700 + 500 + 700) * NS;
+    expect([added(2, 'under-lock'), added(4, 'under-lock')]).toEqual([
+      [2 * invalidation, invalidation],
+      [4 * invalidation, invalidation],
+    ]);
+    // Once where the pages are gathered, once at range_end.
+    expect([added(2, 'range-end'), added(4, 'range-end')]).toEqual([
+      [0, 2 * invalidation],
+      [0, 2 * invalidation],
+    ]);
+  });
+
   test('handing it over costs the one who waited', () => {
     const steps = [write(0, 8), call(0, 'madvise', 8), write(1, 9)];
     const { causes, elapsed } = run(steps, { 'pte.clear': 1000, 'ptl.handoff': 50 });

@@ -1,13 +1,12 @@
 /** Runs the jobs of a sweep whose results are not there yet. */
 import { isRecording } from '../jobs/compare-dma.ts';
-import type { DmaJob, MachineJob } from '../jobs/job.ts';
-import type { LocatedTrace } from '../jobs/locate.ts';
-import { type PoolOptions, passThreads, runJobs } from '../jobs/pool.ts';
+import { type PoolOptions, passThreads } from '../jobs/pool.ts';
 import { allCores } from '../jobs/threads.ts';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
-import { MODEL, type RawRun } from '../model/result.ts';
+import { MODEL } from '../model/result.ts';
 import type { Shard } from '../model/sweep.ts';
 import type { Group, GroupPlan, Sweep } from './grid.ts';
+import { Ideals } from './ideals.ts';
 import type { Store } from './store.ts';
 
 /** What was done. */
@@ -25,9 +24,6 @@ export interface SweepOutcome {
  * each; those of DMA recordings one after the other, and they share the records.
  */
 const RUNS_A_WORKER = { mm: 6, dma: 32 } as const;
-
-/** Ideal runs of a trace that were made: a sweep of queues asks for the same one again and again. */
-type Ideals = Map<string, RawRun>;
 
 /**
  * Runs what is missing of a shard. Each result is written as soon as its batch is done, so that the work can be broken
@@ -63,7 +59,7 @@ async function runGroups(
   const progress = (): void => options.onProgress?.((before + outcome.run + outcome.failed) / all.size);
   const todo = [...missing];
   const left = new Set(todo);
-  const ideals: Ideals = new Map();
+  const ideals = new Ideals();
   for (const batch of batchesOf(groups, left, options.workers)) {
     if (options.signal?.aborted) throw new Interrupted('interrupted');
     const plans = batch.flatMap((group) => {
@@ -114,10 +110,9 @@ async function runBatch(
   // Progress is that of the sweep.
   const { onProgress: _, ...quiet } = options;
   const attempt = async (part: readonly GroupPlan[], isolated = false): Promise<void> => {
-    const raw = await runOnce(
+    const raw = await ideals.run(
       trace,
       part.flatMap((plan) => plan.runs),
-      ideals,
       { ...quiet, isolated },
     );
     let at = 0;
@@ -144,34 +139,6 @@ async function runBatch(
     }
   }
   return outcomes;
-}
-
-/** Results of jobs, in their order. An ideal run is made once. */
-async function runOnce(
-  trace: LocatedTrace,
-  jobs: readonly (MachineJob | DmaJob)[],
-  ideals: Ideals,
-  options: PoolOptions,
-): Promise<RawRun[]> {
-  const keys = jobs.map((job) => (job.setup.ideal ? idealKey(trace, job) : undefined));
-  const made = jobs.filter((_, i) => {
-    const key = keys[i];
-    return key === undefined || (!ideals.has(key) && keys.indexOf(key) === i);
-  });
-  const raw = new Map<object, RawRun>();
-  for (const [i, run] of (await runJobs(trace, made, options)).entries()) raw.set(made[i]!, run as RawRun);
-  for (const [i, job] of jobs.entries()) {
-    const run = raw.get(job);
-    if (run !== undefined && keys[i] !== undefined) ideals.set(keys[i], run);
-  }
-  return jobs.map((job, i) => raw.get(job) ?? ideals.get(keys[i]!)!);
-}
-
-/** Of all that decides an ideal run. On a recording of the DMA API that is not the policy. */
-function idealKey({ sha256 }: LocatedTrace, { kind, setup }: MachineJob | DmaJob): string {
-  return JSON.stringify([sha256, kind, setup], (key, value) =>
-    kind === 'dma' && key === 'policy' ? undefined : typeof value === 'bigint' ? String(value) : value,
-  );
 }
 
 /** Errors that another attempt would not mend: Ctrl-C, a full disk, a damaged trace. */
