@@ -4,7 +4,7 @@ import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { markPage, unmapOccasion } from './area';
 import { bind, meant, release as releasePasid } from './binding';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
-import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, wake } from './clock';
+import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, wake } from './clock';
 import { stepList } from './fault';
 import { flightAgent, launch } from './flight';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
@@ -57,7 +57,7 @@ export function scriptsAt(): usize {
 export function startScripts(): void {
   for (let id: u32 = 0; id < agentCount; id++) {
     store<u32>(cursors + (<usize>id << 2), 0);
-    if (agent(id).state == DONE) agent(id).state = 0;
+    if (agent(id).state == DONE) revive(agent(id));
   }
 }
 
@@ -78,7 +78,7 @@ function next(who: Agent): void {
 /** An agent whose script is over is done. */
 export function settle(who: Agent): void {
   if (load<u32>(actionOf(who.id)) != ACT_END) return;
-  who.state = DONE;
+  retire(who);
   moveEpochs(); // nobody asks any more what it knows
 }
 

@@ -22,6 +22,7 @@ export class Agent {
 const AGENT_BYTES: usize = offsetof<Agent>();
 
 let agents: usize = 0; //    Agent[agentCount]
+let runnable: usize = 0; //  u64: bit = agent whose state is RUNNABLE, so that who is next is asked of those alone
 let causes: usize = 0; //    u64[agentCount * CAUSES]: picoseconds by cause
 let rows: usize = 0; //      u32[rowRoom]: rows of agentCount epochs that locks and flags keep, of a race
 let rowCount: u32 = 0;
@@ -40,6 +41,8 @@ export function initAgents(count: u32): void {
   rowCount = rowRoom = 0;
   agentCount = count;
   agents = region(<usize>count * AGENT_BYTES);
+  runnable = region(8);
+  store<u64>(runnable, count == 64 ? ~0 : (<u64>1 << count) - 1);
   knowledge = region(<usize>count * count << 2);
   for (let id: u32 = 0; id < count; id++) {
     agent(id).id = id;
@@ -62,10 +65,26 @@ export function spend(who: Agent, cause: u32, ps: u64): void {
   store<u64>(at, load<u64>(at) + ps);
 }
 
+@inline
+function setState(who: Agent, state: u32): void {
+  const bit = <u64>1 << who.id;
+  who.state = state;
+  store<u64>(runnable, state == RUNNABLE ? load<u64>(runnable) | bit : load<u64>(runnable) & ~bit);
+}
+/** The agent has come to its end. */
+export function retire(who: Agent): void {
+  setState(who, DONE);
+}
+/** An agent that had come to its end goes on. */
+export function revive(who: Agent): void {
+  assert(who.state == DONE);
+  setState(who, RUNNABLE);
+}
+
 /** The agent waits until somebody wakes it. */
 export function block(who: Agent, cause: u32): void {
   assert(who.state == RUNNABLE);
-  who.state = BLOCKED;
+  setState(who, BLOCKED);
   who.since = who.clock;
   who.waitsFor = cause;
 }
@@ -73,7 +92,7 @@ export function block(who: Agent, cause: u32): void {
 /** Wakes a blocked agent at `now` or at its own time, whichever is later; the wait counts under its cause. */
 export function wake(who: Agent, now: u64): u64 {
   assert(who.state == BLOCKED);
-  who.state = RUNNABLE;
+  setState(who, RUNNABLE);
   const waited = now > who.clock ? now - who.clock : 0;
   spend(who, who.waitsFor, waited);
   who.waitsFor = 0;
@@ -84,12 +103,11 @@ export function wake(who: Agent, now: u64): u64 {
 export function nextAgent(): i32 {
   let best: i32 = -1;
   let clock: u64 = u64.MAX_VALUE;
-  for (let id: u32 = 0; id < agentCount; id++) {
-    const who = agent(id);
-    if (who.state == RUNNABLE && who.clock < clock) {
-      clock = who.clock;
-      best = <i32>id;
-    }
+  for (let left = load<u64>(runnable); left != 0; left &= left - 1) {
+    const id = <u32>ctz(left);
+    if (agent(id).clock >= clock) continue;
+    clock = agent(id).clock;
+    best = <i32>id;
   }
   return best;
 }

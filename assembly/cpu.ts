@@ -3,7 +3,7 @@
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { mapped, mapPages, markPages, unmapOccasion } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
-import { Agent, DONE, spend } from './clock';
+import { Agent, retire, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
 import { post } from './device';
 import { stepList } from './fault';
@@ -65,7 +65,7 @@ export function stepCpu(who: Agent, limit: u64): u32 {
   // A shared step, and it is this CPU's turn.
   if (p.cursor == p.records && !hasPost(p)) {
     if (p.last == 0) return NEEDS_INPUT;
-    who.state = DONE;
+    retire(who);
     return WENT_ON;
   }
   show(p);

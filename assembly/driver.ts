@@ -1,5 +1,5 @@
 // CPUs that call the DMA API: map and unmap, each in its turns. What an unmap does about the IOTLB is a setting.
-import { Agent, agent, block, DONE, spend, wake } from './clock';
+import { Agent, agent, block, retire, spend, wake } from './clock';
 import { add, bump, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY } from './counters';
 import { coveringOrder } from './command';
 import { beginFlush, countFull, endFlush, enqueue, makeRoom, stepFlush } from './flushqueue';
@@ -81,7 +81,7 @@ export function stepDriver(who: Agent): void {
   if (who.phase == NEXT) {
     call.record = nextRecord(who.id);
     if (call.record == 0) {
-      who.state = DONE;
+      retire(who);
       return;
     }
     call.record--;

@@ -1,6 +1,6 @@
 // Devices of a recording: each issues its accesses in program order, so many in flight. An access waits for its mapping;
 // one that came after the unmap stands at the same distance from it under every policy, and nothing waits for it.
-import { Agent, agent, block, BLOCKED, DONE, spend, wake } from './clock';
+import { Agent, agent, block, BLOCKED, retire, spend, wake } from './clock';
 import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_SHARED } from './counters';
 import { launch, stepFlight } from './flight';
 import { cost, region, setting } from './layout';
@@ -51,7 +51,7 @@ export function stepIssuer(who: Agent): void {
   if (who.phase == NEXT) {
     const next = nextRecord(setting(SET_CPUS) + device);
     if (next == 0) {
-      who.state = DONE;
+      retire(who);
       return;
     }
     store<u32>(state + (<usize>device << 3), next - 1);

@@ -154,8 +154,14 @@ export class DmaRecords {
   private encoded(numbers: Numbers): Float64Array {
     const words = numbers('RECORD_WORDS');
     const rows = new Float64Array(this.rows.length * words);
+    const ops = { MAP: 0, UNMAP: 0, ACCESS: 0, RAW: 0 };
+    for (const op of Object.keys(ops) as Row['op'][]) ops[op] = numbers(`RECORD_${op}`);
     this.rows.forEach(({ op, actor, think, fields }, i) => {
-      rows.set([numbers(`RECORD_${op}`), actor, think, ...fields], i * words);
+      const at = i * words;
+      rows[at] = ops[op];
+      rows[at + 1] = actor;
+      rows[at + 2] = think;
+      rows.set(fields, at + 3);
     });
     return rows;
   }
@@ -163,7 +169,11 @@ export class DmaRecords {
   /** The columns of each instance that the host knows: the u32 words 4, 5 and 6. */
   writeInstances(into: Uint32Array, stride: number): void {
     this.mappings.forEach((mapping, id) => {
-      if (mapping) into.set([mapping.offset, mapping.pages, mapping.space], id * stride + 4);
+      if (mapping === undefined) return;
+      const at = id * stride + 4;
+      into[at] = mapping.offset;
+      into[at + 1] = mapping.pages;
+      into[at + 2] = mapping.space;
     });
   }
 }
