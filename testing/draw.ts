@@ -13,7 +13,9 @@ import type { Step } from './program.ts';
 // ---- random programs ----
 
 /** Hazards of machines of one process; a second one is in races only. */
-export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter((name) => HAZARDS[name].breaks !== 'S2x');
+export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter(
+  (name) => !HAZARDS[name].breaks.startsWith('S2x'),
+);
 
 type Access = 'fetch' | 'read' | 'write';
 type MmEvent = Exclude<EventName, 'switch'>;

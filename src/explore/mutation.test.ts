@@ -58,6 +58,28 @@ describe('a shipped race catches a machine with a hazard, and holds without it',
     },
   );
 
+  test.each(['amd-v2', 'intel-svm', 'intel-svm-nodis'])(
+    '%s: what a device TLB keeps beyond the stop of a PASID',
+    (name) => {
+      const machine = loadMachine(name);
+      const explore = (race: string, hazards: readonly HazardName[], atcOnIdle: 'keep' | 'drop'): string => {
+        const changed: Machine = { ...machine, hazards, device: { ...machine.device, atcOnIdle } };
+        const races = loadRaces([race]);
+        const setup = { race: races[0]!, policy: loadPolicy('linux-6.6'), machine: changed, costs: COSTS };
+        const { verdict, property } = exploreCell(setup, release, never)!;
+        return property ?? verdict;
+      };
+      for (const [race, breaks] of [
+        ['pasid-reuse', 'S2x'],
+        ['pasid-exit', 'S1'],
+      ] as const) {
+        expect(explore(race, [], 'keep'), race).toBe('holds');
+        expect(explore(race, ['reuse-keeps-device-tlb'], 'keep'), race).toBe(breaks);
+        expect(explore(race, ['reuse-keeps-device-tlb'], 'drop'), race).toBe('holds');
+      }
+    },
+  );
+
   test('but for no-drain: a PASID-based invalidation always drains, so that what can be reached is the same', () => {
     const machine = loadMachine('intel-svm-nodis');
     const reachable = (hazards: readonly HazardName[]) =>

@@ -80,7 +80,7 @@ export const HAZARDS = {
   },
   'reuse-keeps-device-tlb': {
     what: 'a PASID that a process gives back is given to another, and the device TLB keeps what it has of it; races only',
-    breaks: 'S2x',
+    breaks: 'S2x; S1 once the first has ended',
     ancestor:
       'the third question of August 2017: PCIe 6.20.1 lets a device TLB survive PASID stop; Linux intel_pasid_tear_down_entry flushes it',
   },
