@@ -9,7 +9,7 @@ import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } fr
 import { reachable } from './pasid';
 import { noteUser, oblige, OWES_NOTHING } from './safety';
 import { aim, CpuCaches, entryOf, fillCpu, recheck } from './space';
-import { frameOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, setReadOnly } from './table';
+import { frameOf, isInReach, pte, PTE_A, PTE_D, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
 
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
@@ -40,7 +40,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
     return IS_SERVED;
   }
   const flags = pte(page);
-  const allowed = (flags & PTE_P) != 0 && (write == 0 || (flags & PTE_W) != 0);
+  const allowed = isInReach(flags) && (write == 0 || (flags & PTE_W) != 0);
   if (!allowed) {
     // The program knows better what it may write than the mappings that its recording shows.
     if (write != 0) setReadOnly(page, 0);

@@ -1,7 +1,7 @@
 // The agents of a race: CPUs, the reclaim agent and a device, each with a few actions in order. What they do is what the
 // agents of a program do: the same accesses, lists and flights, taken from a script.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
-import { markPage, unmapOccasion } from './area';
+import { markPage, settleOccasion } from './area';
 import { bind, meant, release as releasePasid } from './binding';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, wake } from './clock';
@@ -12,7 +12,7 @@ import { region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
   ACT_ACTIVATE, ACT_AWAIT, ACT_BIND, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
-  ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, AT_UNMAP, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
+  ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun, runOf } from './path';
 import { activate, deactivate, isActive } from './pasid';
@@ -136,8 +136,7 @@ function act(who: Agent, action: usize): void {
     case ACT_RANGE: {
       who.phase = CALL;
       const end = vpnOf(second) + (third >> 1);
-      const occasion = first == AT_UNMAP ? unmapOccasion(vpnOf(second), end) : first;
-      const run = beginRange(who, occasion, vpnOf(second), end);
+      const run = beginRange(who, settleOccasion(first, vpnOf(second), end), vpnOf(second), end);
       run.writable = third & 1;
       return;
     }

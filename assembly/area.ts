@@ -1,7 +1,7 @@
 // A range of the address space that the program maps: whether anything is there, and of what kind it becomes.
-import { AT_UNMAP, AT_UNMAP_DIRTY, MARK_UNUSED } from './ops';
+import { AT_POOL_PROTECT, AT_PROTECT, AT_SPLIT, AT_SPLIT_FILE, AT_UNMAP, AT_UNMAP_DIRTY, KIND_POOL, MARK_UNUSED } from './ops';
 import {
-  firstTable, keyAt, pageIn, pte, PTE_CACHE, PTE_D, PTE_MISMATCH, PTE_P, PTE_UNUSED, PTE_ZERO, setKind, setPte, setReadOnly, TABLE_LG2, tableAt,
+  firstTable, keyAt, kindOf, pageIn, pte, PTE_CACHE, PTE_D, PTE_MISMATCH, PTE_P, PTE_UNUSED, PTE_ZERO, setKind, setPte, setReadOnly, TABLE_LG2, tableAt,
   tableCount,
 } from './table';
 
@@ -46,15 +46,28 @@ export function markPage(page: u32, mark: u32): void {
   if ((flags & (PTE_P | PTE_ZERO | PTE_CACHE)) == PTE_P) setPte(page, flags | (mark == MARK_UNUSED ? PTE_UNUSED : PTE_MISMATCH));
 }
 
-/** The occasion of an unmap of the range. Assumed: what is dirty is seen when the call begins, not page by page. */
-export function unmapOccasion(first: u64, end: u64): u32 {
-  const dirty = PTE_P | PTE_CACHE | PTE_D;
+/**
+ * The occasion that a call for the range becomes, by what is in it. Assumed: what is dirty is seen when the call begins, not page
+ * by page; one page of the pool, or of the page cache, stands for all.
+ */
+export function settleOccasion(asked: u32, first: u64, end: u64): u32 {
+  if (asked == AT_UNMAP) return hasAny(asked, first, end) ? AT_UNMAP_DIRTY : asked;
+  if (asked == AT_PROTECT) return hasAny(asked, first, end) ? AT_POOL_PROTECT : asked;
+  if (asked == AT_SPLIT) return hasAny(asked, first, end) ? AT_SPLIT_FILE : asked;
+  return asked;
+}
+function hasAny(asked: u32, first: u64, end: u64): bool {
   for (let position = firstTable(first); position < tableCount && keyAt(position) <= (end - 1) >> TABLE_LG2; position++) {
     for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
       const vpn = (keyAt(position) << TABLE_LG2) + slot;
       const page = pageIn(tableAt(position), slot);
-      if (page != 0 && vpn >= first && vpn < end && (pte(page - 1) & dirty) == dirty) return AT_UNMAP_DIRTY;
+      if (page != 0 && vpn >= first && vpn < end && decides(asked, page - 1)) return true;
     }
   }
-  return AT_UNMAP;
+  return false;
+}
+function decides(asked: u32, page: u32): bool {
+  if (asked == AT_PROTECT) return kindOf(page) == KIND_POOL;
+  const what = asked == AT_UNMAP ? PTE_P | PTE_CACHE | PTE_D : PTE_P | PTE_CACHE;
+  return (pte(page) & what) == what;
 }

@@ -1,19 +1,19 @@
 // What a step of a list does to PTEs: cleared, set, moved; and what of it the rest of the list will need.
 import { Agent, spend } from './clock';
 import { N_UNMAPPED, bump, first } from './counters';
-import { Run, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
-import { refsOf, setPageOf, shareFrame } from './frame';
-import { cost } from './layout';
+import { Run, isFault, MODE_BACK, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
+import { allocFrame, freeFrames, refsOf, setPageOf, shareFrame } from './frame';
+import { cost, setting } from './layout';
 import {
-  AT_CLEAN, AT_COW, AT_FAULT, AT_LAZYFREE, AT_MERGE, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
-  COST_PTE_SET, COST_RMAP, KIND_GONE, STEP_CLEAR, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
+  AT_CLEAN, AT_COLLAPSE, AT_EXIT, AT_FAULT, AT_HINT, AT_LAZYFREE, AT_MERGE, AT_POOL_PROTECT, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_SPLIT, AT_SPLIT_FILE, AT_UNSHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
+  COST_PTE_SET, COST_RMAP, KIND_GONE, KIND_POOL, SET_LOW, STEP_CLEAR, STEP_SET_CACHE, STEP_SET_NUMA, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
   STEP_SET_NONE, STEP_SET_OLD, STEP_SET_POISON, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
 import { noteUnmapped } from './recent';
 import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
-  PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
   isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
@@ -52,7 +52,7 @@ function changePage(run: Run, who: Agent, step: u32, page: u32, now: u64): void 
       break;
     }
     default: {
-      if (run.occasion == AT_PROTECT) setReadOnly(page, run.writable != 0 ? 0 : 1);
+      if (run.occasion == AT_PROTECT || run.occasion == AT_POOL_PROTECT) setReadOnly(page, run.writable != 0 ? 0 : 1);
       if (hasRange(run) && !gatheredNow(run, page) && step != STEP_SET_NONE && step != STEP_SET_MOVED) break;
       set(run, who, step, page, flags, now);
       break;
@@ -77,8 +77,9 @@ function gatherRow(run: Run, page: u32): usize {
 function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
   if ((flags & PTE_P) == 0) return;
   // A range that becomes writable, or clean pages to clean again, narrow nothing.
-  if (run.occasion == AT_PROTECT && (run.writable != 0 || (flags & PTE_W) == 0)) return;
-  if (run.occasion == AT_LAZYFREE && (flags & (PTE_ZERO | PTE_CACHE | PTE_SHARED | PTE_MERGED)) != 0) return;
+  if ((run.occasion == AT_PROTECT || run.occasion == AT_POOL_PROTECT) && (run.writable != 0 || (flags & PTE_W) == 0)) return;
+  if (run.occasion == AT_LAZYFREE && ((flags & (PTE_ZERO | PTE_CACHE | PTE_SHARED | PTE_MERGED)) != 0 || kindOf(page) == KIND_POOL)) return;
+  if (run.occasion >= AT_HINT && hasRange(run) && isSpared(run.occasion, page, flags)) return;
   if (run.occasion == AT_UNTRACK && (flags & PTE_W) == 0) return;
   if (run.occasion == AT_SHARE) {
     if ((flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
@@ -93,6 +94,27 @@ function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
   countEmpty(page);
   forgetUser(page);
   changed(run, page);
+  // Where its copy goes is there before anything is changed.
+  if (run.occasion == AT_COLLAPSE) setRowFrame(gatherRow(run, page), allocFrame(page));
+}
+/** Whether the occasion, of the kernel's own account, has nothing to do with the page. */
+function isSpared(occasion: u32, page: u32, flags: u32): bool {
+  const cached = (flags & PTE_CACHE) != 0;
+  if (occasion == AT_SPLIT_FILE || occasion == AT_UNSHARE) return (flags & PTE_AWAY) != 0 || (occasion == AT_SPLIT_FILE && !cached);
+  if (!isOwnAccount(occasion)) return false;
+  if (kindOf(page) == KIND_POOL) return true;
+  if (occasion == AT_SPLIT) return cached;
+  if (occasion == AT_HINT) return (flags & (PTE_AWAY | PTE_ZERO | PTE_SHARED)) != 0;
+  const other = PTE_ZERO | PTE_CACHE | PTE_SHARED | PTE_MERGED | PTE_LAZY | PTE_MISMATCH | PTE_UNUSED;
+  return (flags & other) != 0 || refsOf(frameOf(page)) != 1 || freeFrames() <= setting(SET_LOW);
+}
+/** Whether the kernel does it without being asked. */
+function isOwnAccount(occasion: u32): bool {
+  return occasion >= AT_HINT && occasion <= AT_COLLAPSE;
+}
+@inline
+function setRowFrame(row: usize, frame: u32): void {
+  store<u32>(row, frame, 4);
 }
 /** The page is one of those that flushes are for. */
 function changed(run: Run, page: u32): void {
@@ -103,7 +125,7 @@ function changed(run: Run, page: u32): void {
   if (vpn > run.allLast) run.allLast = vpn;
   run.touched++;
   if (!hasRange(run)) return;
-  setAsked(page, 1);
+  if (!isOwnAccount(run.occasion)) setAsked(page, 1);
   const at = run.gather + (<usize>run.gathered << 3);
   run.gathered++;
   store<u32>(at, page);
@@ -125,7 +147,7 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
     }
     case STEP_SET_NEW: {
       install(run, page, flags);
-      if (run.occasion == AT_FAULT || run.touched != 0) break;
+      if (run.occasion == AT_FAULT || run.touched != 0) break; // a range has cleared what it installs
       // Replaced without a clear before.
       recheck(page, now);
       countEmpty(page);
@@ -149,8 +171,13 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
       setPte(page, ((flags | PTE_P | PTE_LAZY) & ~(PTE_A | PTE_D)));
       break;
     }
+    case STEP_SET_NUMA:
+    case STEP_SET_CACHE: {
+      setPte(page, flags | PTE_P | PTE_AWAY);
+      break;
+    }
     case STEP_SET_OLD: {
-      setPte(page, (flags | PTE_P) & ~PTE_LAZY);
+      setPte(page, (flags | PTE_P) & ~(hasRange(run) ? 0 : PTE_LAZY));
       break;
     }
     case STEP_SET_MOVED: {
@@ -163,6 +190,15 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
 
 /** A fault's PTE. */
 function install(run: Run, page: u32, flags: u32): void {
+  if (hasRange(run)) {
+    installRow(gatherRow(run, page), page);
+    return;
+  }
+  if (run.mode == MODE_BACK) {
+    setPte(page, (flags | PTE_A) & ~PTE_AWAY);
+    if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), page + 1);
+    return;
+  }
   if (run.mode == MODE_REUSE) {
     setPte(page, (flags | PTE_W | PTE_D | PTE_A) & ~PTE_SHARED);
     return;
@@ -171,6 +207,15 @@ function install(run: Run, page: u32, flags: u32): void {
   if (run.mode == MODE_FRAME) setPageOf(run.newFrame, page + 1);
   forgetUser(page);
   run.newFrame = 0;
+}
+
+/** The copy of a page that has been cleared takes its place; the gather has the old frame then. */
+function installRow(row: usize, page: u32): void {
+  const copy = load<u32>(row, 4);
+  const old = frameOf(page);
+  setRowFrame(row, old);
+  setEntry(page, PTE_P | PTE_A | PTE_D | (isReadOnly(page) ? 0 : PTE_W), copy != 0 ? copy : old);
+  if (copy == 0) setRowFrame(row, 0); // it has been given back before its time: nothing has moved
 }
 
 function unmapped(page: u32): void {
@@ -187,7 +232,7 @@ function setNone(run: Run, page: u32, flags: u32): void {
     unmapped(page);
     return;
   }
-  if (run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY) setKind(page, KIND_GONE);
+  if (run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY || run.occasion == AT_EXIT) setKind(page, KIND_GONE);
   const row = gatherRow(run, page);
   if (row != 0) {
     // The gather takes over the mapping's reference.
@@ -234,7 +279,7 @@ export function check(run: Run): void {
   const flags = pte(page);
   const present = (flags & PTE_P) != 0;
   let good = !present || frameOf(page) == run.oldFrame;
-  if (run.occasion == AT_FAULT || run.occasion == AT_COW) {
+  if (isFault(run)) {
     // As pte_same() does; the range may be gone or read-only by now, too.
     if ((flags & ~(PTE_A | PTE_D)) != run.expects || kindOf(page) == KIND_GONE) good = false;
     if (run.writes != 0 && isReadOnly(page)) good = false;

@@ -1,5 +1,6 @@
 // Counters and histograms. u64 columns; the host reads them as two u32 each and knows their names by position.
 import { region } from './layout';
+import { OCCASIONS } from './ops';
 
 export const N_L1I_HIT: u32 = 0;
 export const N_L1I_MISS: u32 = 1;
@@ -53,33 +54,33 @@ export const N_LOCK_WAIT_PS: u32 = 48; //    page-table locks
 export const N_QUEUE_WAIT_PS: u32 = 49; //   the invalidation queue's lock
 export const N_DEVICE_STALL_PS: u32 = 50;
 export const N_IOTLB_EVICTED: u32 = 51;
-export const N_PATH_COUNT: u32 = 52; //      per occasion from here on: runs,
-export const N_PATH_PAGES: u32 = 76; //      pages,
-export const N_PATH_SECONDARY: u32 = 100; // invalidations of the secondary MMU,
-export const N_PATH_PS: u32 = 124; //        time
-export const N_S6: u32 = 148; //             IOVAs handed out before their last invalidation was complete
-export const N_MISDIRECTED: u32 = 149; //    accesses to an IOVA that belongs to another mapping by now
-export const N_SHARED: u32 = 150; //         stale uses after the obligation, of a frame that is not free
-export const N_QUEUED: u32 = 151; //         unmaps put on a flush queue
-export const N_QUEUE_FULL: u32 = 152; //     flushes because a queue was full,
-export const N_QUEUE_TIMER: u32 = 153; //    or old
-export const N_IOVA_SLOW: u32 = 154; //      IOVAs from the tree
-export const N_IOVA_REUSED: u32 = 155; //    IOVAs from a magazine
-export const N_MAPPED: u32 = 156; //         pages mapped
-export const N_ITAG_STALLS: u32 = 157; //    commands that waited for a free ITag
-export const N_ABORTED: u32 = 158; //        waits that a time-out aborted
-export const N_RETRIES: u32 = 159; //        submissions that were submitted anew after a time-out
-export const N_IOVA_WAIT_PS: u32 = 160; //   locks of the IOVA trees
-export const N_S4: u32 = 161;
-export const N_MMAP_WAIT_PS: u32 = 162; //   mmap_lock
-export const N_S7: u32 = 163;
-export const N_SPURIOUS: u32 = 164; //       faults of pages that are present, by an entry that says they are not
-export const N_S5: u32 = 165;
-export const N_S2X: u32 = 166;
-export const N_PASID_ENTRY: u32 = 167; // commands about the PASID cache
-export const N_SKIPPED: u32 = 168; //        invalidations that found nothing to flush
-export const N_FAULT_RETRIES: u32 = 169; //  faults of a consumer that were begun anew
-export const COUNTERS: u32 = 170;
+export const N_S6: u32 = 52; //             IOVAs handed out before their last invalidation was complete
+export const N_MISDIRECTED: u32 = 53; //    accesses to an IOVA that belongs to another mapping by now
+export const N_SHARED: u32 = 54; //         stale uses after the obligation, of a frame that is not free
+export const N_QUEUED: u32 = 55; //         unmaps put on a flush queue
+export const N_QUEUE_FULL: u32 = 56; //     flushes because a queue was full,
+export const N_QUEUE_TIMER: u32 = 57; //    or old
+export const N_IOVA_SLOW: u32 = 58; //      IOVAs from the tree
+export const N_IOVA_REUSED: u32 = 59; //    IOVAs from a magazine
+export const N_MAPPED: u32 = 60; //         pages mapped
+export const N_ITAG_STALLS: u32 = 61; //    commands that waited for a free ITag
+export const N_ABORTED: u32 = 62; //        waits that a time-out aborted
+export const N_RETRIES: u32 = 63; //        submissions that were submitted anew after a time-out
+export const N_IOVA_WAIT_PS: u32 = 64; //   locks of the IOVA trees
+export const N_S4: u32 = 65;
+export const N_MMAP_WAIT_PS: u32 = 66; //   mmap_lock
+export const N_S7: u32 = 67;
+export const N_SPURIOUS: u32 = 68; //       faults of pages that are present, by an entry that says they are not
+export const N_S5: u32 = 69;
+export const N_S2X: u32 = 70;
+export const N_PASID_ENTRY: u32 = 71; //     commands about the PASID cache
+export const N_SKIPPED: u32 = 72; //         invalidations that found nothing to flush
+export const N_FAULT_RETRIES: u32 = 73; //   faults of a consumer that were begun anew
+export const N_PATH_COUNT: u32 = 74; //      per occasion from here on: runs,
+export const N_PATH_PAGES: u32 = N_PATH_COUNT + OCCASIONS; // pages,
+export const N_PATH_SECONDARY: u32 = N_PATH_PAGES + OCCASIONS; // invalidations of the secondary MMU,
+export const N_PATH_PS: u32 = N_PATH_SECONDARY + OCCASIONS; // time
+export const COUNTERS: u32 = N_PATH_PS + OCCASIONS;
 
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;

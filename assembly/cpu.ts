@@ -1,7 +1,7 @@
 // A CPU runs its records. TLB hits are private: they run ahead up to the time at which somebody else could change
 // something. A walk, a fault, an event, a post is shared and waits for its turn.
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
-import { mapped, mapPages, markPages, unmapOccasion } from './area';
+import { mapped, mapPages, markPages, settleOccasion } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
 import { Agent, retire, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
@@ -9,7 +9,7 @@ import { post } from './device';
 import { stepList } from './fault';
 import { cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
 import {
-  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
   COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MARK, EVENT_MOVE, EVENT_NONE,
   EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, KIND_GONE, SET_DATA_ONLY, SET_DEVICE, SET_MMAP_LOCK,
 } from './ops';
@@ -320,7 +320,7 @@ function startEvent(who: Agent): void {
     if (setting(SET_MMAP_LOCK) == 0 && !mapped(to, to + end - first)) startMove(who, row);
     else {
       who.phase = MOVING;
-      beginRange(who, unmapOccasion(to, to + end - first), to, to + end - first).mmapKept = 1;
+      beginRange(who, settleOccasion(AT_UNMAP, to, to + end - first), to, to + end - first).mmapKept = 1;
     }
     return;
   }
@@ -331,12 +331,12 @@ function startEvent(who: Agent): void {
     p.cursor++;
     return;
   }
-  const occasion = op == EVENT_MAP || op == EVENT_UNMAP ? unmapOccasion(first, end)
+  const asked = op == EVENT_MAP || op == EVENT_UNMAP ? AT_UNMAP
     : op == EVENT_RANGE ? <u32>field(row, 3)
     : op == EVENT_DISCARD ? AT_DISCARD
     : op == EVENT_LAZYFREE ? AT_LAZYFREE
     : AT_PROTECT;
-  const run = beginRange(who, occasion, first, end);
+  const run = beginRange(who, settleOccasion(asked, first, end), first, end);
   if (op == EVENT_PROTECT) run.writable = <u32>field(row, 3);
 }
 /** The new place is empty, mremap has unmapped what was there; until a page arrives, nobody can fault it in. */

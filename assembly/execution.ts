@@ -1,6 +1,7 @@
 // A step list being run by an agent: where it is, and what it has found so far.
 import { first } from './counters';
 import { give } from './lock';
+import { AT_COW, AT_FAULT, AT_HUGE_COW, AT_POOL_COW } from './ops';
 import { Submission } from './submit';
 import { touched } from './table';
 
@@ -49,11 +50,17 @@ export class Run {
 export const MODE_FRAME: u32 = 0; // a frame of its own
 export const MODE_ZERO: u32 = 1; //  the shared zero page, read-only
 export const MODE_REUSE: u32 = 2; // the frame it has, writable now
+export const MODE_BACK: u32 = 4; //  the frame it has, in reach again (3 is MODE_COPY of the log)
 
 /** Whether the list is of a range, and so has one hold after the other. */
 @inline
 export function hasRange(run: Run): bool {
   return run.position != u32.MAX_VALUE;
+}
+/** Whether the list is of a fault, which begins with what it finds of the PTE. */
+@inline
+export function isFault(run: Run): bool {
+  return run.occasion == AT_FAULT || run.occasion == AT_COW || run.occasion == AT_HUGE_COW || run.occasion == AT_POOL_COW;
 }
 /** Page of a gathered row. */
 @inline

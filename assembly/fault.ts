@@ -5,14 +5,14 @@ import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame
 import { cost, setting } from './layout';
 import { LOG_FAULT, MODE_COPY, note } from './log';
 import {
-  AT_COW, AT_FAULT, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
-  COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
+  AT_COW, AT_FAULT, AT_HUGE_COW, AT_POOL_COW, CAUSE_FAULT, CAUSE_IDLE, CAUSE_PAGE_COPY, CAUSE_PAGE_IO, COST_FAULT, COST_FILE_IN,
+  COST_PAGE_COPY, COST_PAGE_ZERO, COST_SWAP_IN, KIND_FILE, KIND_GONE, KIND_HUGE, KIND_POOL, KIND_SHARED, KIND_UNKNOWN, SET_LOW, SET_RECLAIM,
 } from './ops';
-import { MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
+import { MODE_BACK, MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
 import { beginPage, PART_BODY, stepPath } from './path';
 import { goIdle } from './shootdown';
 import {
-  frameOf, kindOf, pte, PTE_A, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
+  frameOf, kindOf, pte, PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
   PTE_ZERO, setKind,
 } from './table';
 
@@ -60,20 +60,21 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   const kind = kindOf(page);
   const file = kind == KIND_FILE || kind == KIND_SHARED;
   const present = (flags & PTE_P) != 0;
-  const cow = present && write && mustCopy(page, flags, kind);
-  const reuse = present && !cow;
-  const zero = !present && !write && !file && (flags & PTE_SWP) == 0;
-  const needsFrame = !reuse && !zero;
+  const back = (flags & PTE_AWAY) != 0;
+  const cow = present && write && !back && mustCopy(page, flags, kind);
+  const reuse = present && !cow && !back;
+  const zero = !present && !write && !file && kind != KIND_POOL && (flags & PTE_SWP) == 0;
+  const needsFrame = !reuse && !zero && !back;
   if (needsFrame && freeFrames() == 0) {
     waitForFrames(who);
     return false;
   }
   bump(N_FAULTS);
-  const run = beginPage(who, cow ? AT_COW : AT_FAULT, PART_BODY, page);
+  const run = beginPage(who, !cow ? AT_FAULT : kind == KIND_POOL ? AT_POOL_COW : kind == KIND_HUGE ? AT_HUGE_COW : AT_COW, PART_BODY, page);
   run.expects = flags & ~(PTE_A | PTE_D);
   run.writes = write ? 1 : 0;
   if (present) run.oldFrame = frameOf(page);
-  run.mode = reuse ? MODE_REUSE : zero ? MODE_ZERO : MODE_FRAME;
+  run.mode = back ? MODE_BACK : reuse ? MODE_REUSE : zero ? MODE_ZERO : MODE_FRAME;
   note(LOG_FAULT, who.id, cow ? MODE_COPY : run.mode, run.writes, page + 1, who.clock);
   spend(who, CAUSE_FAULT, cost(COST_FAULT));
   if (!needsFrame) return true;

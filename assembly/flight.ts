@@ -21,6 +21,7 @@ import {
   COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_SPACES, SET_WALKERS,
 } from './ops';
 import { aliasOf, findLeaf, sharesDomains } from './mapping';
+import { isReleased } from './pasid';
 import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
@@ -28,7 +29,7 @@ import {
   ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, iotlbOf, largeCopies, ON_ITS_WAY, own, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
-import { frameOf, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
+import { frameOf, isInReach, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
 import {
   ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain,
 } from './walk';
@@ -122,6 +123,7 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case ARRIVE: {
+      if (isReleased()) return deny(who, held, page, write);
       held.squashed &= ~SQUASHED_WALK;
       const at = useIotlb(place, asked, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
@@ -248,13 +250,13 @@ function tell(who: Agent, where: u32, write: bool, page: u32): void {
 @inline
 function allowed(page: u32, write: bool): bool {
   const flags = pte(page);
-  return (flags & PTE_P) != 0 && (!write || (flags & PTE_W) != 0);
+  return isInReach(flags) && (!write || (flags & PTE_W) != 0);
 }
 
 /** The program has unmapped the page, or may not write it itself: the page request is answered with `invalid`. */
 @inline
 function forbidden(page: u32, write: bool): bool {
-  return kindOf(page) == KIND_GONE || (write && isReadOnly(page));
+  return isReleased() || kindOf(page) == KIND_GONE || (write && isReadOnly(page));
 }
 function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   tell(who, DENIED, write, page);

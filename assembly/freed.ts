@@ -1,15 +1,15 @@
 // Leaf tables that munmap frees: the entry above is cleared behind the PTEs, before the CPU flush, and the table is free
 // when the frames are (Linux mm/memory.c free_pgtables, between unmap_vmas and tlb_finish_mmu). A table goes with the munmap
-// that clears its last PTE. Upper tables stay, and nothing is freed in a race. S5: a walk must not begin at a table, out
+// that clears its last PTE; one that others share, when its pages are out of reach (mm/hugetlb.c huge_pmd_unshare). Upper tables stay, and nothing is freed in a race. S5: a walk must not begin at a table, out
 // of a walk cache, that has been freed since it was put there.
 import { bump, N_EXPOSED } from './counters';
 import { Run, rowPage } from './execution';
 import { region, setting } from './layout';
-import { AT_UNMAP, AT_UNMAP_DIRTY, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
+import { AT_EXIT, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNSHARE, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
 import { reachable } from './pasid';
 import { holdsTable } from './space';
 import {
-  kindOf, LINKED, linkOf, pageIn, setFreed, TABLE_LG2, tableOfPage, UNLINKED, unlinkTable, vpnOf,
+  isInReach, kindOf, LINKED, linkOf, pageIn, pte, setFreed, TABLE_LG2, tableOfPage, UNLINKED, unlinkTable, vpnOf,
 } from './table';
 import { cachedAt } from './walk';
 
@@ -21,23 +21,25 @@ export function initFreed(): void {
 
 /** The tables of a range whose pages are all unmapped are taken out of the tables above. */
 export function unlinkTables(run: Run): void {
-  const unmaps = run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY;
-  if (!unmaps || run.inside != 0 || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
+  const unmaps = run.inside == 0 && (run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY || run.occasion == AT_EXIT);
+  const unshares = run.occasion == AT_UNSHARE;
+  if ((!unmaps && !unshares) || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
   let last: u32 = u32.MAX_VALUE;
   for (let i: u32 = 0; i < run.gathered; i++) {
     const page = rowPage(run, i);
     const table = tableOfPage(page);
     if (table == last) continue;
     last = table;
-    if (linkOf(table) != LINKED || !isGone(table)) continue;
+    if (linkOf(table) != LINKED || !isGone(table, unshares)) continue;
     unlinkTable(table, vpnOf(page) >> TABLE_LG2);
     run.freed++;
   }
 }
-function isGone(table: u32): bool {
+/** Whether no page of the table is left; or with `away`, none that walks could find. */
+function isGone(table: u32, away: bool): bool {
   for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
     const page = pageIn(table, slot);
-    if (page != 0 && kindOf(page - 1) != KIND_GONE) return false;
+    if (page != 0 && (away ? isInReach(pte(page - 1)) : kindOf(page - 1) != KIND_GONE)) return false;
   }
   return true;
 }

@@ -31,6 +31,10 @@ export const STEP_SET_MIGRATION: u32 = 25;
 export const STEP_SET_POISON: u32 = 26;
 export const STEP_READ: u32 = 27; //         somebody reads the content: what a device writes from here on is lost
 export const STEP_ZAP: u32 = 28; //          at range_start: what a consumer has of the range goes
+export const STEP_RELEASE: u32 = 29; //      the IOMMU has no entry for the space any more
+export const STEP_FREE_TABLES: u32 = 30;
+export const STEP_SET_NUMA: u32 = 31; //     out of reach: the next fault gives the same page back
+export const STEP_SET_CACHE: u32 = 32; //    the same of a page that the page cache keeps
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;
@@ -55,7 +59,18 @@ export const AT_MIGRATE: u32 = 18; //        a page: a copy elsewhere takes its 
 export const AT_POISON: u32 = 19; //         a page: its frame is never used again
 export const AT_UNMAP_DIRTY: u32 = 20; //    a range as at AT_UNMAP, with dirty pages of a shared file
 export const AT_FAULT: u32 = 21; //          installs a PTE, invalidates nothing
-export const OCCASIONS: u32 = 22;
+export const AT_COLLECT: u32 = 22; //        a page: as AT_MIGRATE, to memory of a device,
+export const AT_INSERT: u32 = 23; //         or in the place of the zero page
+export const AT_HINT: u32 = 24; //           a range: nobody may use its pages before a fault
+export const AT_SPLIT: u32 = 25; //          a range: large leaves become small ones of the same frames,
+export const AT_SPLIT_FILE: u32 = 26; //     or go, and faults find the frames again
+export const AT_HUGE_COW: u32 = 27; //       AT_COW where leaves are large
+export const AT_COLLAPSE: u32 = 28; //       a range: copies in a large leaf take the place of its pages
+export const AT_POOL_COW: u32 = 29; //       AT_COW of pages of the pool of large ones,
+export const AT_POOL_PROTECT: u32 = 30; //   AT_PROTECT of them
+export const AT_UNSHARE: u32 = 31; //        a range: leaf tables that others have as well are given up
+export const AT_EXIT: u32 = 32; //           all: there is no program any more
+export const OCCASIONS: u32 = 33;
 
 // ---- commands of a driver's invalidation; see src/model/machine.ts ----
 export const COMMAND_END: u32 = 0;
@@ -277,6 +292,8 @@ export const KIND_ANON: u32 = 1;
 export const KIND_FILE: u32 = 2; //          private file mapping
 export const KIND_SHARED: u32 = 3; //        shared file mapping
 export const KIND_GONE: u32 = 4; //          unmapped by the program
+export const KIND_POOL: u32 = 5; //          from a pool of large pages: never reclaimed
+export const KIND_HUGE: u32 = 6; //          anonymous, in large leaves
 
 // ---- rows of events; f64 each: op, then the fields ----
 export const EVENT_WORDS: u32 = 8;

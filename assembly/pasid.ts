@@ -13,10 +13,10 @@ const DINV: u64 = 1 << 63;
 /** One active reference; the count is bits 47:32. */
 const REFERENCE: u64 = 1 << 32;
 
-let entry: usize = 0; // u64
+let entry: usize = 0; // u64 PASID-state entry, u32 1: the PASID table has no entry of the space any more
 
 export function initPasid(): void {
-  entry = region(8);
+  entry = region(16);
 }
 /** Address of the PASID-state entry. */
 export function pasidStateAt(): usize {
@@ -25,6 +25,15 @@ export function pasidStateAt(): usize {
 @inline
 function deferred(): bool {
   return (load<u64>(entry) & DINV) != 0;
+}
+
+/** The notifier is released: what devices ask for from here on is denied, and invalidations are no longer deferred. */
+export function releaseSpace(): void {
+  store<u32>(entry, 1, 8);
+}
+@inline
+export function isReleased(): bool {
+  return load<u32>(entry, 8) != 0;
 }
 
 /** Whether a device uses the space. */
@@ -51,7 +60,7 @@ export const HAS_READ: u32 = 2; // the entry was 0 and has yet to be marked
 
 /** Defers an invalidation if it may be. */
 export function defer(): u32 {
-  if (setting(SET_DEFERRAL) == 0) return FLUSHES;
+  if (setting(SET_DEFERRAL) == 0 || isReleased()) return FLUSHES;
   if (hazard(HAZARD_READ_THEN_SET)) return load<u64>(entry) == 0 ? HAS_READ : FLUSHES;
   if (!markDeferred()) return FLUSHES;
   bump(N_DEFERRED);

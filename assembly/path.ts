@@ -16,11 +16,12 @@ import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock
 import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
-  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN, STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH,
-  STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END, STEP_RANGE_START, STEP_READ,
-  STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK, STEP_ZAP,
+  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
+  STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
+  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
+  AT_POOL_COW, AT_POOL_PROTECT, AT_SPLIT, AT_SPLIT_FILE, CAUSE_PAGE_COPY, COST_PAGE_COPY, STEP_FREE_TABLES, STEP_RELEASE, STEP_SET_CACHE,
 } from './ops';
-import { reachable } from './pasid';
+import { reachable, releaseSpace } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
 import { initShootdown, oldRows, shootDown } from './shootdown';
 import { cpuCount, markFreed } from './space';
@@ -115,6 +116,8 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
 /** Faults, advice and KSM share mmap_lock, changes of mappings have it alone; who comes by rmap does without. */
 function mmapOf(occasion: u32): u32 {
   if (occasion <= AT_RECLAIM_UNUSED || occasion == AT_CLEAN || occasion == AT_MIGRATE || occasion == AT_POISON) return MMAP_NONE;
+  if (occasion == AT_SPLIT || occasion == AT_SPLIT_FILE) return MMAP_NONE;
+  if (occasion >= AT_COLLAPSE && occasion != AT_POOL_COW) return MMAP_WRITE;
   const alone = occasion == AT_UNMAP || occasion == AT_UNMAP_DIRTY || occasion == AT_PROTECT || occasion == AT_MOVE || occasion == AT_SHARE;
   return alone || occasion == AT_UNTRACK || occasion == AT_REPLACE ? MMAP_WRITE : MMAP_READ;
 }
@@ -180,7 +183,7 @@ function finish(run: Run, who: Agent): void {
     framesFreed(who, now);
   }
   // Who has found the page at work waits for this.
-  if (run.occasion == AT_MIGRATE) framesFreed(who, now);
+  if (run.occasion == AT_MIGRATE || run.occasion == AT_COLLECT || run.occasion == AT_COLLAPSE) framesFreed(who, now);
   if (run.part == PART_BODY) add(N_PATH_PAGES + run.occasion, hasRange(run) ? run.touched : 1);
   add(N_PATH_PS + run.occasion, who.clock - run.began);
   if (run.mmapHeld != 0 && run.mmapKept == 0) giveMmap(run.mmap, who);
@@ -201,7 +204,7 @@ export function clearRun(id: u32): void {
 
 /** What is owed when a list is over that leaves its pages where they are. */
 function owed(occasion: u32): u32 {
-  if (occasion == AT_PROTECT || occasion == AT_SHARE) return OWES_PERMISSION;
+  if (occasion == AT_PROTECT || occasion == AT_POOL_PROTECT || occasion == AT_SHARE) return OWES_PERMISSION;
   const notes = occasion == AT_LAZYFREE || occasion == AT_UNTRACK || occasion == AT_CLEAN || occasion == AT_MERGE_PROTECT;
   return notes ? OWES_DIRTY : OWES_NOTHING;
 }
@@ -225,8 +228,18 @@ function perform(run: Run, who: Agent, step: u32): bool {
       nextHold(run);
       return true;
     }
+    case STEP_RELEASE: {
+      releaseSpace();
+      return true;
+    }
+    case STEP_FREE_TABLES: {
+      unlinkTables(run);
+      freeTables(run);
+      return true;
+    }
     case STEP_READ: {
       readContent(run, who.clock);
+      if (run.occasion == AT_COLLAPSE) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_COPY) * (run.gathered - oldRows(run)));
       return true;
     }
     case STEP_RANGE_START: {
@@ -262,7 +275,7 @@ function perform(run: Run, who: Agent, step: u32): bool {
       const inside = run.inside != 0;
       return secondary(run, who, inside ? run.holdFirst : run.allFirst, inside ? run.holdLast : run.allLast, false);
     }
-    case STEP_SECONDARY_ALL: return run.touched == 0 || secondary(run, who, 0, u64.MAX_VALUE, true);
+    case STEP_SECONDARY_ALL: return (run.touched == 0 && run.occasion != AT_EXIT) || secondary(run, who, 0, u64.MAX_VALUE, true);
     // range_start and range_end know nothing of what is found under the lock.
     case STEP_ZAP:
     case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);
@@ -289,6 +302,7 @@ function perform(run: Run, who: Agent, step: u32): bool {
     }
     default: {
       changePages(run, who, step);
+      if (step == STEP_SET_CACHE) unlinkTables(run);
       return true;
     }
   }

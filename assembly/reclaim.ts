@@ -4,7 +4,7 @@ import { bump, N_RECLAIMED } from './counters';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
 import { cost, region, setting } from './layout';
 import {
-  AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_MISMATCH, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, AT_RECLAIM_UNUSED, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE,
+  AT_RECLAIM_FILE, AT_RECLAIM_LAZYFREE, AT_RECLAIM_MISMATCH, AT_RECLAIM_REDIRTIED, AT_RECLAIM_SWAP, AT_RECLAIM_UNUSED, CAUSE_IDLE, CAUSE_RECLAIM, COST_ISOLATE, KIND_POOL,
   SET_BATCH, SET_HIGH,
 } from './ops';
 import { Run } from './execution';
@@ -12,7 +12,7 @@ import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from '.
 import { reachable } from './pasid';
 import { oblige, OWES_DIRTY } from './safety';
 import {
-  frameOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
+  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
 } from './table';
 
 // Phases of the agent.
@@ -159,7 +159,7 @@ function isolate(who: Agent): bool {
     if (owner == 0) continue;
     const page = owner - 1;
     const flags = pte(page);
-    if ((flags & PTE_P) == 0 || frameOf(page) != hand) continue;
+    if ((flags & PTE_P) == 0 || frameOf(page) != hand || kindOf(page) == KIND_POOL) continue;
     // Use, not the A bit: that is set by walks alone, so which pages go would hang on how often a policy flushes TLBs.
     if (load<u8>(touched + page) != 0) {
       store<u8>(touched + page, 0);

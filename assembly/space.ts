@@ -15,7 +15,7 @@ import {
 } from './ops';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
-  addressBits, format, frameOf, initPlaces, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_P, PTE_W, rootOf, TABLE_LG2, vpnOf,
+  addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
 } from './table';
 import { holdsBlock } from './tagged';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
@@ -199,7 +199,7 @@ function place(cache: Cache, page: u32, vpn: u64): void {
 /** Whether a copy with this frame word and W bit still says what the page's PTE says. */
 function agrees(page: u32, frame: u32, writes: bool): bool {
   const flags = pte(page);
-  return (flags & PTE_P) != 0 && frame == frameOf(page) && (!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D));
+  return isInReach(flags) && frame == frameOf(page) && (!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D));
 }
 
 /** Compares every copy of the page with its PTE; what differs is stale, what agrees again is not. */
@@ -242,7 +242,7 @@ function recheckCopy(cache: Cache, page: u32, now: u64): void {
   const at = find(cache, page);
   if (at == 0) return;
   if (load<u32>(at, 4) == ABSENT) {
-    if (ideal && (pte(page) & PTE_P) != 0) removeAt(cache, cache.set(page), at);
+    if (ideal && isInReach(pte(page))) removeAt(cache, cache.set(page), at);
     return;
   }
   const stale = flip(cache, at, page);

@@ -31,6 +31,8 @@ export const PTE_UNUSED: u32 = 8192;
 export const PTE_POISON: u32 = 16384;
 /** The page was in memory before: its next fault reads it back. */
 export const PTE_SEEN: u32 = 512;
+/** It has a frame, and is out of reach: the next fault gives it back. */
+export const PTE_AWAY: u32 = 32768;
 
 /** log2 of the slots of a table. */
 export const TABLE_LG2: u32 = 9;
@@ -264,10 +266,15 @@ export function setPte(page: u32, value: u32): void {
   store<u32>(flags + (<usize>page << 2), value);
   writeWord(page, value, frameOf(page));
 }
+/** Whether hardware finds the page: it has a frame, and is not out of reach. */
+@inline
+export function isInReach(flags: u32): bool {
+  return (flags & (PTE_P | PTE_AWAY)) == PTE_P;
+}
 @inline
 function writeWord(page: u32, value: u32, frame: u32): void {
   const address = <u64>frame << 12;
-  const present = (value & PTE_P) != 0;
+  const present = isInReach(value);
   const order = orderOf(page);
   const word = present
     ? leafEntry(format, address, order != 0, (value & PTE_W) != 0, (value & PTE_A) != 0, (value & PTE_D) != 0)

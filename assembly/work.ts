@@ -6,12 +6,12 @@ import { take, waitForFrames } from './fault';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, refsOf, sharedPage, unshareFrame } from './frame';
 import { cost, region } from './layout';
 import {
-  AT_CLEAN, AT_MERGE, AT_MIGRATE, AT_POISON, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_SHARED,
+  AT_CLEAN, AT_COLLECT, AT_INSERT, AT_MERGE, AT_MERGE_PROTECT, AT_MIGRATE, AT_POISON, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_POOL, KIND_SHARED,
 } from './ops';
 import { beginPage, freeOne, PART_BODY, runOf } from './path';
 import { cpuCount } from './space';
 import {
-  firstTable, frameOf, keyAt, kindOf, pageIn, pte, PTE_A, PTE_CACHE, PTE_LAZY, PTE_MERGED, PTE_P, PTE_W, PTE_ZERO,
+  firstTable, frameOf, isReadOnly, keyAt, kindOf, pageIn, pte, PTE_A, PTE_AWAY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_W, PTE_ZERO,
   TABLE_LG2, tableAt, tableCount, vpnOf,
 } from './table';
 
@@ -72,7 +72,7 @@ export function nextList(who: Agent): bool {
   }
   const found = find(work);
   if (found == 0) return false;
-  if (!beginFor(who, work.first, found - 1)) return true;
+  if (!beginFor(who, occasionOf(work.first, found - 1), found - 1)) return true;
   work.page = found - 1;
   work.next = vpnOf(work.page) + 1;
   work.stage = FIRST;
@@ -87,10 +87,15 @@ function find(work: Work): u32 {
     for (let slot: u32 = work.next > base ? <u32>(work.next - base) : 0; slot < 1 << TABLE_LG2; slot++) {
       if (base + slot >= work.end) return 0;
       const page = pageIn(tableAt(position), slot);
-      if (page != 0 && fits(work.first, page - 1)) return page;
+      if (page != 0 && fits(occasionOf(work.first, page - 1), page - 1)) return page;
     }
   }
   return 0;
+}
+
+/** What the work does to a page: the zero page is replaced, not moved. */
+function occasionOf(first: u32, page: u32): u32 {
+  return first == AT_COLLECT && (pte(page) & PTE_ZERO) != 0 ? AT_INSERT : first;
 }
 
 /** Whether there is something to do for the occasion. */
@@ -101,14 +106,16 @@ export function fits(occasion: u32, page: u32): bool {
   if (occasion == AT_REPLACE) return (flags & PTE_CACHE) != 0 && kindOf(page) == KIND_FILE;
   // Nobody else may refer to what is moved or merged.
   const alone = (flags & PTE_ZERO) == 0 && refsOf(frameOf(page)) == 1;
-  if (occasion == AT_MIGRATE || occasion == AT_POISON) return alone;
+  if (occasion == AT_INSERT) return (flags & PTE_ZERO) != 0;
+  if (occasion == AT_MIGRATE || occasion == AT_POISON || occasion == AT_COLLECT) return alone;
+  if (kindOf(page) == KIND_POOL) return false;
   if (occasion == AT_MERGE && (flags & PTE_W) != 0) return false;
   return alone && (flags & (PTE_CACHE | PTE_LAZY | PTE_MERGED)) == 0;
 }
 
 /** Begins the list of a page that it fits. False: the agent waits for a frame first. */
 export function beginFor(who: Agent, occasion: u32, page: u32): bool {
-  const replaces = occasion == AT_REPLACE || occasion == AT_MERGE || occasion == AT_MIGRATE;
+  const replaces = occasion != AT_CLEAN && occasion != AT_MERGE_PROTECT && occasion != AT_POISON;
   if (replaces && freeFrames() == 0) {
     waitForFrames(who);
     return false;
@@ -120,7 +127,10 @@ export function beginFor(who: Agent, occasion: u32, page: u32): bool {
   if (!replaces) return true;
   take(run, page, who);
   run.mode = MODE_FRAME;
-  run.writable = occasion == AT_MIGRATE ? flags & ~(PTE_P | PTE_A) : occasion == AT_MERGE ? PTE_MERGED : 0;
+  run.writable = occasion == AT_MIGRATE || occasion == AT_COLLECT ? flags & ~(PTE_P | PTE_A | PTE_AWAY)
+    : occasion == AT_MERGE ? PTE_MERGED
+    : occasion == AT_INSERT && !isReadOnly(page) ? PTE_W | PTE_D
+    : 0;
   if (occasion != AT_MERGE) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_COPY));
   return true;
 }

@@ -46,20 +46,27 @@ const UPKEEP = [
   'poison',
   'mismatch',
   'unused',
+  'numaHint',
+  'migrateVma',
+  'split',
+  'collapse',
+  'unshare',
 ] as const;
 
 /** A change of a range. */
 const change: fc.Arbitrary<Step> = fc
-  .tuple(fc.nat(23), range, fc.nat(7), region, fc.integer({ min: -2, max: PAGES }))
+  .tuple(fc.nat(29), range, fc.nat(31), region, fc.integer({ min: -2, max: PAGES }))
   .map(([what, [first, end], bits, to, offset]) => {
     if (what < 2) return event('mmap', 0, first, end, 3, bits);
     if (what < 4) return event('munmap', 0, first, end);
     if (what < 6) return event('mremap', 0, first, end, to + offset, to + offset + end - first);
     if (what < 8) return event('mprotect', 0, first, end, bits & 3);
-    if (what === 8) return event('brk', 0, REGIONS[0]! + bits, REGIONS[0]! + (end % PAGES));
+    if (what === 8) return event('brk', 0, REGIONS[0]! + (bits & 7), REGIONS[0]! + (end % PAGES));
     if (what === 9) return event('idle');
     if (what < 13) return event('madvise', 0, first, end, what < 11 ? DONTNEED : FREE);
     if (what === 13) return event('reap', 0);
+    // The end of a program ends what devices do, too.
+    if (what === 29) return bits < 2 ? event('exit', 0) : event('numaHint', 0, first, end);
     return event(UPKEEP[what - 14]!, 0, first, end);
   });
 
@@ -90,9 +97,9 @@ const scene = fc
 
 /** What the kernel does to a page on its own account, while the device works on it and the program goes on. */
 const upkeep = fc
-  .tuple(vpn, fc.constantFrom(...UPKEEP), fc.integer({ min: 1, max: 8 }), fc.nat(2), fc.nat(3))
+  .tuple(vpn, fc.constantFrom(...UPKEEP), fc.integer({ min: 1, max: 8 }), fc.nat(4), fc.nat(3))
   .map(([vpn, work, times, kind, reaped]) => {
-    const file = kind === 2 ? [] : [event('mmap', 0, vpn, vpn + 2, 3, kind === 0 ? 2 : 6)];
+    const file = kind === 2 ? [] : [event('mmap', 0, vpn, vpn + 2, 3, [2, 6, 0, 8, 16][kind]!)];
     const use = access(kind === 0 ? 'read' : 'write', vpn);
     const uses = Array<Step>(times).fill(use);
     const write = access('write', vpn);
@@ -255,6 +262,9 @@ const ODD = [
     reclaim_file: '{ RS LK PC CFq PS(none) RR PP UL RE } CF SI* { PPc FREE }',
     reclaim_lazyfree: '{ RS LK PC CFq RR PP UL RE } SI* CF { PPc FREE }',
     reclaim_redirtied: '{ RS LK PC CFq PS(old) UL RE } CF SI { PPc }',
+    thp_collapse: '{ RS LK PC PS(mig) RR UL RE COPY CF LK PS(new) UL SI FREE }',
+    hugetlb_unshare: 'RS { LK PC PS(cache) UL } PTFREE CF SI RE',
+    exit: 'REL { LK PC RR UL } CF FREE SI*',
     munmap: 'RS { LK PC RR UL CF SI FREE } RE FREE',
     dontneed: '{ RS LK PC RR UL RE! FREE } CF',
     mprotect: '{ RS LK PC PS(ro) UL RE } CF RET',
@@ -281,7 +291,8 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     machine,
     costs: fc.oneof(fc.constant(COSTS), costs),
     seed: fc.nat(),
-    frames: fc.oneof(fc.constant(null), fc.integer({ min: 2, max: 70 })),
+    // Fewer than accesses in flight, and agents could take them from each other for ever.
+    frames: fc.oneof(fc.constant(null), fc.integer({ min: 7, max: 70 })),
     device: fc.oneof({ arbitrary: device, weight: 6 }, { arbitrary: fc.constant(null), weight: 1 }),
     ideal: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
     cpus: fc.constantFrom(1, 1, 2, 3),

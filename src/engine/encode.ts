@@ -47,6 +47,17 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_MERGE: 'ksm_replace',
   AT_MIGRATE: 'migrate',
   AT_POISON: 'hwpoison',
+  AT_COLLECT: 'migrate_vma',
+  AT_INSERT: 'migrate_insert',
+  AT_HINT: 'numa_hint',
+  AT_SPLIT: 'thp_split',
+  AT_SPLIT_FILE: 'thp_split_file',
+  AT_HUGE_COW: 'thp_cow',
+  AT_COLLAPSE: 'thp_collapse',
+  AT_POOL_COW: 'hugetlb_cow',
+  AT_POOL_PROTECT: 'hugetlb_protect',
+  AT_UNSHARE: 'hugetlb_unshare',
+  AT_EXIT: 'exit',
 };
 
 const STEP: Readonly<Record<string, string>> = {
@@ -66,6 +77,8 @@ const STEP: Readonly<Record<string, string>> = {
   PP: 'STEP_PUT',
   PPc: 'STEP_PUT_CALLER',
   FREE: 'STEP_FREE',
+  PTFREE: 'STEP_FREE_TABLES',
+  REL: 'STEP_RELEASE',
 };
 
 const PTE: Readonly<Record<string, string>> = {
@@ -78,6 +91,8 @@ const PTE: Readonly<Record<string, string>> = {
   moved: 'STEP_SET_MOVED',
   mig: 'STEP_SET_MIGRATION',
   hwp: 'STEP_SET_POISON',
+  numa: 'STEP_SET_NUMA',
+  cache: 'STEP_SET_CACHE',
 };
 
 const COST: Readonly<Record<string, CostKey>> = {

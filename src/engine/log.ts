@@ -14,7 +14,13 @@ export interface LogExports {
 const WORD = 2 ** 32;
 
 const ACCESS = { BY_TLB: 'tlb', BY_STALE: 'stale', BY_WALK: 'walk' } as const;
-const FAULT = { MODE_FRAME: 'new page', MODE_ZERO: 'zero page', MODE_REUSE: 'same page', MODE_COPY: 'copy' } as const;
+const FAULT = {
+  MODE_FRAME: 'new page',
+  MODE_ZERO: 'zero page',
+  MODE_REUSE: 'same page',
+  MODE_BACK: 'page again',
+  MODE_COPY: 'copy',
+} as const;
 const DEVICE = {
   DEVICE_HIT: 'device TLB hit',
   DEVICE_ASKS: 'asks IOMMU',

@@ -1,4 +1,5 @@
 import { UsageError } from '../model/errors.ts';
+import { MAX_VPN } from '../model/limits.ts';
 import { consumerOf } from '../model/machine.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
@@ -388,6 +389,18 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
       return row('EVENT_PAGES', first, end, numbers('AT_MIGRATE'), 0);
     case 'poison':
       return row('EVENT_PAGES', first, end, numbers('AT_POISON'), 0);
+    case 'numaHint':
+      return row('EVENT_RANGE', first, end, numbers('AT_HINT'));
+    case 'migrateVma':
+      return row('EVENT_PAGES', first, end, numbers('AT_COLLECT'), 0);
+    case 'split':
+      return row('EVENT_RANGE', first, end, numbers('AT_SPLIT'));
+    case 'collapse':
+      return row('EVENT_RANGE', first, end, numbers('AT_COLLAPSE'));
+    case 'unshare':
+      return row('EVENT_RANGE', first, end, numbers('AT_UNSHARE'));
+    case 'exit':
+      return row('EVENT_RANGE', 0, MAX_VPN + 1, numbers('AT_EXIT'));
     case 'mismatch':
       return row('EVENT_MARK', first, end, numbers('MARK_MISMATCH'));
     case 'unused':

@@ -37,7 +37,8 @@ const PRESSURE = [
 const FEW = 64;
 const LAZY = [...access('write', ...BATCH), ...BATCH.flatMap((vpn) => event('madvise', vpn, vpn + 1, ADVICE.free))];
 
-const file = (flag: number): Act[] => event('mmap', 10, 12, PROT.read | PROT.write, MAP_FLAG.file | flag);
+const mapped = (flags: number): Act[] => event('mmap', 10, 12, PROT.read | PROT.write, flags);
+const file = (flag: number): Act[] => mapped(MAP_FLAG.file | flag);
 
 /** A probe of each path. A range is one page, reclaim one batch. */
 export const PROBES: Readonly<Record<PathName, Probe>> = {
@@ -84,6 +85,31 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   ksm_write_protect: { acts: [...access('write', 10, 11), ...event('merge', 10, 12)], frames: null },
   ksm_replace: { acts: [...access('write', 10, 11), ...event('merge', 10, 12)], frames: null },
   migrate: { acts: [...access('write', 10, 11), ...event('migrate', 10, 12)], frames: null },
+  migrate_vma: { acts: [...access('write', 10, 11), ...event('migrateVma', 10, 12)], frames: null },
+  migrate_insert: { acts: [...access('read', 10, 11), ...event('migrateVma', 10, 12)], frames: null },
+  numa_hint: { acts: [...access('write', 10), ...event('numaHint', 10, 11)], frames: null },
+  thp_split: { acts: [...mapped(MAP_FLAG.huge), ...access('write', 10), ...event('split', 10, 11)], frames: null },
+  thp_split_file: { acts: [...file(0), ...access('read', 10), ...event('split', 10, 11)], frames: null },
+  thp_cow: { acts: [...mapped(MAP_FLAG.huge), ...access('read', 10, 11), ...access('write', 10, 11)], frames: null },
+  thp_collapse: { acts: [...access('write', 10), ...event('collapse', 10, 11)], frames: null },
+  hugetlb_cow: {
+    acts: [
+      ...mapped(MAP_FLAG.hugetlb),
+      ...access('write', 10, 11),
+      ...event('fork', 10, 12),
+      ...access('write', 10, 11),
+    ],
+    frames: null,
+  },
+  hugetlb_protect: {
+    acts: [...mapped(MAP_FLAG.hugetlb), ...access('write', 10), ...event('mprotect', 10, 11, PROT.read)],
+    frames: null,
+  },
+  hugetlb_unshare: {
+    acts: [...mapped(MAP_FLAG.hugetlb), ...access('write', 10), ...event('unshare', 10, 11)],
+    frames: null,
+  },
+  exit: { acts: [...access('write', 10), ...event('exit')], frames: null },
 };
 
 /** The acts of one CPU as a trace in memory. */

@@ -25,6 +25,8 @@ export const STEPS = {
   PP: 'put the reference of the mapping',
   PPc: 'put the reference of the caller',
   FREE: 'give back the pages whose last reference is put',
+  PTFREE: 'give back page tables that have been taken out of the table above; FREE does, too',
+  REL: 'the notifier is released: the IOMMU has no entry for the address space from here on, and denies what devices ask',
 } as const;
 export type StepWord = keyof typeof STEPS;
 
@@ -55,6 +57,8 @@ export const PTE_STATES = {
   moved: 'empty, and the same page at the new address',
   mig: 'a migration entry: whoever faults on it waits for the next PS',
   hwp: 'an entry that says that the page is broken',
+  numa: 'the same page, PROT_NONE: whoever faults on it gets it back',
+  cache: 'empty; the page stays in the page cache, where whoever faults finds it',
 } as const;
 export type PteState = keyof typeof PTE_STATES;
 
@@ -316,7 +320,7 @@ class Form {
 /** Refuses a list that `path` cannot walk or that leaves out what the path is for. */
 export function checkPath(list: StepList, path: PathName, place: string): void {
   const { kind, needs }: PathInfo = PATHS[path];
-  const words = new Set(flatSteps(list).map((step) => (step.pte === null ? step.word : `PS(${step.pte})`)));
+  const words = new Set(list.text.split(' '));
   for (const need of needs) {
     if (!words.has(need)) throw new UsageError(`${place}: has no ${need}, expected one: ${PATHS[path].title}`);
   }

@@ -19,7 +19,7 @@ type Fields = readonly string[];
 export const EVENTS = {
   /** The access runs that follow belong to `agent`. The only event that is not work. */
   switch: [],
-  /** `flags`: 1 fixed (replaces what was mapped), 2 file, 4 shared. */
+  /** `flags`: 1 fixed (replaces what was mapped), 2 file, 4 shared, 8 hugetlbfs, 16 transparent huge pages. */
   mmap: ['space', 'first', 'end', 'prot', 'flags'],
   munmap: ['space', 'first', 'end'],
   /** The program break moved: the heap ended at page number `oldEnd` (half-open) and ends at `newEnd`. */
@@ -81,6 +81,18 @@ export const EVENTS = {
   mismatch: ['space', 'first', 'end'],
   /** A guest says that it does not use anonymous pages (s390 ESSA). */
   unused: ['space', 'first', 'end'],
+  /** NUMA balancing makes pages PROT_NONE: the next access of each faults and gets it back. */
+  numaHint: ['space', 'first', 'end'],
+  /** Pages are moved to memory of a device by migrate_vma, the zero page is replaced. */
+  migrateVma: ['space', 'first', 'end'],
+  /** The huge pages of the range become pages of 4 KiB. */
+  split: ['space', 'first', 'end'],
+  /** khugepaged copies the pages of the range into huge ones. */
+  collapse: ['space', 'first', 'end'],
+  /** A page table of hugetlbfs that other processes have as well is given up. */
+  unshare: ['space', 'first', 'end'],
+  /** The process is gone, and all that it has mapped. */
+  exit: ['space'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
@@ -100,6 +112,12 @@ export const MM_EVENTS: ReadonlySet<EventName> = new Set([
     'poison',
     'mismatch',
     'unused',
+    'numaHint',
+    'migrateVma',
+    'split',
+    'collapse',
+    'unshare',
+    'exit',
   ] as const),
 ]);
 
@@ -107,7 +125,7 @@ export const MM_EVENTS: ReadonlySet<EventName> = new Set([
 export const IOMMU_KINDS = ['vtd', 'amdvi'] as const;
 
 export const PROT = { read: 1, write: 2, exec: 4 } as const;
-export const MAP_FLAG = { fixed: 1, file: 2, shared: 4 } as const;
+export const MAP_FLAG = { fixed: 1, file: 2, shared: 4, hugetlb: 8, huge: 16 } as const;
 export const ADVICE = { dontneed: 4, free: 8 } as const;
 
 /** One event of an agent. `gap`: think time before it in picoseconds, 0 where the source has no stamps. */

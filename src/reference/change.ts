@@ -40,7 +40,7 @@ export class Changes {
       agent.spend('rmap', this.price('rmap.remove'));
       return;
     }
-    if (run.path === 'mprotect') page.readOnly = !run.writable;
+    if (PROTECTS.has(run.path)) page.readOnly = !run.writable;
     if (!mine && what !== 'none' && what !== 'moved') return;
     if (what !== 'none') agent.spend('pte', this.price('pte.set'));
     this.setPte(run, what, page, mine);
@@ -50,8 +50,10 @@ export class Changes {
     const { pte } = page;
     if (!pte.present) return;
     // What becomes writable, or is read-only already, is not narrowed; only anonymous pages are MADV_FREEd.
-    if (run.path === 'mprotect' && (run.writable || !pte.writable)) return;
-    if (run.path === 'madv_free' && (pte.zero || pte.cached || pte.shared || pte.merged)) return;
+    if (PROTECTS.has(run.path) && (run.writable || !pte.writable)) return;
+    if (run.path === 'madv_free' && (pte.zero || pte.cached || pte.shared || pte.merged || page.kind === 'hugetlb'))
+      return;
+    if (run.range !== null && this.spares(run.path, page)) return;
     if (run.path === 'clear_refs' && !pte.writable) return;
     if (run.path === 'fork') {
       if (pte.zero || pte.cached) return;
@@ -63,12 +65,34 @@ export class Changes {
     this.space.set(page, { ...page.pte, present: false }, page.frame, run.agent.turn);
     run.agent.spend('pte', this.price('pte.clear'));
     this.note(run, page);
+    if (run.path === 'thp_collapse') run.copies.set(page, this.frames.alloc(page));
+  }
+
+  /** Whether the kernel leaves the page out of what it does to the range. */
+  private spares(path: Operation['path'], { pte, kind, frame }: Page): boolean {
+    const hugetlb = kind === 'hugetlb';
+    switch (path) {
+      case 'numa_hint':
+        return hugetlb || pte.away || pte.zero || pte.shared;
+      case 'thp_split':
+        return hugetlb || pte.cached;
+      case 'thp_split_file':
+        return pte.away || !pte.cached;
+      case 'hugetlb_unshare':
+        return pte.away;
+      case 'thp_collapse': {
+        const odd = pte.zero || pte.cached || pte.shared || pte.merged || pte.lazy || pte.mismatched || pte.unused;
+        return hugetlb || odd || frame!.refs !== 1 || this.frames.free <= this.frames.low;
+      }
+      default:
+        return false;
+    }
   }
 
   /** The page is one that flushes are for. */
   private note(run: Operation, page: Page): void {
     this.safety.changed(page);
-    if (run.range !== null) page.asked = true;
+    if (run.range !== null && !UNASKED.has(run.path)) page.asked = true;
     run.changed.set(page, null);
   }
 
@@ -91,11 +115,15 @@ export class Changes {
       case 'mig':
         set({ ...EMPTY, busy: true });
         return;
+      case 'numa':
+      case 'cache':
+        set({ ...pte, present: true, away: true });
+        return;
       case 'clean':
         set({ ...pte, present: true, lazy: true, accessed: false, dirty: false });
         return;
       case 'old':
-        set({ ...pte, present: true, lazy: false });
+        set({ ...pte, present: true, lazy: run.range !== null && pte.lazy });
         return;
       case 'new':
         this.install(run, page, now);
@@ -107,7 +135,7 @@ export class Changes {
           this.unmapped(page);
           return;
         }
-        if (run.path === 'munmap' || run.path === 'munmap_dirty') page.kind = 'gone';
+        if (['munmap', 'munmap_dirty', 'exit'].includes(run.path)) page.kind = 'gone';
         if (mine) {
           run.changed.set(page, pte.zero ? null : frame);
           this.unmapped(page);
@@ -120,7 +148,16 @@ export class Changes {
   }
 
   private install(run: Operation, page: Page, now: number): void {
+    if (run.range !== null) {
+      this.collapse(run, page, now);
+      return;
+    }
     const mode = run.fault?.mode ?? 'frame';
+    if (mode === 'back') {
+      this.space.set(page, { ...page.pte, accessed: true, away: false }, page.frame, now);
+      if (page.frame !== this.frames.zero) page.frame!.owner = page;
+      return;
+    }
     if (mode === 'reuse') {
       const pte = { ...page.pte, writable: true, dirty: true, accessed: true, shared: false };
       this.space.set(page, pte, page.frame, now);
@@ -132,6 +169,16 @@ export class Changes {
     page.user = null;
     run.newFrame = null;
     if (run.path !== 'fault' && run.changed.size === 0) this.note(run, page);
+  }
+
+  /** The copy takes the page's place; the gather has the old frame. Without a copy any more the page stays what it was. */
+  private collapse(run: Operation, page: Page, now: number): void {
+    const old = page.frame;
+    const copy = run.copies.get(page);
+    run.copies.delete(page);
+    const writable = !page.readOnly;
+    this.space.set(page, { ...EMPTY, present: true, accessed: true, dirty: true, writable }, copy ?? old, now);
+    if (copy !== undefined) run.changed.set(page, old);
   }
 
   /** What the page was is found at its new address, where nothing is. */
@@ -161,3 +208,8 @@ function faultedIn({ mode, write, cached }: NonNullable<Operation['fault']>): Pt
   const zero = mode === 'zero';
   return { ...EMPTY, present: true, accessed: true, writable: write, dirty: write, cached, zero };
 }
+
+/** Paths that change what the program may do. */
+const PROTECTS = new Set<Operation['path']>(['mprotect', 'hugetlb_protect']);
+/** Paths of a range that the kernel takes on its own account. */
+const UNASKED = new Set<Operation['path']>(['numa_hint', 'thp_split', 'thp_split_file', 'thp_collapse']);

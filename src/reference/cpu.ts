@@ -1,3 +1,4 @@
+import { MAX_VPN } from '../model/limits.ts';
 import type { PathName } from '../model/path.ts';
 import { ADVICE, MAP_FLAG, PROT, type Run, type TraceEvent } from '../model/trace.ts';
 import type { Agent, Turns } from './agent.ts';
@@ -5,7 +6,7 @@ import type { Counts } from './counts.ts';
 import type { Device } from './device.ts';
 import type { Faults } from './fault.ts';
 import type { Start } from './operation.ts';
-import { EMPTY, type Kind, type Page, samePte } from './page.ts';
+import { EMPTY, isMapped, type Kind, type Page, samePte } from './page.ts';
 import type { Paths } from './path.ts';
 import type { ProgramPiece, ProgramReader } from './program.ts';
 import type { Price, Queue } from './queue.ts';
@@ -224,7 +225,7 @@ export class Cpu {
       return;
     }
     const { pte } = page;
-    if (!pte.present || (write && !pte.writable)) {
+    if (!isMapped(pte) || (write && !pte.writable)) {
       // The program knows better what it may write than the mappings that its recording shows.
       if (write) page.readOnly = false;
       if (yield* this.faults.handle(agent, page, write)) yield;
@@ -257,9 +258,7 @@ export class Cpu {
       case 'mmap': {
         if (end <= first) return;
         enter();
-        const kind =
-          (fourth & MAP_FLAG.file) === 0 ? 'anonymous' : (fourth & MAP_FLAG.shared) !== 0 ? 'shared' : 'file';
-        return yield* this.map(first, end, kind);
+        return yield* this.map(first, end, kindOf(fourth));
       }
       case 'brk':
         if (end === first) return;
@@ -303,6 +302,29 @@ export class Cpu {
         if (end <= first) return;
         enter();
         return yield* this.list('clear_refs', first, end);
+      case 'numaHint':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('numa_hint', first, end);
+      case 'split':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('thp_split', first, end);
+      case 'collapse':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('thp_collapse', first, end);
+      case 'unshare':
+        if (end <= first) return;
+        enter();
+        return yield* this.list('hugetlb_unshare', first, end);
+      case 'exit':
+        enter();
+        return yield* this.list('exit', 0, MAX_VPN + 1);
+      case 'migrateVma':
+        if (end <= first) return;
+        enter();
+        return yield* this.work.collect(agent, this.inOrder(first, end));
       case 'writeback':
       case 'uprobe':
       case 'migrate':
@@ -336,8 +358,11 @@ export class Cpu {
     rest: Pick<Start, 'newFirst' | 'writable' | 'hasMmapLock'> = {},
     keep = false,
   ): Turns {
-    const flushes = path === 'munmap' && this.pagesIn(first, end).some(isDirtyFile);
-    const which = flushes ? 'munmap_dirty' : path;
+    const pages = this.pagesIn(first, end);
+    let which = path;
+    if (path === 'munmap' && pages.some(isDirtyFile)) which = 'munmap_dirty';
+    if (path === 'mprotect' && pages.some(({ kind }) => kind === 'hugetlb')) which = 'hugetlb_protect';
+    if (path === 'thp_split' && pages.some(({ pte }) => pte.present && pte.cached)) which = 'thp_split_file';
     const run = this.paths.begin({ agent: this.agent, path: which, range: { first, end }, ...rest });
     yield;
     yield* this.faults.finish(run, keep);
@@ -372,6 +397,12 @@ export class Cpu {
       page.readOnly = false;
     }
   }
+}
+
+function kindOf(flags: number): Kind {
+  if ((flags & MAP_FLAG.hugetlb) !== 0) return 'hugetlb';
+  if ((flags & MAP_FLAG.file) !== 0) return (flags & MAP_FLAG.shared) !== 0 ? 'shared' : 'file';
+  return (flags & MAP_FLAG.huge) !== 0 ? 'huge' : 'anonymous';
 }
 
 /** Whether the kernel flushes before it drops the lock when it unmaps the page. */

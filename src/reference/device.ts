@@ -212,7 +212,7 @@ export class Device {
   /** The page is not there, or not writable. False: nor may it be. */
   private *request(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
     const { listener } = this;
-    const forbidden = (): boolean => page.kind === 'gone' || (write && page.readOnly);
+    const forbidden = (): boolean => this.space.released || page.kind === 'gone' || (write && page.readOnly);
     if (forbidden()) return false;
     this.counts.add('PAGE_REQUESTS');
     agent.spend('page_request', this.price('device.page_request'));

@@ -1,4 +1,3 @@
-import { RECLAIM_BATCH } from '../model/path.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { Frames } from './frame.ts';
@@ -10,9 +9,6 @@ import type { Shootdown } from './shootdown.ts';
 
 /** Page faults, of the CPU and of the device. */
 export class Faults {
-  /** Fewer free frames than this wake reclaim. */
-  private readonly low: number;
-
   constructor(
     private readonly frames: Frames,
     private readonly paths: Paths,
@@ -20,9 +16,7 @@ export class Faults {
     private readonly reclaimer: Agent | null,
     private readonly price: Price,
     private readonly counts: Counts,
-  ) {
-    this.low = Math.max(RECLAIM_BATCH, Math.floor(frames.all.length / 32));
-  }
+  ) {}
 
   /** One attempt. False: it had to wait, and looks at the page again in the turn that has begun. */
   *handle(agent: Agent, page: Page, write: boolean): Turns<boolean> {
@@ -41,9 +35,10 @@ export class Faults {
     const cow = mode === 'cow';
     const file = page.kind === 'file' || page.kind === 'shared';
     const cached = file && !(write && page.kind === 'file') && mode === 'frame';
+    const path = page.kind === 'hugetlb' ? 'hugetlb_cow' : page.kind === 'huge' ? 'thp_cow' : 'cow';
     const fault = { mode: cow ? ('frame' as const) : mode, write, cached, found: pte };
     const oldFrame = pte.present ? page.frame : null;
-    const run = this.paths.begin({ agent, path: cow ? 'cow' : 'fault', page, fault, oldFrame });
+    const run = this.paths.begin({ agent, path: cow ? path : 'fault', page, fault, oldFrame });
     agent.spend('fault', this.price('fault.minor'));
     if (mode === 'cow' || mode === 'frame') {
       this.take(run, page);
@@ -64,13 +59,15 @@ export class Faults {
     this.wakeReclaim(run.agent.clock);
   }
 
-  private mode({ pte, frame, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' {
+  private mode({ pte, frame, kind }: Page, write: boolean): 'cow' | 'reuse' | 'zero' | 'frame' | 'back' {
+    if (pte.away) return 'back';
     if (pte.present) {
       const others = pte.zero || pte.merged || (pte.cached && kind !== 'shared') || (pte.shared && frame!.refs > 1);
       if (pte.shared && write) this.counts.reach(others ? 'copied for a child' : 'the child is gone: reused');
       return write && others ? 'cow' : 'reuse';
     }
-    return !write && kind !== 'file' && kind !== 'shared' && !pte.swapped ? 'zero' : 'frame';
+    const zeroes = kind === 'unknown' || kind === 'anonymous' || kind === 'huge';
+    return !write && zeroes && !pte.swapped ? 'zero' : 'frame';
   }
 
   private needsFrame(page: Page, write: boolean): boolean {
@@ -100,7 +97,7 @@ export class Faults {
   /** A frame for what a list will install. */
   take(run: Operation, page: Page): void {
     run.newFrame = this.frames.alloc(page);
-    if (this.frames.free < this.low) this.wakeReclaim(run.agent.clock);
+    if (this.frames.free < this.frames.low) this.wakeReclaim(run.agent.clock);
   }
 
   private wakeReclaim(now: number): void {

@@ -1,3 +1,4 @@
+import { RECLAIM_BATCH } from '../model/path.ts';
 import type { Agent } from './agent.ts';
 import type { Page } from './page.ts';
 
@@ -33,6 +34,11 @@ export class Frames {
       owner: null,
     }));
     this.stack = this.all.toReversed();
+  }
+
+  /** Fewer free frames than this wake reclaim. */
+  get low(): number {
+    return Math.max(RECLAIM_BATCH, Math.floor(this.all.length / 32));
   }
 
   get free(): number {

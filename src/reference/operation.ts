@@ -20,7 +20,7 @@ export interface Operation {
   readonly writable?: boolean;
   /** Of a fault: what it installs, and the PTE that it found. */
   readonly fault?: {
-    readonly mode: 'frame' | 'zero' | 'reuse';
+    readonly mode: 'frame' | 'zero' | 'reuse' | 'back';
     readonly write: boolean;
     readonly cached: boolean;
     readonly found: Pte;
@@ -33,6 +33,8 @@ export interface Operation {
   lost: boolean;
   /** Pages changed so far, each with the frame that the gather has of it. */
   readonly changed: Map<Page, Frame | null>;
+  /** Of a collapse: where the copies of pages go. */
+  readonly copies: Map<Page, Frame>;
   /** The table of this hold while inside the braces of a range, and how many pages were changed before it. */
   table: Table | null;
   before: number;

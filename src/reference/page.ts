@@ -1,7 +1,7 @@
 import type { Frame } from './frame.ts';
 
-/** What is behind a page of the program; `gone`: it has unmapped it. */
-export type Kind = 'unknown' | 'anonymous' | 'file' | 'shared' | 'gone';
+/** What is behind a page of the program; `huge`: a transparent huge page; `gone`: it has unmapped it. */
+export type Kind = 'unknown' | 'anonymous' | 'huge' | 'file' | 'shared' | 'hugetlb' | 'gone';
 
 /** A page-table entry. Nothing set: empty. */
 export interface Pte {
@@ -31,6 +31,8 @@ export interface Pte {
   unused: boolean;
   /** The page is broken. */
   poisoned: boolean;
+  /** Nobody may use it before a fault, which finds the same page. */
+  away: boolean;
 }
 
 export const EMPTY: Readonly<Pte> = {
@@ -49,6 +51,7 @@ export const EMPTY: Readonly<Pte> = {
   mismatched: false,
   unused: false,
   poisoned: false,
+  away: false,
 };
 
 /** One page of the address space, and what is known about its old translations. */
@@ -90,6 +93,11 @@ export interface Table {
 /** Whether the page and page numbers `first` .. `last` have one in common. */
 export function meets({ vpn, order }: Page, first: number, last: number): boolean {
   return vpn <= last && vpn + 2 ** order > first;
+}
+
+/** Whether a walk finds it. */
+export function isMapped({ present, away }: Readonly<Pte>): boolean {
+  return present && !away;
 }
 
 /** Same entry, accessed and dirty bits apart: what pte_same() asks. */

@@ -8,7 +8,7 @@ import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
 import type { Access, MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
-import { type Page, samePte, type Table } from './page.ts';
+import { isMapped, type Page, samePte, type Table } from './page.ts';
 import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
 import type { Owed, Safety } from './safety.ts';
 import type { Shootdown } from './shootdown.ts';
@@ -49,6 +49,7 @@ export class Paths {
       newFrame: null,
       lost: false,
       changed: new Map(),
+      copies: new Map(),
       table: null,
       before: 0,
       freed: [],
@@ -57,6 +58,7 @@ export class Paths {
       ...start,
     };
     if (run.part === 'body') this.counts.path(run.path).count++;
+    this.counts.reach(`path ${run.path}`);
     return run;
   }
 
@@ -65,7 +67,7 @@ export class Paths {
     const access = accessOf(run.path);
     if (this.mmapLock !== null && access !== null && !run.hasMmapLock && !this.mmapLock.take(run.agent, access)) yield;
     for (const item of this.items(run)) {
-      if (item.kind === 'note') this.note(run, item);
+      if (item.kind === 'note') yield* this.note(run, item);
       else if (item.kind === 'step') yield* this.step(run, item);
       else yield* this.holds(run, item);
     }
@@ -92,7 +94,7 @@ export class Paths {
       run.table = table;
       run.before = run.changed.size;
       for (const item of body) {
-        if (item.kind === 'note') this.note(run, item);
+        if (item.kind === 'note') yield* this.note(run, item);
         else yield* this.step(run, item);
       }
     }
@@ -100,11 +102,13 @@ export class Paths {
   }
 
   /** Somebody reads the content: a write that does not get there in time is lost. */
-  private note(run: Operation, { word }: Note): void {
+  private *note(run: Operation, { word }: Note): Turns {
     if (!['IO', 'COPY', 'MERGE'].includes(word) || run.lost || run.part === 'middle') return;
     const pages = run.range === null ? [run.page!] : [...run.changed.keys()];
     for (const page of pages) this.safety.oblige(page, run.agent.clock, 'dirty', this.queue.reachable);
+    if (run.path === 'thp_collapse') run.agent.spend('page_copy', this.price('page.copy') * this.pagesOf(run).length);
     this.counts.reach('content read');
+    yield* this.endTurn(run);
   }
 
   private *step(run: Operation, step: Step): Turns {
@@ -122,6 +126,9 @@ export class Paths {
   /** A step that takes time ends the turn. Without locks, a lock hold is one turn: nobody may see the inside of it. */
   private *turns(run: Operation, step: Turns): Turns {
     yield* step;
+    yield* this.endTurn(run);
+  }
+  private *endTurn(run: Operation): Turns {
     const { agent } = run;
     if (agent.clock !== agent.turn && !(this.ideal && run.lock !== null)) yield;
   }
@@ -152,7 +159,7 @@ export class Paths {
       case 'IP':
         return yield* this.invalidate(run, this.spanOf(run));
       case 'SI*':
-        return yield* this.invalidate(run, run.changed.size === 0 ? null : EVERYTHING);
+        return yield* this.invalidate(run, run.changed.size === 0 && run.path !== 'exit' ? null : EVERYTHING);
       case 'CP': {
         if (run.lost || this.machine.driver.changePte !== 'flush') return;
         const { vpn } = run.page!;
@@ -170,13 +177,21 @@ export class Paths {
         // Nobody else gives a frame back that is no longer this list's.
         if (run.lost || run.path === 'reclaim_redirtied') this.free(run);
         return;
+      case 'REL':
+        this.space.released = true;
+        return;
+      case 'PTFREE':
+        this.unlink(run);
+        this.freeTables(run);
+        return;
       case 'FREE':
         this.unlink(run);
         this.free(run);
         this.freeTables(run);
         return;
       default:
-        return this.change(run, word === 'PS' ? pte! : word);
+        this.change(run, word === 'PS' ? pte! : word);
+        if (pte === 'cache') this.unlink(run);
     }
   }
 
@@ -272,9 +287,11 @@ export class Paths {
 
   /** A leaf table goes with the munmap that clears its last PTE: first out of the table above. */
   private unlink(run: Operation): void {
-    const unmaps = run.path === 'munmap' || run.path === 'munmap_dirty';
-    if (!unmaps || run.table !== null || this.ideal || this.machine.iommu.levels === 1) return;
-    const gone = new Set([...run.changed.keys()].map(({ table }) => table).filter(isGone));
+    const unmaps = ['munmap', 'munmap_dirty', 'exit'].includes(run.path) && run.table === null;
+    const unshares = run.path === 'hugetlb_unshare';
+    if ((!unmaps && !unshares) || this.ideal || this.machine.iommu.levels === 1) return;
+    const tables = new Set([...run.changed.keys()].map(({ table }) => table));
+    const gone = [...tables].filter((table) => (unshares ? isOutOfReach(table) : isGone(table)));
     for (const table of gone) table.link = 'unlinked';
     run.freed = [...run.freed, ...gone];
   }
@@ -307,7 +324,10 @@ export class Paths {
     };
     if (run.range === null && run.oldFrame !== null) release(run.page!, run.oldFrame);
     if (run.range !== null) {
-      for (const [page, frame] of run.changed) {
+      for (const [page, old] of run.changed) {
+        // Given back before its time is the copy.
+        const frame = old ?? run.copies.get(page) ?? null;
+        run.copies.delete(page);
         if (frame === null) continue;
         run.changed.set(page, null);
         this.frames.put(frame);
@@ -337,7 +357,7 @@ export class Paths {
       this.safety.oblige(run.page!, now, OWES[run.path]!, this.queue.reachable);
     this.discard(run, now);
     // Whoever has faulted on the migration entry looks again.
-    if (run.path === 'migrate') this.frames.wakeAll(run.agent, now);
+    if (['migrate', 'migrate_vma', 'thp_collapse'].includes(run.path)) this.frames.wakeAll(run.agent, now);
   }
 
   /** Somebody else was faster: what was brought is not needed. */
@@ -360,6 +380,7 @@ export class Paths {
 /** Paths after which the page is the same, with less allowed. */
 const OWES: Readonly<Partial<Record<Operation['path'], Owed>>> = {
   mprotect: 'permission',
+  hugetlb_protect: 'permission',
   fork: 'permission',
   madv_free: 'dirty',
   clear_refs: 'dirty',
@@ -375,10 +396,27 @@ const FAULT: readonly Step[] = [
 
 /** How a list has mmap_lock: who comes by rmap does without, changes of mappings have it alone. */
 function accessOf(path: Operation['path']): Access | null {
-  if (path.startsWith('reclaim_') || path === 'page_mkclean' || path === 'migrate' || path === 'hwpoison') return null;
+  if (path.startsWith('reclaim_') || BY_RMAP.has(path)) return null;
   return ALONE.has(path) ? 'write' : 'read';
 }
-const ALONE = new Set<string>(['munmap', 'munmap_dirty', 'mprotect', 'mremap', 'fork', 'clear_refs', 'uprobe']);
+const BY_RMAP = new Set<string>(['page_mkclean', 'migrate', 'hwpoison', 'thp_split', 'thp_split_file']);
+const ALONE = new Set<string>([
+  'munmap',
+  'munmap_dirty',
+  'mprotect',
+  'mremap',
+  'fork',
+  'clear_refs',
+  'uprobe',
+  'thp_collapse',
+  'hugetlb_protect',
+  'hugetlb_unshare',
+  'exit',
+]);
+
+function isOutOfReach({ link, pages }: Table): boolean {
+  return link === 'linked' && !pages.some(({ pte }) => isMapped(pte));
+}
 
 function isGone({ link, pages }: Table): boolean {
   return link === 'linked' && pages.every(({ kind }) => kind === 'gone');

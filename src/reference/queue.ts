@@ -144,7 +144,7 @@ export class Queue {
   /** One invalidation of the secondary MMU, from the call to its return: of what has just been mapped, or of IOTLBs alone. */
   *invalidate(agent: Agent, span: Span, of: Asked = 'all', frees = false): Turns {
     this.counts.add('SECONDARY');
-    if (this.machine.driver.deferral && this.active === 0 && !this.pending) {
+    if (this.machine.driver.deferral && this.active === 0 && !this.pending && !this.space.released) {
       if (this.has('read-then-set')) {
         agent.spend('defer', this.price('deferral.mark'));
         yield;

@@ -29,8 +29,7 @@ export class Reclaim {
     private readonly price: Price,
     private readonly counts: Counts,
   ) {
-    const low = Math.max(RECLAIM_BATCH, Math.floor(frames.all.length / 32));
-    this.high = low + Math.floor(low / 2);
+    this.high = frames.low + Math.floor(frames.low / 2);
   }
 
   *life(): Turns {
@@ -82,7 +81,7 @@ export class Reclaim {
       this.hand = this.hand === all.length ? 1 : this.hand + 1;
       const frame = all[this.hand - 1]!;
       const page = frame.owner;
-      if (page === null || !page.pte.present || page.frame !== frame) continue;
+      if (page === null || page.kind === 'hugetlb' || !page.pte.present || page.frame !== frame) continue;
       if (page.touched) page.touched = false;
       else if (!batch.some((row) => row.page === page)) {
         if (this.frames.callerHolds) this.frames.get(frame);

@@ -3,7 +3,7 @@ import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { ReferenceCache } from './cache.ts';
 import type { Counts } from './counts.ts';
 import type { Frame } from './frame.ts';
-import { EMPTY, type Kind, meets, type Page, type Pte, type Table } from './page.ts';
+import { EMPTY, isMapped, type Kind, meets, type Page, type Pte, type Table } from './page.ts';
 
 /** A translation that somebody has copied from a PTE: what it said when it was read. */
 export interface Copy {
@@ -32,7 +32,7 @@ export function absenceOf(page: Page): Copy {
 export function isStale({ page, frame, incarnation, writes, absent }: Copy): boolean {
   if (absent) return false;
   const { pte } = page;
-  if (!pte.present || page.frame !== frame || frame.incarnation !== incarnation) return true;
+  if (!isMapped(pte) || page.frame !== frame || frame.incarnation !== incarnation) return true;
   return writes && !(pte.writable && pte.dirty);
 }
 
@@ -226,6 +226,8 @@ export class CpuTlbs {
 
 /** The address space: its pages, and everyone who keeps copies of their PTEs. */
 export class Space {
+  /** The IOMMU has no entry for it any more. */
+  released = false;
   readonly pages: Page[] = [];
   /** In order of address. */
   private readonly tables: Table[] = [];
@@ -348,7 +350,7 @@ export class Space {
   set(page: Page, pte: Readonly<Pte>, frame: Frame | null, now: number): void {
     const before = this.cpus.map((cpu) => cpu.copies(page).map(isStale));
     page.pte = { ...pte };
-    if (pte.present) page.table.link = 'linked';
+    if (isMapped(pte)) page.table.link = 'linked';
     page.frame = frame;
     for (const [i, cpu] of this.cpus.entries())
       if (cpu.copies(page).some((copy, j) => isStale(copy) !== before[i]![j])) cpu.stirred = true;
@@ -360,7 +362,7 @@ export class Space {
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
     for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), ...this.iotlbs, ...this.deviceTlbs, ...this.ownTlb])
-      tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && page.pte.present)));
+      tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && isMapped(page.pte))));
     for (const flight of this.flights)
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };
   }

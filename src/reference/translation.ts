@@ -2,7 +2,7 @@ import type { Agent, Turns } from './agent.ts';
 import type { Counts } from './counts.ts';
 import type { IoTables } from './dma-tables.ts';
 import { Lock } from './lock.ts';
-import { meets, type Page } from './page.ts';
+import { isMapped, meets, type Page } from './page.ts';
 import type { Price } from './queue.ts';
 import { absenceOf, type Copy, copyOf, type EntryAt, type Flight, type Space, type Tlb } from './space.ts';
 
@@ -59,6 +59,10 @@ export class Translator {
     }
     yield;
     while (true) {
+      if (this.space.released) {
+        this.counts.reach('denied: the space was released');
+        return false;
+      }
       flight.squashed.iotlb = false;
       const copy = this.lookupIotlb(pages(), write);
       this.counts.add(copy ? 'IOTLB_HIT' : 'IOTLB_MISS');
@@ -179,5 +183,5 @@ function hold(flight: Flight, copy: Copy): void {
 
 /** Whether the PTE grants the access. */
 export function allows({ pte }: Page, write: boolean): boolean {
-  return pte.present && (!write || pte.writable);
+  return isMapped(pte) && (!write || pte.writable);
 }

@@ -26,6 +26,11 @@ export class Work {
     for (const page of pages) yield* this.one(agent, path, page);
   }
 
+  /** migrate_vma: the zero page is replaced, others are moved. */
+  *collect(agent: Agent, pages: readonly Page[]): Turns {
+    for (const page of pages) yield* this.one(agent, 'migrate_vma', page);
+  }
+
   /** KSM: protects a page and, if nobody has written it since, replaces it. */
   *merge(agent: Agent, pages: readonly Page[]): Turns {
     for (const page of pages) {
@@ -35,15 +40,19 @@ export class Work {
   }
 
   /** Null if there was nothing to do. */
-  private *one(agent: Agent, path: PathName, page: Page): Turns<Operation | null> {
-    const replaces = path === 'uprobe' || path === 'ksm_replace' || path === 'migrate';
-    while (fits(path, page) && replaces && this.frames.free === 0) {
+  private *one(agent: Agent, asked: PathName, page: Page): Turns<Operation | null> {
+    const replaces = REPLACES.has(asked);
+    const which = (): PathName => (asked === 'migrate_vma' && page.pte.zero ? 'migrate_insert' : asked);
+    while (fits(which(), page) && replaces && this.frames.free === 0) {
       this.counts.reach('the kernel waits for a frame');
       yield* this.faults.wait(agent);
     }
+    const path = which();
     if (!fits(path, page)) return null;
-    const installs = { ...(path === 'migrate' ? page.pte : EMPTY), present: true, accessed: true };
+    const moves = path === 'migrate' || path === 'migrate_vma';
+    const installs = { ...(moves ? page.pte : EMPTY), present: true, accessed: true, away: false };
     if (path === 'ksm_replace') installs.merged = true;
+    if (path === 'migrate_insert') installs.writable = installs.dirty = !page.readOnly;
     const oldFrame = page.frame!;
     const run = this.paths.begin({ agent, path, page, oldFrame, installs });
     if ((replaces || path === 'hwpoison') && this.frames.callerHolds) this.frames.get(oldFrame);
@@ -71,12 +80,16 @@ export class Work {
   }
 }
 
+/** Paths that put another page in the place of the one that is there. */
+const REPLACES = new Set<PathName>(['uprobe', 'ksm_replace', 'migrate', 'migrate_vma', 'migrate_insert']);
+
 /** Whether the path has something to do. Nobody else may refer to what is moved or merged. */
 function fits(path: PathName, { pte, kind, frame }: Page): boolean {
   if (!pte.present) return false;
   if (path === 'page_mkclean') return pte.writable && kind === 'shared';
   if (path === 'uprobe') return pte.cached && kind === 'file';
+  if (path === 'migrate_insert') return pte.zero;
   if (pte.zero || frame!.refs !== 1) return false;
-  if (path === 'migrate' || path === 'hwpoison') return true;
-  return !pte.cached && !pte.lazy && !pte.merged && !(path === 'ksm_replace' && pte.writable);
+  if (path === 'migrate' || path === 'migrate_vma' || path === 'hwpoison') return true;
+  return kind !== 'hugetlb' && !pte.cached && !pte.lazy && !pte.merged && !(path === 'ksm_replace' && pte.writable);
 }

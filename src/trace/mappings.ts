@@ -1,7 +1,7 @@
 import { MAP_FLAG, type TraceEvent } from '../model/trace.ts';
 
 /** What is behind a page: the numbers that the engine uses (assembly/ops.ts KIND_*). */
-export const KIND = { unknown: 0, anonymous: 1, file: 2, shared: 3 } as const;
+export const KIND = { unknown: 0, anonymous: 1, file: 2, shared: 3, hugetlb: 5, huge: 6 } as const;
 
 interface Mapping {
   readonly first: number;
@@ -11,7 +11,8 @@ interface Mapping {
 
 /** Kind of memory that an mmap event maps. */
 export function kindOfMapping(flags: number): number {
-  if ((flags & MAP_FLAG.file) === 0) return KIND.anonymous;
+  if ((flags & MAP_FLAG.hugetlb) !== 0) return KIND.hugetlb;
+  if ((flags & MAP_FLAG.file) === 0) return (flags & MAP_FLAG.huge) !== 0 ? KIND.huge : KIND.anonymous;
   return (flags & MAP_FLAG.shared) !== 0 ? KIND.shared : KIND.file;
 }
 
@@ -25,6 +26,7 @@ export class Mappings {
     if (event.op === 'mmap') this.set(space, { first, end, kind: kindOfMapping(flags) });
     else if (event.op === 'brk' && end > first) this.set(space, { first, end, kind: KIND.anonymous });
     else if (event.op === 'munmap') this.cut(space, first, end);
+    else if (event.op === 'exit') this.spaces[space] = [];
     else if (event.op === 'mremap') {
       const [, , , newFirst, newEnd] = event.fields as [number, number, number, number, number];
       const kind = this.kindOf(space, first);

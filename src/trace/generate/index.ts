@@ -4,7 +4,15 @@ import type { TraceMeta } from '../../model/trace.ts';
 import { codec } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
 import { madvDontneed, madvFree, munmapStorm, tlbFlush } from './allocations.ts';
-import { dirtyTracking, forkSnapshot, ksmMerge, numaMigration, sharedWriteback } from './kernel.ts';
+import {
+  dirtyTracking,
+  forkSnapshot,
+  hugePages,
+  ksmMerge,
+  numaBalancing,
+  numaMigration,
+  sharedWriteback,
+} from './kernel.ts';
 import { nicReceive, nicTransmit } from './network.ts';
 import { accelerator, cowStorm, jit } from './programs.ts';
 import { Random } from './random.ts';
@@ -23,6 +31,8 @@ export const WORKLOADS: readonly Workload[] = [
   forkSnapshot,
   ksmMerge,
   numaMigration,
+  numaBalancing,
+  hugePages,
   dirtyTracking,
   sharedWriteback,
   accelerator,

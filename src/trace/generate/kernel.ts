@@ -70,6 +70,40 @@ export const numaMigration: Workload = {
   }),
 };
 
+export const numaBalancing: Workload = {
+  name: 'numa-balancing',
+  summary: 'pages become PROT_NONE, a stretch at a time, to see who uses them; some of them are moved then',
+  stands: 'task_numa_work: change_prot_numa of a stretch of the address space, hinting faults, migrate_misplaced_page',
+  sizes: { pages: { means: 'pages of the program', is: 2048, least: 64 }, ops: REQUESTS },
+  assumes: [
+    SERVER,
+    'A stretch is an eighth of the program, in order; after each, 1 to 16 pages in a row of it are moved.',
+  ],
+  write: watched(200, (program, heap, random, pages, time) => {
+    const stretch = Math.ceil(pages / 8);
+    const first = heap + ((time * stretch) % (pages - stretch + 1));
+    program.kernel('numaHint', first, stretch);
+    const moved = random.between(1, Math.min(16, stretch));
+    program.kernel('migrate', first + random.below(stretch - moved + 1), moved);
+  }),
+};
+
+export const hugePages: Workload = {
+  name: 'thp-churn',
+  summary: 'khugepaged makes huge pages of small ones, and they are split again',
+  stands:
+    'transparent huge pages of a long-lived server: collapse by khugepaged, split when a part is unmapped or swapped',
+  sizes: { pages: { means: 'pages of the heap', is: 4096, least: 64 }, ops: REQUESTS },
+  assumes: [
+    SERVER,
+    'A block of 512 pages, or the rest of the heap, is collapsed or split 100 times, any of them; a huge page is 512 small ones in the model.',
+  ],
+  write: watched(100, (program, heap, random, pages, time) => {
+    const first = heap + 512 * random.below(Math.ceil(pages / 512));
+    program.kernel(time % 3 === 2 ? 'split' : 'collapse', first, Math.min(512, heap + pages - first));
+  }),
+};
+
 export const dirtyTracking: Workload = {
   name: 'dirty-tracking',
   summary: 'all pages are write-protected again and again, to see which are written',

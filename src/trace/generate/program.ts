@@ -11,6 +11,18 @@ const TOP = 0x7_ffff_7fff;
 export const DATA = PROT.read | PROT.write;
 export const TEXT = PROT.read | PROT.exec;
 
+/** Events of a range that are no system call of the program. */
+type KernelEvent =
+  | 'fork'
+  | 'clearRefs'
+  | 'writeback'
+  | 'uprobe'
+  | 'merge'
+  | 'migrate'
+  | 'numaHint'
+  | 'collapse'
+  | 'split';
+
 /** A program: what it executes, what it touches, and its system calls, on the first of its CPUs if nothing else is said. */
 export class Process {
   private readonly space: number;
@@ -79,7 +91,7 @@ export class Process {
   }
 
   /** What the kernel does to a range, for the program or on its own account. */
-  kernel(op: 'fork' | 'clearRefs' | 'writeback' | 'uprobe' | 'merge' | 'migrate', first: number, pages: number): void {
+  kernel(op: KernelEvent, first: number, pages: number): void {
     this.out.event(this.cpu, op, [this.space, first, first + pages]);
   }
 
