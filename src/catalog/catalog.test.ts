@@ -115,6 +115,10 @@ test('under-lock and range-end differ in the place of one step: the reclaim and 
   for (const path of PATH_NAMES) {
     const lock = steps('under-lock', path);
     const end = steps('range-end', path);
+    if (path === 'exit') {
+      expect(lock).toEqual(end);
+      continue;
+    }
     const without = lock.filter((word) => word !== 'SI');
     expect(lock.length - without.length, path).toBe(1);
     if (['munmap', 'munmap_dirty', 'dontneed', 'madv_free'].includes(path)) continue;
@@ -127,10 +131,11 @@ test('under-lock and range-end differ in the place of one step: the reclaim and 
 });
 
 test('under-lock invalidates in the hold, after the clear, before any new PTE; range-end only in that of the gather hook', () => {
-  for (const path of PATH_NAMES) {
+  for (const path of PATH_NAMES.filter((path) => path !== 'exit')) {
     const lock = steps('under-lock', path);
     const at = lock.indexOf('SI');
-    const set = lock.findIndex((word) => word.startsWith('PS'));
+    // What empties a PTE for good puts no new one there.
+    const set = lock.findIndex((word) => word.startsWith('PS') && word !== 'PS(cache)');
     expect([lock.indexOf('PC') < at, at < lock.indexOf('UL'), set === -1 || at < set], path).toEqual([
       true,
       true,
