@@ -21,7 +21,7 @@ const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
   { file: 'flight.ts', text: 'acquire(who.id, knowledgeOf(issuer.id));', instead: '', does: 'a device has not heard what its driver knew' },
   { file: 'lock.ts', text: 'lock.kind != WALKERS) spend(next', instead: 'lock.kind == QUEUE_LOCK) spend(next', does: 'a page-table lock is handed over in no time' },
   { file: 'cpu.ts', text: 'if (hits != 0) useAgain(', instead: 'if (hits > 1) useAgain(', does: 'the second access of a run is no hit to SRRIP' },
-  { file: 'clock.ts', text: 'who.clock < clock', instead: 'who.clock <= clock', does: 'of two agents at one time the later one goes first' },
+  { file: 'clock.ts', text: 'agent(id).clock >= clock', instead: 'agent(id).clock > clock', does: 'of two agents at one time the later one goes first' },
 ]; // biome-ignore format: a table
 
 /** The same, of what replays recordings. */
