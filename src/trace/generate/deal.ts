@@ -31,13 +31,47 @@ interface Open {
 }
 
 /** A piece in the making. */
-interface Draft {
-  readonly heads: number[];
-  readonly fetches: number[];
-  readonly datas: number[];
-  readonly events: TraceEvent[];
-  readonly posts: number[];
-  readonly open: Open;
+class Draft {
+  readonly events: TraceEvent[] = [];
+  readonly posts: number[] = [];
+  readonly open = closed();
+  length = 0;
+  private readonly heads: Uint32Array;
+  private readonly fetches: Uint16Array;
+  private readonly datas: Uint16Array;
+
+  constructor(room: number) {
+    this.heads = new Uint32Array(room);
+    this.fetches = new Uint16Array(room);
+    this.datas = new Uint16Array(room);
+  }
+
+  put(head: number, fetches: number, datas: number): void {
+    this.heads[this.length] = head;
+    this.fetches[this.length] = fetches;
+    this.datas[this.length++] = datas;
+  }
+
+  /** Records of a chunk as they are. */
+  copy({ heads, runFetches, runDatas }: Chunk, from: number, end: number): void {
+    this.heads.set(heads.subarray(from, end), this.length);
+    this.fetches.set(runFetches.subarray(from, end), this.length);
+    this.datas.set(runDatas.subarray(from, end), this.length);
+    this.length += end - from;
+  }
+
+  piece(cpu: number): Piece {
+    const { heads, fetches, datas, length: records, events, posts } = this;
+    return {
+      cpu,
+      records,
+      heads: heads.slice(0, records),
+      runFetches: fetches.slice(0, records),
+      runDatas: datas.slice(0, records),
+      events,
+      posts: Uint32Array.from(posts),
+    };
+  }
 }
 
 /**
@@ -64,43 +98,75 @@ export class Dealer {
     const work = posts ?? new Uint32Array();
     const { heads, runFetches, runDatas, events, records } = chunk;
     if (this.cpus === 1) return [{ cpu: 0, records, heads, runFetches, runDatas, events, posts: work }];
-    const drafts = Array.from({ length: this.cpus }, emptyDraft);
+    // At most one record is opened before each.
+    const drafts = Array.from({ length: this.cpus }, () => new Draft(2 * records));
     const recorded: Open[] = drafts.map(closed);
+    const several = this.cpuOf.size > 1;
     let agent = chunk.agent;
     let post = 0;
-    for (let i = 0; i < records; i++) {
+    for (let i = 0; i < records; ) {
       const head = heads[i]!;
       const event = (head & HEAD_OP) === HEAD_EVENT ? events[head >>> HEAD_SHIFT]! : undefined;
       if (event?.op === 'switch') agent = event.agent;
       const by = this.cpuOf.get(event?.agent ?? agent) ?? 0;
-      const draft = drafts[this.cpuOf.size > 1 ? by : this.turn()]!;
-      if (event === undefined) putRun(draft, recorded[by]!, head, runFetches[i]!, runDatas[i]!);
+      const draft = drafts[several ? by : Math.floor(this.dealt / this.deal) % this.cpus]!;
+      let end = i + 1;
+      if (event === undefined && agree(draft.open, recorded[by]!)) {
+        end = several ? records : Math.min(records, i + this.deal - (this.dealt % this.deal));
+        end = copyRuns(draft, recorded[by]!, chunk, i, end);
+      } else if (event === undefined) putRun(draft, recorded[by]!, head, runFetches[i]!, runDatas[i]!);
       else if (event.op !== 'switch') putEvent(draft, recorded[by]!, event);
-      for (; post < work.length && work[post]! <= i; post += 2)
-        draft.posts.push(draft.heads.length - 1, work[post + 1]!);
+      for (; post < work.length && work[post]! < end; post += 2)
+        draft.posts.push(draft.length - (end - work[post]!), work[post + 1]!);
+      this.dealt += end - i;
+      i = end;
     }
-    return drafts.flatMap((draft, cpu) => (draft.heads.length === 0 ? [] : [pieceOf(draft, cpu)]));
-  }
-
-  /** The CPU whose record the next one is. */
-  private turn(): number {
-    return Math.floor(this.dealt++ / this.deal) % this.cpus;
+    return drafts.flatMap((draft, cpu) => (draft.length === 0 ? [] : [draft.piece(cpu)]));
   }
 }
 
 const closed = (): Open => ({ fetch: NONE, data: NONE, writes: false });
-const emptyDraft = (): Draft => ({ heads: [], fetches: [], datas: [], events: [], posts: [], open: closed() });
 
-function put({ heads, fetches, datas }: Draft, head: number, fetched: number, data: number): void {
-  heads.push(head >>> 0);
-  fetches.push(fetched);
-  datas.push(data);
+/** Whether the same runs are open: until the next event a CPU then runs records as they are. */
+function agree(open: Open, recorded: Open): boolean {
+  return open.fetch === recorded.fetch && open.data === recorded.data && open.writes === recorded.writes;
+}
+
+/** The records from `from` up to an event or `end`, the same runs being open. Returns where it stopped. */
+function copyRuns(draft: Draft, recorded: Open, chunk: Chunk, from: number, end: number): number {
+  const { heads } = chunk;
+  let fetch = NONE;
+  let data = NONE;
+  let i = from;
+  for (; i < end; i++) {
+    const op = heads[i]! & HEAD_OP;
+    if (op === HEAD_EVENT) break;
+    if (op === FETCH) fetch = i;
+    else data = i;
+  }
+  draft.copy(chunk, from, i);
+  for (const runs of [recorded, draft.open]) {
+    if (fetch !== NONE) begin(runs, heads[fetch]!);
+    if (data !== NONE) begin(runs, heads[data]!);
+  }
+  return i;
+}
+
+/** The run of a record is the open one of its kind; behind a second half none is. */
+function begin(runs: Open, head: number): void {
+  const op = head & HEAD_OP;
+  const page = (head & HEAD_STRADDLE) !== 0 ? NONE : head >>> HEAD_SHIFT;
+  if (op === FETCH) runs.fetch = page;
+  else {
+    runs.data = page;
+    runs.writes = op === WRITE;
+  }
 }
 
 function putEvent(draft: Draft, recorded: Open, event: TraceEvent): void {
   Object.assign(recorded, closed());
   Object.assign(draft.open, closed());
-  put(draft, (draft.events.length << HEAD_SHIFT) | HEAD_EVENT, 0, 0);
+  draft.put((draft.events.length << HEAD_SHIFT) | HEAD_EVENT, 0, 0);
   draft.events.push(event);
 }
 
@@ -108,37 +174,17 @@ function putEvent(draft: Draft, recorded: Open, event: TraceEvent): void {
 function putRun(draft: Draft, recorded: Open, head: number, fetches: number, datas: number): void {
   const { open } = draft;
   const op = head & HEAD_OP;
-  const page = head >>> HEAD_SHIFT;
-  const left = (head & HEAD_STRADDLE) !== 0 ? NONE : page;
   let [fetched, data] = [fetches, datas];
   if (op === FETCH && data > 0 && (open.data !== recorded.data || open.writes !== recorded.writes)) {
-    put(draft, (recorded.data << HEAD_SHIFT) | (recorded.writes ? WRITE : READ), 0, 1);
+    draft.put((recorded.data << HEAD_SHIFT) | (recorded.writes ? WRITE : READ), 0, 1);
     open.data = recorded.data;
     open.writes = recorded.writes;
     data--;
   } else if (op !== FETCH && fetched > 0 && open.fetch !== recorded.fetch) {
-    put(draft, (recorded.fetch << HEAD_SHIFT) | FETCH, 1, 0);
+    draft.put((recorded.fetch << HEAD_SHIFT) | FETCH, 1, 0);
     open.fetch = recorded.fetch;
     fetched--;
   }
-  put(draft, head, fetched, data);
-  for (const runs of [recorded, open]) {
-    if (op === FETCH) runs.fetch = left;
-    else {
-      runs.data = left;
-      runs.writes = op === WRITE;
-    }
-  }
-}
-
-function pieceOf({ heads, fetches, datas, events, posts }: Draft, cpu: number): Piece {
-  return {
-    cpu,
-    records: heads.length,
-    heads: Uint32Array.from(heads),
-    runFetches: Uint16Array.from(fetches),
-    runDatas: Uint16Array.from(datas),
-    events,
-    posts: Uint32Array.from(posts),
-  };
+  draft.put(head, fetched, data);
+  for (const runs of [recorded, open]) begin(runs, head);
 }
