@@ -145,11 +145,12 @@ export function wantingCpu(): u32 {
 function horizon(who: Agent): u64 {
   let limit: u64 = u64.MAX_VALUE;
   let waits = false;
+  const trap: u64 = cpus > 1 ? ahead() : 0;
   for (let id: u32 = 0; id <= reclaimer; id++) {
     const other = agent(id);
     if (id == who.id) continue;
     if (other.state == BLOCKED && other.waitsFor != CAUSE_IDLE) waits = true;
-    if (other.state == RUNNABLE) limit = min(limit, other.clock + (id < cpus && other.phase == 0 ? ahead() : 0) + tie(who, id));
+    if (other.state == RUNNABLE) limit = min(limit, other.clock + (id < cpus && other.phase == 0 ? trap : 0) + tie(who, id));
   }
   // One CPU goes on while reclaim waits; among several, whoever waits may be woken by anybody.
   if (!waits || cpus == 1) return limit;

@@ -15,8 +15,12 @@ let fixedEnd: usize = 0;
 /** Bytes that a region begins at a multiple of, less 1. */
 let align: usize = 63;
 
-/** Starts a new arena: forgets all regions. */
+/** Starts a new arena: forgets all regions, and takes over what the host has written. */
 export function openArena(): void {
+  for (let i: usize = 0; i < CONFIG_WORDS; i++) {
+    store<u32>(words + (i << 2), <u32>load<f64>(config + (i << 3)));
+    store<u64>(wideWords + (i << 3), <u64>load<f64>(config + (i << 3)));
+  }
   top = line(__heap_base);
   fixedTop = fixedEnd = 0;
   align = 63;
@@ -91,6 +95,9 @@ export const CONFIG_WORDS: u32 = 160;
 /** Where costs begin: not before SETTINGS of ops.ts. */
 export const CONFIG_COSTS: u32 = 96;
 const config: usize = memory.data(160 * 8);
+/** The same as u32 and as u64: they are read at every step, and a conversion costs more than all else of a read. */
+const words: usize = memory.data(160 * 4);
+const wideWords: usize = memory.data(160 * 8);
 
 /** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {
@@ -98,14 +105,14 @@ export function configAt(): usize {
 }
 @inline
 export function setting(index: u32): u32 {
-  return <u32>load<f64>(config + (<usize>index << 3));
+  return load<u32>(words + (<usize>index << 2));
 }
 @inline
 export function settingU64(index: u32): u64 {
-  return <u64>load<f64>(config + (<usize>index << 3));
+  return load<u64>(wideWords + (<usize>index << 3));
 }
 /** A cost in picoseconds. */
 @inline
 export function cost(index: u32): u64 {
-  return <u64>load<f64>(config + (<usize>(CONFIG_COSTS + index) << 3));
+  return load<u64>(wideWords + (<usize>(CONFIG_COSTS + index) << 3));
 }
