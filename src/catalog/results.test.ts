@@ -16,6 +16,44 @@ test('what compare and explore write can be read', () => {
   ]);
 });
 
+describe('gathered results of a sweep', () => {
+  const row = {
+    ...{ trace: 't', machine: 'm', seed: 1, policy: 'p', 'cost.added_per_page_ns': 1, 'safety.verdict': 'safe' },
+    ...{
+      'safety.exposed_ns.count': 0,
+      'safety.exposed_ns.sum': 0,
+      repro: 'iommulator run',
+      hash: '0'.repeat(64),
+      model: 8,
+    },
+  };
+  const line = (more: object): string => `${JSON.stringify({ ...row, ...more })}\n`;
+  test.each<[string, string, RegExp | number]>([
+    ['two rows', line({}) + line({ seed: 2 }), 2],
+    ['nothing', '', /grid\.ndjson: is empty, expected what sweep gather writes$/],
+    [
+      'a torn line',
+      line({}) + line({}).slice(0, 20),
+      /grid\.ndjson:2: is not JSON, expected a line that sweep gather wrote$/,
+    ],
+    [
+      'a row without cost',
+      line({ 'cost.added_per_page_ns': undefined }),
+      /grid\.ndjson:1: cost\.added_per_page_ns is missing/,
+    ],
+    ['a group', line({ 'machine.iommu.iotlb': {} }), /grid\.ndjson:1: machine\.iommu\.iotlb: read \{\}/],
+    ['two models', line({}) + line({ model: 9 }), /has runs of models 8 and 9, whose numbers cannot be compared$/],
+  ])('%s', (_, text, expected) =>
+    withFolder((folder) => {
+      const path = join(folder, 'grid.ndjson');
+      writeFileSync(path, text);
+      const read = () => readResult(path);
+      if (typeof expected !== 'number') return expect(read).toThrow(expected);
+      expect(read()).toMatchObject({ kind: 'sweep', result: { name: 'grid', model: 8 } });
+    }),
+  );
+});
+
 describe('what is no result gets one line', () => {
   const first = JSON.parse(compare) as ComparisonResult;
   // What is in the file, and what is said of it.

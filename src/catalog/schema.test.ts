@@ -4,6 +4,8 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { expect, test } from 'vitest';
 import { ROOT } from '../../testing/cli.ts';
 import { goldenCases, goldenFile } from '../../testing/golden/cases.ts';
+import type { ComparisonResult } from '../model/result.ts';
+import { flatRow } from '../sweep/gather.ts';
 
 const FOLDER = join(ROOT, 'src/catalog/schema');
 const ENDS = '.schema.json';
@@ -42,6 +44,17 @@ test.each(written)('%s is of %s.schema.json, which describes every key of it', (
   const valid = validator(schema!);
   valid(JSON.parse(readFileSync(file!, 'utf8')));
   expect((valid.errors ?? []).map((error) => [error.instancePath, error.message, error.params])).toEqual([]);
+});
+
+test('a line of gathered results is of gathered.schema.json', () => {
+  const { runs } = JSON.parse(
+    readFileSync(join(ROOT, 'traces/golden/cli/compare-dma.json'), 'utf8'),
+  ) as ComparisonResult;
+  const cell = { trace: 'x', machine: 'intel-vtd', seed: 1, 'machine.iommu.iotlb': '1x64', policy: 'lazy' };
+  const line = flatRow({ cell, hash: '0'.repeat(64), run: runs[0]! });
+  validator('gathered')(line);
+  expect(validator('gathered').errors ?? []).toEqual([]);
+  expect(validator('gathered')({ ...line, model: undefined })).toBe(false);
 });
 
 test('each line of the history is of history.schema.json', () => {

@@ -13,6 +13,7 @@ export const SCHEMAS = [
   'cpu',
   'costs',
   'sweep',
+  'gathered',
   'experiment',
   'result',
   'exploration',

@@ -18,7 +18,7 @@ export const reportCommand: CommandModule<object, Args> = {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'Files that compare, run or explore wrote with --format json',
+        describe: 'What compare, run or explore wrote with --format json, or sweep gather as .ndjson',
       })
       .option('output', {
         alias: 'o',

@@ -2,7 +2,7 @@
 import type { Reuse } from './dma.ts';
 import { UsageError } from './errors.ts';
 import { nearText } from './near.ts';
-import type { RunResult } from './result.ts';
+import type { RunResult, Verdict } from './result.ts';
 
 /** One value on an axis. */
 export type AxisValue = string | number | boolean;
@@ -127,6 +127,27 @@ export interface SweepResult {
   readonly model: number;
   readonly hash: string;
   readonly run: RunResult;
+}
+
+/** A run as a line of gathered results: its axes up to `policy`, then its metrics by their keys in the result. */
+export type GatheredRow = Readonly<Record<string, AxisValue>> & {
+  readonly trace: string;
+  readonly machine: string;
+  readonly policy: string;
+  readonly 'cost.added_per_page_ns': number;
+  readonly 'safety.verdict': Verdict;
+  readonly 'safety.exposed_ns.count': number;
+  readonly 'safety.exposed_ns.sum': number;
+  readonly repro: string;
+  readonly hash: string;
+  readonly model: number;
+};
+
+/** Gathered results of one sweep, all of one model. */
+export interface GatheredSweep {
+  readonly name: string;
+  readonly model: number;
+  readonly rows: readonly GatheredRow[];
 }
 
 /** Which part of a sweep: every n-th group of runs, from the i-th on, 0 <= i < n. */

@@ -1,3 +1,5 @@
+import { exposureOf } from '../model/front.ts';
+import type { Verdict } from '../model/result.ts';
 import { count, type Grid } from './grid.ts';
 
 /** A number as a cell: whole, or with three digits. */
@@ -15,6 +17,10 @@ export function pivotGrid(table: {
   return { columns: table.columns, rows: table.rows.map(([head, ...values]) => [head, ...values.map(cellText)]) };
 }
 
+function exposureText(ns: number): string {
+  return Number.isFinite(ns) ? cellText(ns) : 'for ever';
+}
+
 /** Runs of the front of cost against exposure. */
 export function frontGrid(
   axes: readonly string[],
@@ -22,7 +28,10 @@ export function frontGrid(
     readonly cell: Readonly<Record<string, string | number | boolean>>;
     readonly run: {
       readonly cost: { readonly added_per_page_ns: number };
-      readonly safety: { readonly exposed_ns: { readonly sum: number }; readonly verdict: string };
+      readonly safety: {
+        readonly exposed_ns: { readonly count: number; readonly sum: number };
+        readonly verdict: Verdict;
+      };
     };
   }[],
 ): Grid {
@@ -31,7 +40,7 @@ export function frontGrid(
     rows: rows.map(({ cell, run }) => [
       ...axes.map((axis) => String(cell[axis])),
       cellText(run.cost.added_per_page_ns),
-      cellText(run.safety.exposed_ns.sum),
+      exposureText(exposureOf(run.safety.verdict, run.safety.exposed_ns)),
       run.safety.verdict,
     ]),
   };

@@ -1,12 +1,13 @@
 /** All results of a sweep in one file, for other tools. */
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
+import { MODEL } from '../model/result.ts';
 import type { AxisValue } from '../model/sweep.ts';
 import { openOutput } from '../trace/output.ts';
 import { metricsOf, type SweepRow } from './table.ts';
 
-/** One object per run: its axes, its metrics, and the command that repeats it. */
+/** One object per run: its axes, its metrics, the command that repeats it, its hash, and the model it was made with. */
 export function flatRow({ cell, hash, run }: SweepRow): Record<string, AxisValue> {
-  return { ...cell, ...Object.fromEntries(metricsOf(run)), repro: run.repro, hash };
+  return { ...cell, ...Object.fromEntries(metricsOf(run)), repro: run.repro, hash, model: MODEL };
 }
 
 /** Lines of JSON, one per run. */

@@ -1,5 +1,6 @@
 /** Results of a sweep as rows, and rows as tables: pivots, the best, the front of cost against exposure. */
 import { UsageError } from '../model/errors.ts';
+import { exposureOf, frontOf } from '../model/front.ts';
 import { nearText } from '../model/near.ts';
 import type { RunResult } from '../model/result.ts';
 import { type AxisValue, axesOf, type Cell, type SweepSpec } from '../model/sweep.ts';
@@ -100,22 +101,12 @@ function metricOf(run: RunResult, metric: string): AxisValue {
   return value;
 }
 
-/** Cost and exposure of a run: what nobody wants more of. */
-const costOf = ({ run }: SweepRow): number => run.cost.added_per_page_ns;
-const exposureOf = ({ run }: SweepRow): number => run.safety.exposed_ns.sum;
-
 /** Runs that no other of the same trace beats in cost per page without being exposed for longer, the cheapest first. */
 export function front(rows: readonly SweepRow[]): SweepRow[] {
   const runs = rows.filter((row, i) => rows.findIndex(({ hash }) => hash === row.hash) === i);
-  const kept = runs.filter((row) =>
-    runs.every(
-      (other) =>
-        other.cell.trace !== row.cell.trace ||
-        costOf(other) > costOf(row) ||
-        exposureOf(other) > exposureOf(row) ||
-        (costOf(other) === costOf(row) && exposureOf(other) === exposureOf(row)),
-    ),
-  );
-  const traces = [...new Set(rows.map(({ cell }) => cell.trace))];
-  return kept.sort((a, b) => traces.indexOf(a.cell.trace!) - traces.indexOf(b.cell.trace!) || costOf(a) - costOf(b));
+  return frontOf(runs, ({ cell, run: { cost, safety } }) => ({
+    group: String(cell.trace),
+    cost: cost.added_per_page_ns,
+    exposure: exposureOf(safety.verdict, safety.exposed_ns),
+  }));
 }

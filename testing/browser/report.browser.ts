@@ -28,12 +28,21 @@ beforeAll(async () => {
       });
     });
   });
-  write('page', [golden('compare'), golden('compare-dma'), golden('explore')]);
+  write('page', [golden('compare'), golden('compare-dma'), golden('explore'), gathered()]);
 });
 afterAll(async () => {
   await browser?.close();
   remove();
 });
+
+/** Gathered results of a shipped sweep. */
+function gathered(): string {
+  const grid = join(ROOT, 'traces/sweeps/stale-dma.yaml');
+  const [results, file] = [join(folder, 'results'), join(folder, 'stale-dma.ndjson')];
+  expect(iommulator(['sweep', grid, '--folder', results, '--quiet']).code).toBe(0);
+  expect(iommulator(['sweep', 'gather', grid, '--folder', results, '-o', file]).code).toBe(0);
+  return file;
+}
 
 function write(name: string, results: readonly string[]): void {
   const { code, stderr } = iommulator(['report', ...results, '-o', join(folder, `${name}.html`)]);
@@ -158,6 +167,15 @@ test('a verdict of the matrix leads to its counterexample, drawn', () =>
     await expect.poll(() => drawn.locator('table').isVisible()).toBe(true);
     expect(await drawn.locator('td.step').allTextContents()).toEqual(broken.steps.map(({ action }) => action));
     expect(await drawn.locator('td.used').count()).toBe(1);
+  }));
+
+test('a sweep: points say their numbers, and a filter leaves those of a policy', () =>
+  visit('page', async (page) => {
+    await page.locator('#r4-curves [data-run] path').first().hover();
+    await expect.poll(() => page.locator('#tip').textContent()).toContain('strict, timeout_ms 1: ');
+    await page.locator('#r4 select').nth(1).selectOption('lazy');
+    expect(await page.locator('#r4 .filter output').textContent()).toBe('4 of 5 runs');
+    expect(await page.locator('#r4-curves .mark[data-run]:not(.out)').count()).toBe(4);
   }));
 
 test('without scripts everything can be read', () =>

@@ -102,7 +102,8 @@ export function behaviour(): void {
         element.classList.toggle('out', !runs.has(element.getAttribute('data-run') ?? ''));
       said.textContent = `${kept.length} of ${rows.length} runs`;
     });
-    section.querySelector('.summary')!.before(form);
+    const summary = section.querySelector('.summary')!;
+    (summary.closest('figure') ?? summary).before(form);
   }
 
   // A link to a counterexample opens it.

@@ -1,3 +1,4 @@
+import { exposureOf } from '../../model/front.ts';
 import { type ComparisonResult, pagesOf, type RunResult } from '../../model/result.ts';
 import { count } from '../grid.ts';
 import { GROUPS, MEANING } from '../sentences.ts';
@@ -76,7 +77,7 @@ ${scatter(
   `${id}-scatter`,
   rowsOf(({ cost, safety }) => ({
     added: cost.added_per_page_ns,
-    exposed: safety.verdict !== 'safe' && safety.exposed_ns.count === 0 ? null : safety.exposed_ns.sum,
+    exposed: exposureOf(safety.verdict, safety.exposed_ns),
     verdict: safety.verdict,
   })),
 )}

@@ -1,16 +1,19 @@
 import type { ExplorationResult } from '../../model/exploration.ts';
 import type { ComparisonResult } from '../../model/result.ts';
+import type { GatheredSweep } from '../../model/sweep.ts';
 import { behaviour } from './behaviour.ts';
 import { comparisonPart } from './comparison.ts';
 import { explorationPart } from './exploration.ts';
 import { html, Markup } from './markup.ts';
 import { STYLE } from './style.ts';
 import { patterns } from './svg.ts';
+import { sweepPart } from './sweep.ts';
 
 /** What a report is of, in the order of the command line. */
 export type ReportedResult =
   | { readonly kind: 'comparison'; readonly result: ComparisonResult }
-  | { readonly kind: 'exploration'; readonly result: ExplorationResult };
+  | { readonly kind: 'exploration'; readonly result: ExplorationResult }
+  | { readonly kind: 'sweep'; readonly result: GatheredSweep };
 
 /**
  * One HTML file that loads nothing: its style and its script are named by their digests in its own content security
@@ -25,12 +28,7 @@ export async function reportPage(results: readonly ReportedResult[], version: st
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  const parts = results.map((one, i) => ({
-    id: `r${i + 1}`,
-    name: one.kind === 'comparison' ? one.result.trace.file : 'Every order of the steps',
-    part:
-      one.kind === 'comparison' ? comparisonPart(`r${i + 1}`, one.result) : explorationPart(`r${i + 1}`, one.result),
-  }));
+  const parts = results.map((one, i) => ({ id: `r${i + 1}`, ...partOf(`r${i + 1}`, one) }));
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -56,6 +54,13 @@ ${parts.map(({ part }) => part)}
 </html>
 `;
   return page.text;
+}
+
+/** A result with the name that leads to it. */
+function partOf(id: string, one: ReportedResult): { name: string; part: Markup } {
+  if (one.kind === 'comparison') return { name: one.result.trace.file, part: comparisonPart(id, one.result) };
+  if (one.kind === 'sweep') return { name: one.result.name, part: sweepPart(id, one.result) };
+  return { name: 'Every order of the steps', part: explorationPart(id, one.result) };
 }
 
 /** A source expression of a content security policy (CSP level 3, section 2.3.1). */

@@ -12,13 +12,28 @@ export interface Dot {
   readonly label: Label;
   /** Nanoseconds per page. */
   readonly added: number;
-  /** Nanoseconds; null where the exposure never ends, as where nothing is invalidated. */
-  readonly exposed: number | null;
+  /** Nanoseconds; infinite where the exposure never ends. */
+  readonly exposed: number;
   readonly verdict: Verdict;
+  /** The word beside it; the policy if not given. */
+  readonly note?: string;
+}
+
+/** A chart of cost against exposure. */
+interface Scatter {
+  readonly id: string;
+  readonly title: string;
+  readonly about: string;
+  readonly table: Markup;
+  /** Dots that a line goes through, of each machine in their order. */
+  readonly front?: readonly Dot[];
 }
 
 const SHAPES = { safe: symbolCircle, exposed: symbolTriangle, unsafe: symbolSquare } as const;
 const VERDICTS = ['safe', 'exposed', 'unsafe'] as const;
+/** How to read any of them. */
+export const ABOUT =
+  'To the right: work added per page, in us. Upward: for how long, all pages together, a device could have used a page that was no longer its own.';
 const LEFT = 90;
 const RIGHT = 24;
 const PLOT = 200;
@@ -26,10 +41,40 @@ const HEAD = 24;
 /** The strip above an axis, for what never ends. */
 const ABOVE = 28;
 
-/** Cost to the right, exposure upward, one plot per machine; cheap and safe is below and to the left. */
+/** Runs of a comparison. */
 export function scatter(id: string, dots: readonly Dot[]): Markup {
+  const title = 'Cost against exposure';
+  return plots(dots, {
+    id,
+    title,
+    about: ABOUT,
+    table: table(
+      title,
+      [
+        { title: 'machine', kind: 'name' },
+        { title: 'policy', kind: 'name' },
+        { title: 'added per page', kind: 'number' },
+        { title: 'exposed in all', kind: 'number' },
+        { title: 'verdict' },
+      ],
+      dots.map((dot) => ({
+        run: dot.label.index,
+        cells: [
+          dot.label.machine,
+          dot.label.policy,
+          { text: duration(dot.added), value: dot.added },
+          { text: exposureText(dot.exposed), value: Math.min(dot.exposed, Number.MAX_VALUE) },
+          dot.verdict,
+        ],
+      })),
+    ),
+  });
+}
+
+/** Cost to the right, exposure upward, one plot per machine; cheap and safe is below and to the left. */
+export function plots(dots: readonly Dot[], { front = [], ...about }: Scatter): Markup {
   const machines = [...new Set(dots.map(({ label }) => label.machine))];
-  const most = Math.max(10, ...dots.map(({ exposed }) => exposed ?? 0));
+  const most = Math.max(10, ...dots.map(({ exposed }) => exposed).filter(Number.isFinite));
   const added = dots.map((dot) => dot.added / 1000);
   const x = scaleLinear([Math.min(0, ...added), Math.max(0, ...added) || 1], [LEFT, WIDTH - RIGHT - 70]).nice();
   const decade = Math.max(3, Math.ceil(Math.log10(most)));
@@ -46,68 +91,54 @@ export function scatter(id: string, dots: readonly Dot[]): Markup {
     const mine = dots.filter(({ label }) => label.machine === machine);
     const left = x.range()[0]!;
     const right = WIDTH - RIGHT;
-    const words = place(
-      mine.map((dot) => ({ dot, x: x(dot.added / 1000), y: dot.exposed === null ? plot - 14 : y(dot.exposed) })),
-      bottom,
-    );
+    const placed = mine.map((dot) => ({
+      dot,
+      x: x(dot.added / 1000),
+      y: Number.isFinite(dot.exposed) ? y(dot.exposed) : plot - 14,
+    }));
+    const words = place(placed, bottom);
+    const steps = front.flatMap((dot) => placed.filter((one) => one.dot === dot));
+    const line = steps.map((one, i) => `${i === 0 ? 'M' : 'L'}${fixed(one.x)} ${fixed(one.y)}`).join('');
     const lines = marks.map(
       (value) =>
         html`<path d="M${left} ${fixed(y(value))}H${right}" class="${value === 0 ? 'zero' : 'grid'}"/>${word(left - 8, y(value) + 4, round(value), 'end', 'tick')}`,
     );
-    const never = mine.some(({ exposed }) => exposed === null)
+    const never = mine.some(({ exposed }) => !Number.isFinite(exposed))
       ? word(left - 8, plot - 10, 'never ends', 'end', 'tick')
       : '';
     const corner = html`<rect class="corner" x="${left}" y="${bottom - 26}" width="${fixed((right - left) / 4)}" height="26"/>${word(left + 6, bottom - 9, 'cheap and safe', 'start', 'tick')}`;
     const drawn = words.map(({ dot, x: cx, y: cy, lx, ly }) => {
       const { label, verdict } = dot;
-      const tip = `${label.policy} on ${machine}: ${duration(dot.added)} added per page, exposed ${exposure(dot)}, ${verdict}`;
+      const tip = `${label.policy} on ${machine}: ${duration(dot.added)} added per page, exposed ${exposureText(dot.exposed)}, ${verdict}`;
       const far =
         Math.abs(ly - cy) > 12
           ? html`<path class="lead" d="M${fixed(cx)} ${fixed(cy)}L${fixed(lx)} ${fixed(ly - 4)}"/>`
           : '';
-      return html`<g class="mark" data-verdict="${verdict}"${runOf({ run: label.index })}><title>${tip}</title>${far}<path class="${verdict}" transform="translate(${fixed(cx)} ${fixed(cy)})" d="${symbol(SHAPES[verdict], 90)()}"/>${word(lx, ly, shorten(label.policy, 160))}</g>\n`;
+      return html`<g class="mark" data-verdict="${verdict}"${runOf({ run: label.index })}><title>${tip}</title>${far}<path class="${verdict}" transform="translate(${fixed(cx)} ${fixed(cy)})" d="${symbol(SHAPES[verdict], 90)()}"/>${word(lx, ly, shorten(noteOf(dot), 160))}</g>\n`;
     });
     const head = word(0, top + 15, shorten(machine, 400), 'start', 'machine');
-    const part = html`${head}${corner}${lines}${never}${ticks(x.ticks(6), x, String, plot, bottom)}${drawn}`;
+    const part = html`${head}${corner}${lines}${never}${ticks(x.ticks(6), x, String, plot, bottom)}${line === '' ? '' : html`<path class="front" d="${line}"/>`}${drawn}`;
     top = bottom + 26;
     return part;
   });
-  const title = 'Cost against exposure';
   return figure({
-    id,
-    title,
-    about: `To the right: work added per page, in us. Upward: for how long, all pages together, a device could have used a page that was no longer its own.`,
+    ...about,
     legend: VERDICTS.filter((verdict) => dots.some((dot) => dot.verdict === verdict)).map(
       (verdict) =>
         html`<li><svg width="18" height="16" aria-hidden="true" focusable="false"><path class="${verdict}" transform="translate(9 8)" d="${symbol(SHAPES[verdict], 80)()}"/></svg>${verdict}</li>`,
     ),
     height: top + 14,
     content: html`${content}${word(WIDTH - RIGHT, top + 8, 'us added per page', 'end', 'tick')}`,
-    table: table(
-      title,
-      [
-        { title: 'machine', kind: 'name' },
-        { title: 'policy', kind: 'name' },
-        { title: 'added per page', kind: 'number' },
-        { title: 'exposed in all', kind: 'number' },
-        { title: 'verdict' },
-      ],
-      dots.map((dot) => ({
-        run: dot.label.index,
-        cells: [
-          dot.label.machine,
-          dot.label.policy,
-          { text: duration(dot.added), value: dot.added },
-          { text: exposure(dot), value: dot.exposed ?? Number.MAX_VALUE },
-          dot.verdict,
-        ],
-      })),
-    ),
   });
 }
 
-function exposure({ exposed }: Dot): string {
-  return exposed === null ? 'for ever' : duration(exposed);
+/** How long, in words. */
+export function exposureText(ns: number): string {
+  return Number.isFinite(ns) ? duration(ns) : 'for ever';
+}
+
+function noteOf({ note, label }: Dot): string {
+  return note ?? label.policy;
 }
 
 interface Placed {
@@ -124,12 +155,16 @@ function place(dots: readonly Placed[], bottom: number): (Placed & { lx: number;
     y: y + 4,
   }));
   return dots.map((dot) => {
-    const width = shorten(dot.dot.label.policy, 160).length * 6.6;
+    // A word that was asked to be empty, or that finds no room, is left out: its table has it.
+    if (dot.dot.note === '') return { ...dot, lx: dot.x, ly: dot.y };
+    const width = shorten(noteOf(dot.dot), 160).length * 6.6;
     const free = (lx: number, ly: number): boolean =>
       ly < bottom - 2 && !taken.some(({ left, right, y }) => lx < right && lx + width > left && Math.abs(y - ly) < 13);
     const side = dot.x + 10 + width > WIDTH ? dot.x - 10 - width : dot.x + 10;
     const steps = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? -1 : 1) * Math.ceil(i / 2) * 14);
-    const shift = steps.find((step) => free(side, dot.y + 4 + step)) ?? 0;
+    const near = dot.dot.note === undefined ? steps : steps.slice(0, 5);
+    const shift = near.find((step) => free(side, dot.y + 4 + step)) ?? (near === steps ? 0 : undefined);
+    if (shift === undefined) return { ...dot, dot: { ...dot.dot, note: '' }, lx: dot.x, ly: dot.y };
     const ly = dot.y + 4 + shift;
     taken.push({ left: side, right: side + width, y: ly });
     return { ...dot, lx: side, ly };

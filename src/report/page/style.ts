@@ -53,6 +53,10 @@ text.tick { fill: var(--soft); font-size: 11px; } text.machine { font-weight: 60
 rect.mark { stroke: var(--back); stroke-width: 1; }
 path.safe { fill: var(--safe); } path.exposed { fill: var(--exposed); } path.unsafe { fill: var(--unsafe); }
 .corner { fill: var(--safe); opacity: .14; } .lead { stroke: var(--soft); stroke-width: .8; }
+.front { fill: none; stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 5 3; }
+.curve { fill: none; stroke-width: 2; } .cross { fill: var(--back); stroke: var(--text); stroke-width: 2; }
+.l0 { stroke: var(--s0); } .l1 { stroke: var(--s1); } .l2 { stroke: var(--s2); } .l3 { stroke: var(--s3); }
+.l4 { stroke: var(--s4); } .l5 { stroke: var(--s5); } .l6 { stroke: var(--s6); } .l7 { stroke: var(--s7); }
 .hit { fill: transparent; } .thick { stroke: var(--s0); stroke-width: 5; } .thin { stroke: var(--s0); stroke-width: 1.5; }
 .point { fill: var(--back); stroke: var(--s0); stroke-width: 2; } .stroke { stroke: var(--text); stroke-width: 3; } .full { fill: var(--s1); }
 svg g.hot text { font-weight: 700; } svg .hot rect.mark, svg rect.mark:hover { stroke: var(--text); stroke-width: 1.5; }

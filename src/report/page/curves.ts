@@ -1,0 +1,235 @@
+import { scaleLinear, scaleLog, scalePoint } from 'd3-scale';
+import { line, symbol, symbolsFill } from 'd3-shape';
+import type { AxisValue } from '../../model/sweep.ts';
+import { html, type Markup } from './markup.ts';
+import { duration, short } from './number.ts';
+import { figure, fixed, SERIES, shorten, ticks, WIDTH, word } from './svg.ts';
+import { runOf, table } from './table.ts';
+
+/** One run on a curve: `run` is its place among those of the section, for filters. */
+export interface CurvePoint {
+  readonly at: AxisValue;
+  /** Added per page, in ns. */
+  readonly cost: number;
+  readonly safe: boolean;
+  readonly run: number;
+}
+
+/** The curves of one plot; `title` says what is the same for all of them. */
+export interface Panel {
+  readonly title: string;
+  readonly curves: readonly { readonly name: string; readonly points: readonly CurvePoint[] }[];
+}
+
+/** Plots of cost over one axis, a curve for each policy. */
+export interface Curves {
+  readonly id: string;
+  /** Name of the axis, and its values from left to right. */
+  readonly axis: string;
+  readonly values: readonly AxisValue[];
+  readonly policies: readonly string[];
+  readonly panels: readonly Panel[];
+}
+
+/** Where one policy stops being the cheaper of two: between two values of the axis. */
+interface Crossing {
+  readonly panel: Panel;
+  readonly before: string;
+  readonly behind: string;
+  readonly from: CurvePoint;
+  readonly to: CurvePoint;
+  /** Share of the way between the two, on the scale of the axis, and the cost there. */
+  readonly share: number;
+  readonly cost: number;
+}
+
+/** Plots that are drawn; the numbers of all stand in the table. */
+const MOST_PANELS = 24;
+const HALF = WIDTH / 2;
+const LEFT = 46;
+const RIGHT = 18;
+const HEAD = 38;
+const PLOT = 130;
+const FOOT = 34;
+/** Of each curve, so that they can be told apart without their hue. */
+const DASHES = ['', '7 3', '2 3', '9 3 2 3', '4 4', '12 3', '1 4', '6 2 1 2 1 2'] as const;
+
+/** Curves, rings where two of them cross, the numbers, and a table of the crossings. */
+export function curves({ id, axis, values, policies, panels }: Curves): Markup {
+  const at = axisOf(values);
+  const found = panels.map((panel) => crossings(panel, at));
+  const drawn = panels.slice(0, MOST_PANELS);
+  const content = drawn.map((panel, i) => {
+    const left = (i % 2) * HALF;
+    const top = Math.floor(i / 2) * (HEAD + PLOT + FOOT);
+    return html`<g transform="translate(${left} ${top})">${plot(panel, found[i]!, { axis, values, policies }, at)}</g>\n`;
+  });
+  const title = `Cost by ${axis}`;
+  const left = panels.length - drawn.length;
+  const more = left === 0 ? '' : ` ${left} more plots are left out; the table has them.`;
+  return html`${figure({
+    id,
+    title,
+    about: `Upward: work added per page, in us, each plot with a scale of its own. A ring: two policies cost the same.${more}`,
+    legend: policies.map(
+      (name, series) =>
+        html`<li><svg width="34" height="16" aria-hidden="true" focusable="false">${stroke(series, 'M1 8H33')}${marker(series, 17, 8)}</svg>${name}</li>`,
+    ),
+    height: Math.ceil(drawn.length / 2) * (HEAD + PLOT + FOOT),
+    content,
+    table: numbers(title, { axis, values, policies, panels }),
+  })}
+${crossingTable(found.flat(), axis)}`;
+}
+
+/** From a value of the axis to 0..1: numbers on a linear or logarithmic scale, anything else in equal steps. */
+function axisOf(values: readonly AxisValue[]): (value: AxisValue) => number {
+  const numbers = values.filter((value) => typeof value === 'number');
+  if (numbers.length < values.length) {
+    const point = scalePoint(values.map(String), [0, 1]);
+    return (value) => point(String(value)) ?? 0;
+  }
+  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const scale = least > 0 && most / least >= 16 ? scaleLog([least, most], [0, 1]) : scaleLinear([least, most], [0, 1]);
+  return (value) => scale(value as number);
+}
+
+function plot(
+  panel: Panel,
+  crossed: readonly Crossing[],
+  { axis, values, policies }: Omit<Curves, 'id' | 'panels'>,
+  at: (value: AxisValue) => number,
+): Markup {
+  const costs = panel.curves.flatMap(({ points }) => points.map(({ cost }) => cost / 1000));
+  const bottom = HEAD + PLOT;
+  const y = scaleLinear([Math.min(0, ...costs), Math.max(0, ...costs) || 1], [bottom, HEAD + 6]).nice(4);
+  const x = (share: number): number => LEFT + share * (HALF - LEFT - RIGHT);
+  const few = values.filter((_, i) => i % Math.ceil(values.length / 6) === 0);
+  const across = y
+    .ticks(4)
+    .map(
+      (value) =>
+        html`<path d="M${LEFT} ${fixed(y(value))}H${HALF - RIGHT}" class="${value === 0 ? 'zero' : 'grid'}"/>${word(LEFT - 6, y(value) + 4, String(value), 'end', 'tick')}`,
+    );
+  const up = ticks(
+    few.map((_, i) => i),
+    (i) => x(at(few[i]!)),
+    (i) => shorten(String(few[i]), 56),
+    HEAD + 6,
+    bottom,
+  );
+  const path = line<CurvePoint>(
+    (point) => x(at(point.at)),
+    (point) => y(point.cost / 1000),
+  ).digits(1);
+  const drawn = panel.curves.map(({ name, points }) => {
+    const series = policies.indexOf(name);
+    const marks = points.map(
+      ({ at: value, cost, safe, run }) =>
+        html`<g class="mark"${runOf({ run })}><title>${name}, ${axis} ${String(value)}: ${duration(cost)} added per page${safe ? '' : ', not safe'}</title>${marker(series, x(at(value)), y(cost / 1000))}</g>`,
+    );
+    return html`${stroke(series, path(points) ?? '')}${marks}\n`;
+  });
+  const rings = crossed.map(
+    ({ from, to, share, cost, before, behind }) =>
+      html`<g class="mark"><title>${before} is cheaper up to ${String(from.at)}, ${behind} from ${String(to.at)} on</title><circle class="cross" cx="${fixed(x(at(from.at) + share * (at(to.at) - at(from.at))))}" cy="${fixed(y(cost / 1000))}" r="6" fill-opacity="0.2"/></g>`,
+  );
+  return html`${heading(panel.title)}${across}${up}${drawn}${rings}${word(HALF - RIGHT, bottom + 28, shorten(axis, HALF - LEFT), 'end', 'tick')}`;
+}
+
+/** Over a plot, in two lines at most. */
+function heading(title: string): Markup[] {
+  const words = title.split(', ');
+  const fits = (n: number): boolean => words.slice(0, n).join(', ').length * 6.6 <= HALF - RIGHT;
+  const first = Math.max(1, words.findLastIndex((_, i) => fits(i + 1)) + 1);
+  const lines = [words.slice(0, first).join(', '), words.slice(first).join(', ')].filter((text) => text !== '');
+  return lines.map((text, i) => word(0, 14 + i * 15, shorten(text, HALF - RIGHT), 'start', 'machine'));
+}
+
+function stroke(series: number, d: string): Markup {
+  const dash = DASHES[series % SERIES]!;
+  return html`<path class="curve l${series % SERIES}" d="${d}"${dash === '' ? '' : html` stroke-dasharray="${dash}"`}/>`;
+}
+
+function marker(series: number, x: number, y: number): Markup {
+  const shape = symbolsFill[series % symbolsFill.length]!;
+  return html`<path class="s${series % SERIES}" transform="translate(${fixed(x)} ${fixed(y)})" d="${symbol(shape, 44).digits(1)()}"/>`;
+}
+
+/** Pairs of policies of one plot whose order changes, where both have a run at the same two values. */
+function crossings(panel: Panel, at: (value: AxisValue) => number): Crossing[] {
+  return panel.curves.flatMap((one, i) =>
+    panel.curves.slice(i + 1).flatMap((other) => {
+      const both = one.points.flatMap((a) => other.points.filter((b) => b.at === a.at).map((b) => ({ a, b })));
+      const apart = both.filter(({ a, b }) => a.cost !== b.cost);
+      return apart.slice(1).flatMap(({ a, b }, next): Crossing[] => {
+        const last = apart[next]!;
+        const [was, is] = [last.a.cost - last.b.cost, a.cost - b.cost];
+        if (was < 0 === is < 0) return [];
+        const share = was / (was - is);
+        const [before, behind] = was < 0 ? [one.name, other.name] : [other.name, one.name];
+        const cost = last.a.cost + share * (a.cost - last.a.cost);
+        return at(a.at) === at(last.a.at) ? [] : [{ panel, before, behind, from: last.a, to: a, share, cost }];
+      });
+    }),
+  );
+}
+
+function crossingTable(found: readonly Crossing[], axis: string): Markup {
+  const title = `Where two policies change places, by ${axis}`;
+  if (found.length === 0) return html`<p>No two policies change places over ${axis}.</p>`;
+  return table(
+    title,
+    [
+      { title: 'of', kind: 'name' },
+      { title: 'cheaper up to' },
+      { title: 'is', kind: 'name' },
+      { title: 'cheaper from' },
+      { title: 'on is', kind: 'name' },
+      { title: 'added per page there', kind: 'number' },
+    ],
+    found.map(({ panel, before, behind, from, to, cost }) => ({
+      cells: [panel.title, cellOf(from.at), before, cellOf(to.at), behind, { text: duration(cost), value: cost }],
+    })),
+  );
+}
+
+function cellOf(value: AxisValue): string | { text: string; value: number } {
+  return typeof value === 'number' ? { text: String(value), value } : String(value);
+}
+
+/** The pivot: a row for each value of each plot, a column for each policy, and the cheapest that is safe. */
+function numbers(title: string, { axis, values, policies, panels }: Omit<Curves, 'id'>): Markup {
+  const rows = panels.flatMap((panel) =>
+    values.flatMap((value) => {
+      const points = policies.map((policy) =>
+        panel.curves.find(({ name }) => name === policy)?.points.find(({ at }) => at === value),
+      );
+      if (points.every((point) => point === undefined)) return [];
+      const safe = points.flatMap((point, i) => (point?.safe ? [{ cost: point.cost, policy: policies[i]! }] : []));
+      const best = safe.sort((a, b) => a.cost - b.cost)[0]?.policy ?? 'none';
+      return [
+        {
+          cells: [
+            panel.title,
+            cellOf(value),
+            ...points.map((point) =>
+              point === undefined ? '-' : { text: short(point.cost / 1000), value: point.cost },
+            ),
+            best,
+          ],
+        },
+      ];
+    }),
+  );
+  return table(
+    `${title}: us added per page`,
+    [
+      { title: 'of', kind: 'name' },
+      { title: axis },
+      ...policies.map((policy) => ({ title: policy, kind: 'number' as const })),
+      { title: 'cheapest that is safe' },
+    ],
+    rows,
+  );
+}
