@@ -25,7 +25,13 @@ export { readResult } from './catalog/results.ts';
 export { loadSweep } from './catalog/sweeps.ts';
 export { exploreRaces as explore, replayRace } from './explore/matrix.ts';
 export { judgeThread } from './explore/thread.ts';
-export { type CompareRequest, type Comparison, compareTrace as compare } from './jobs/compare.ts';
+export {
+  type CompareRequest,
+  type Comparison,
+  compareTrace as compare,
+  type Plan,
+  planOf as planComparison,
+} from './jobs/compare.ts';
 export { decodeDescriptor } from './jobs/decode.ts';
 export { type Difference, differencesOf, ringTrace, tracesFor } from './jobs/difference.ts';
 export { generateFile } from './jobs/generate.ts';

@@ -40,6 +40,13 @@ test('a command starts soon: what takes long to load is loaded where it is wante
   expect(packagesOf('src/cli/decode.ts')).toEqual([]);
 });
 
+test('what replays needs neither Node nor a package', () => {
+  const reached = new Set(['src/replay.ts']);
+  for (const file of reached) for (const name of importsOf(file)) if (name.startsWith('src')) reached.add(name);
+  expect([...reached].flatMap(importsOf).filter((name) => !name.startsWith('src'))).toEqual([]);
+  expect(reached.size).toBeGreaterThan(30);
+});
+
 test('the command line calls what the library has', () => {
   /** Values that a file names in imports or exports from a module below, by their names there. */
   const taken = (file: string) =>
