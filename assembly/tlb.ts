@@ -1,17 +1,26 @@
 // Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
 // question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, lookupInOrder, newCache, placeId, useAgain } from './cache';
+//
+// Where all levels are LRU or FIFO they are tags in order, and the loop is the fast one; any other replacement takes the
+// caches of the machine.
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, newCache, placeId, useAgain } from './cache';
 import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT, OP_FETCH, openArena, region } from './layout';
-import { countsRuns, FIFO, inPlace, LRU } from './replacement';
+import { countsRuns, inPlace, LRU } from './replacement';
+import { drop, newTagSets, TagSets, use } from './tagset';
 
 let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host; then
 let fetches: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses, if tlbCountsRuns
 let datas: usize = 0;
-let units: usize = 0; // u32[ids], by page id: unit << 1 | 1 if a second half in the page is in another unit than the first
+let places: usize = 0; // Place[ids], by page id
+let homes: usize = 0; // u32[ids], by unit: a page in it
 let touched: usize = 0; // u8[ids], by unit: it was accessed
 let l1i: Cache = changetype<Cache>(0);
 let l1d: Cache = changetype<Cache>(0);
 let l2: Cache = changetype<Cache>(0);
+let inOrder: bool = false; // all levels are tags:
+let tags1i: TagSets = changetype<TagSets>(0);
+let tags1d: TagSets = changetype<TagSets>(0);
+let tags2: TagSets = changetype<TagSets>(0);
 let hasL2: bool = false;
 let stopAtEvents: bool = false;
 let dataOnly: bool = false;
@@ -25,6 +34,16 @@ let droppedDatas: u32 = 0;
 let pages: u32 = 0; // units accessed
 let fetchUnit: u32 = 0; // whose fetch run is open, and
 let dataUnit: u32 = 0; //  whose data run
+
+/** What the loop must know of a page. One line of memory, however random the pages are. */
+@unmanaged
+class Place {
+  unit: u32; // unit << 1 | 1 if a second half in the page is in another unit than the first
+  l1i: u32; //  addresses of the unit's sets
+  l1d: u32;
+  l2: u32;
+}
+const PLACE: usize = 4;
 
 export const L1I: u32 = 0;
 export const L1D: u32 = 1;
@@ -54,12 +73,20 @@ export function tlbInit(
   heads = region(<usize>CHUNK_RECORDS << 2);
   fetches = region(<usize>CHUNK_RECORDS << 1);
   datas = region(<usize>CHUNK_RECORDS << 1);
-  units = region(<usize>ids << 2);
+  places = region(<usize>ids << PLACE);
+  homes = region(<usize>ids << 2);
   touched = region(ids);
-  l1i = newCache(l1iSets, l1iWays, l1iReplacement, ids, seed + 1 + L1I);
-  l1d = newCache(l1dSets, l1dWays, l1dReplacement, ids, seed + 1 + L1D);
-  l2 = newCache(l2Sets, l2Ways, l2Replacement, ids, seed + 1 + L2);
   hasL2 = l2Sets != 0;
+  inOrder = !inPlace(l1iReplacement) && !inPlace(l1dReplacement) && !(hasL2 && inPlace(l2Replacement));
+  if (inOrder) {
+    tags1i = newTagSets(l1iSets, l1iWays, l1iReplacement == LRU);
+    tags1d = newTagSets(l1dSets, l1dWays, l1dReplacement == LRU);
+    tags2 = newTagSets(l2Sets, l2Ways, l2Replacement == LRU);
+  } else {
+    l1i = newCache(l1iSets, l1iWays, l1iReplacement, ids, seed + 1 + L1I);
+    l1d = newCache(l1dSets, l1dWays, l1dReplacement, ids, seed + 1 + L1D);
+    l2 = newCache(l2Sets, l2Ways, l2Replacement, ids, seed + 1 + L2);
+  }
   stopAtEvents = invalidates != 0;
   dataOnly = withoutFetches != 0;
   firstHalfOnly = oneHalf != 0;
@@ -69,18 +96,31 @@ export function tlbInit(
 
 /** Whether the loop needs the counts of the records: a first level must know how long a run is. */
 export function tlbCountsRuns(): u32 {
-  return countsRuns(l1i.replacement) || countsRuns(l1d.replacement) ? 1 : 0;
+  return !inOrder && (countsRuns(l1i.replacement) || countsRuns(l1d.replacement)) ? 1 : 0;
 }
 
 /** Which unit a page belongs to, and which sets the unit, before their first use. */
 export function tlbPlace(page: u32, id: u32, crosses: u32, l1iSet: u32, l1dSet: u32, l2Set: u32): void {
-  store<u32>(units + (<usize>page << 2), (id << 1) | crosses);
+  const place = placeOf(page);
+  place.unit = (id << 1) | crosses;
+  store<u32>(homes + (<usize>id << 2), page);
+  if (inOrder) {
+    place.l1i = tags1i.set(l1iSet);
+    place.l1d = tags1d.set(l1dSet);
+    place.l2 = tags2.set(l2Set);
+    return;
+  }
   placeId(l1i, id, l1iSet);
   placeId(l1d, id, l1dSet);
   if (hasL2) placeId(l2, id, l2Set);
 }
 
-/** First-level miss: second level, then fill. The first access to a unit is one. */
+@inline
+function placeOf(page: u32): Place {
+  return changetype<Place>(places + (<usize>page << PLACE));
+}
+
+/** First-level miss: second level, then fill. */
 function miss(first: Cache, set: usize, id: u32, want: u32): void {
   if (hasL2) {
     const set2 = l2.set(id);
@@ -90,6 +130,12 @@ function miss(first: Cache, set: usize, id: u32, want: u32): void {
     }
   }
   fill(first, set, want);
+  touch(id);
+}
+
+/** The first access to a unit is a miss of the first level. */
+@inline
+function touch(id: u32): void {
   const mark = touched + <usize>id;
   pages += 1 - load<u8>(mark);
   store<u8>(mark, 1);
@@ -97,20 +143,11 @@ function miss(first: Cache, set: usize, id: u32, want: u32): void {
 
 /** Runs records `from` .. `count - 1` of `heads`. Returns `count`, or the index of the event it stopped at. */
 export function tlbRun(from: u32, count: u32): u32 {
-  if (l1i.replacement != l1d.replacement || inPlace(l1i.replacement)) return runAny(from, count);
-  return l1i.replacement == LRU ? runInOrder(from, count, LRU) : runFifo(from, count);
-}
-function runFifo(from: u32, count: u32): u32 {
-  return runInOrder(from, count, FIFO);
+  return inOrder ? runInOrder(from, count) : runAny(from, count);
 }
 
-/** The hot loop, of LRU or FIFO first levels: a constant, so that either caller has a loop of its own. */
-@inline
-function runInOrder(from: u32, count: u32, replacement: u32): u32 {
-  const spanI = <usize>l1i.ways << 3;
-  const spanD = <usize>l1d.ways << 3;
-  const setsI = l1i.setOf;
-  const setsD = l1d.setOf;
+/** The hot loop. */
+function runInOrder(from: u32, count: u32): u32 {
   for (let i = from; i < count; i++) {
     const head = load<u32>(heads + (<usize>i << 2));
     const op = head & HEAD_OP;
@@ -118,27 +155,21 @@ function runInOrder(from: u32, count: u32, replacement: u32): u32 {
       if (stopAtEvents) return i;
       continue;
     }
-    const unit = load<u32>(units + (<usize>(head >> HEAD_SHIFT) << 2));
-    if (leftOut(head, unit)) {
-      drop(op);
+    const place = placeOf(head >> HEAD_SHIFT);
+    if (leftOut(head, place.unit)) {
+      leave(op);
       continue;
     }
-    const id = unit >> 1;
-    const want = (id << ENTRY_SHIFT) | ENTRY_V;
+    const tag = place.unit | 1;
     if (op == OP_FETCH) {
-      if (dataOnly) continue;
-      const set = <usize>load<u32>(setsI + (<usize>id << 2));
-      if (lookupInOrder(set, set + spanI, want, ~0, replacement) == 0) {
-        fetchMisses++;
-        miss(l1i, set, id, want);
-      }
+      if (dataOnly || use(tags1i, place.l1i, tag)) continue;
+      fetchMisses++;
     } else {
-      const set = <usize>load<u32>(setsD + (<usize>id << 2));
-      if (lookupInOrder(set, set + spanD, want, ~0, replacement) == 0) {
-        dataMisses++;
-        miss(l1d, set, id, want);
-      }
+      if (use(tags1d, place.l1d, tag)) continue;
+      dataMisses++;
     }
+    if (hasL2 && !use(tags2, place.l2, tag)) l2Misses++;
+    touch(place.unit >> 1);
   }
   return count;
 }
@@ -149,12 +180,12 @@ function leftOut(head: u32, unit: u32): bool {
   return (head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (unit & 1) == 0);
 }
 @inline
-function drop(op: u32): void {
+function leave(op: u32): void {
   if (op == OP_FETCH) droppedFetches++;
   else droppedDatas++;
 }
 
-/** The same loop for any replacement; it follows the open runs too, for those that count hits. */
+/** The same for any replacement; it follows the open runs too, for those that count hits. */
 function runAny(from: u32, count: u32): u32 {
   const counts = tlbCountsRuns() != 0;
   for (let i = from; i < count; i++) {
@@ -164,10 +195,10 @@ function runAny(from: u32, count: u32): u32 {
       if (stopAtEvents) return i;
       continue;
     }
-    const unit = load<u32>(units + (<usize>(head >> HEAD_SHIFT) << 2));
+    const unit = placeOf(head >> HEAD_SHIFT).unit;
     const out = leftOut(head, unit);
     const id = unit >> 1;
-    if (out) drop(op);
+    if (out) leave(op);
     else if (op == OP_FETCH && !dataOnly) {
       if (!begins(l1i, id)) fetchMisses++;
       fetchUnit = id;
@@ -201,6 +232,11 @@ function goOn(first: Cache, id: u32, times: u32): void {
 /** Drops `id` from one level (L1I, L1D, L2). Returns 1 if it was there. */
 export function tlbInvalidate(level: u32, id: u32): u32 {
   if (level == L2 && !hasL2) return 0;
+  if (inOrder) {
+    const place = placeOf(load<u32>(homes + (<usize>id << 2)));
+    const tags = level == L1I ? tags1i : level == L1D ? tags1d : tags2;
+    return drop(tags, level == L1I ? place.l1i : level == L1D ? place.l1d : place.l2, (id << 1) | 1) ? 1 : 0;
+  }
   return invalidate(level == L1I ? l1i : level == L1D ? l1d : l2, id) != 0 ? 1 : 0;
 }
 
