@@ -1,11 +1,12 @@
 // Leaf tables that munmap frees: the entry above is cleared behind the PTEs, before the CPU flush, and the table is free
 // when the frames are (Linux mm/memory.c free_pgtables, between unmap_vmas and tlb_finish_mmu). A table goes with the munmap
-// that clears its last PTE; one that others share, when its pages are out of reach (mm/hugetlb.c huge_pmd_unshare). Upper tables stay, and nothing is freed in a race. S5: a walk must not begin at a table, out
+// that clears its last PTE; one that others share, when its pages are out of reach (mm/hugetlb.c huge_pmd_unshare). Upper
+// tables stay. S5: a walk must not begin at a table, out
 // of a walk cache, that has been freed since it was put there.
 import { bump, N_EXPOSED } from './counters';
 import { Run, rowPage } from './execution';
 import { region, setting } from './layout';
-import { AT_EXIT, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNSHARE, KIND_GONE, SET_IDEAL, SET_STEPWISE, SET_TABLES } from './ops';
+import { AT_EXIT, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNSHARE, KIND_GONE, SET_IDEAL, SET_TABLES } from './ops';
 import { reachable } from './pasid';
 import { holdsTable } from './space';
 import {
@@ -23,7 +24,7 @@ export function initFreed(): void {
 export function unlinkTables(run: Run): void {
   const unmaps = run.inside == 0 && (run.occasion == AT_UNMAP || run.occasion == AT_UNMAP_DIRTY || run.occasion == AT_EXIT);
   const unshares = run.occasion == AT_UNSHARE;
-  if ((!unmaps && !unshares) || setting(SET_IDEAL) != 0 || setting(SET_STEPWISE) != 0) return;
+  if ((!unmaps && !unshares) || setting(SET_IDEAL) != 0) return;
   let last: u32 = u32.MAX_VALUE;
   for (let i: u32 = 0; i < run.gathered; i++) {
     const page = rowPage(run, i);

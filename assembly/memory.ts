@@ -27,17 +27,20 @@ let thinCount: u32 = 0;
 /** What is read where a page with words of its own has none. */
 const nothing: usize = memory.data(8);
 
-/** Room for the numbers of `pages` pages, of which `memories` have 512 words each, and `singles` words in thin pages. */
+/** Room for the numbers of `pages` pages, of which `memories` have 512 words each, and for the places of `singles` words in thin pages. */
 export function initMemory(pages: u32, memories: u32, singles: u32): void {
   indices = newIntern(pages);
   numbers = region(<usize>pages << 3);
   places = region(<usize>pages << 2);
   words = region(<usize>memories * PAGE_BYTES);
   thin = newIntern(singles);
-  thinWords = region(<usize>singles << 3);
   pageCount = memoryCount = thinCount = 0;
   pageLimit = pages;
   memoryLimit = memories;
+}
+/** The words of thin pages: u64[singles]. */
+export function setSingles(at: usize): void {
+  thinWords = at;
 }
 /** The words of all mapped pages. */
 export function setColumn(at: usize): void {

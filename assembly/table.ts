@@ -8,7 +8,7 @@ import {
 } from './format';
 import { Intern, newIntern } from './intern';
 import { fixed, region } from './layout';
-import { mapPage, initMemory, pageAddress, pageIndex, setColumn, wordIn, writeThin } from './memory';
+import { mapPage, initMemory, pageAddress, pageIndex, setColumn, setSingles, wordIn, writeThin } from './memory';
 
 export const PTE_P: u32 = 1;
 export const PTE_W: u32 = 2;
@@ -88,10 +88,11 @@ export function initPlaces(tables: u32, rules: u32, levels: u32, leaves: u32): v
 /** Room for `pages` pages in `tables` leaf tables. `process`: page numbers of one process, if two have the same addresses; or 0. */
 export function initTable(pages: u32, tables: u32, process: u64 = 0): void {
   addressBits = process - 1;
-  links = fixed(tables);
+  links = region(tables);
   leaves = fixed(<usize>tables << 2);
   words = region(<usize>pages << 3);
   setColumn(words);
+  setSingles(region(<usize>(tables * format.levels) << 3));
   vpns = fixed(<usize>pages << 3);
   tableOf = fixed(<usize>pages << 2);
   flags = region(<usize>pages << 2);

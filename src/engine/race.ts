@@ -71,6 +71,7 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   S2x: ['N_S2X'],
   S3: ['N_S3'],
   S4: ['N_S4'],
+  S5: ['N_S5'],
   stale: ['N_STALE'],
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],

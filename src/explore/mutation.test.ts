@@ -37,6 +37,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },
+  'leaf-only': { race: 'munmap-table', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S5' },
   'no-caller-ref': { race: 'swap-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S1' },
 }; // biome-ignore format: a table
 
@@ -93,32 +94,32 @@ describe('a shipped race catches a machine with a hazard, and holds without it',
     expect(reachable(['no-drain'])).toEqual(reachable([]));
   });
 
-  test('of every hazard there is but those of DMA domains and of freed tables, which no race has', () => {
-    const others = ['shared-domain-id', 'no-flush-on-map', 'leaf-only'];
+  test('of every hazard there is but those of DMA domains, which no race has', () => {
+    const others = ['shared-domain-id', 'no-flush-on-map'];
     expect([...Object.keys(FAULTS), 'no-drain', ...others].sort()).toEqual(Object.keys(HAZARDS).sort());
   });
 });
 
-/** A race that runs each path. */
-const RACE: Partial<Record<PathName, string>> = {
-  reclaim_swap: 'swap-write',
-  reclaim_file: 'file-reclaim-reuse',
-  reclaim_lazyfree: 'madv-free-discard',
-  reclaim_redirtied: 'madv-free-discard',
-  cow: 'cow-stale-read',
-  munmap: 'munmap-reuse',
-  munmap_dirty: 'munmap-dirty-file',
-  dontneed: 'dontneed-refault',
-  madv_free: 'madv-free-write',
-  mprotect: 'mprotect-write',
-  mremap: 'mremap-write',
-  clear_refs: 'soft-dirty-write',
-  page_mkclean: 'mkclean-write',
-  ksm_write_protect: 'ksm-merge-write',
-  ksm_replace: 'ksm-merge-reuse',
-  migrate: 'migrate-reuse',
-  reclaim_mismatch: 'mismatch-refault',
-  reclaim_unused: 'unused-refault',
+/** Races that run each path. Where the policy frees tables too early as it is, that race has nothing to say of a step less. */
+const RACES: Partial<Record<PathName, readonly string[]>> = {
+  reclaim_swap: ['swap-write'],
+  reclaim_file: ['file-reclaim-reuse'],
+  reclaim_lazyfree: ['madv-free-discard'],
+  reclaim_redirtied: ['madv-free-discard'],
+  cow: ['cow-stale-read'],
+  munmap: ['munmap-reuse', 'munmap-table'],
+  munmap_dirty: ['munmap-dirty-file', 'munmap-dirty-table'],
+  dontneed: ['dontneed-refault'],
+  madv_free: ['madv-free-write'],
+  mprotect: ['mprotect-write'],
+  mremap: ['mremap-write'],
+  clear_refs: ['soft-dirty-write'],
+  page_mkclean: ['mkclean-write'],
+  ksm_write_protect: ['ksm-merge-write'],
+  ksm_replace: ['ksm-merge-reuse'],
+  migrate: ['migrate-reuse'],
+  reclaim_mismatch: ['mismatch-refault'],
+  reclaim_unused: ['unused-refault'],
 };
 /** Steps whose removal breaks a race. All others leave what can be reached as it is. */
 const CAUGHT: Readonly<Record<string, readonly string[]>> = {
@@ -143,16 +144,24 @@ const CAUGHT: Readonly<Record<string, readonly string[]>> = {
     'reclaim_mismatch SI',
     'reclaim_unused SI',
   ],
-  // Of two invalidations either will do, but for the branches that a new page comes in after.
+  // Of two invalidations either will do, but for branches that a new page comes in after, and for tables that are freed. What
+  // a CPU flush takes out with it, tables, is not taken out before the invalidation if it is missing.
   'linux-4.15': [
     'reclaim_lazyfree SI',
     'cow PC',
     'cow SI',
+    'munmap CF',
+    'munmap SI',
+    'munmap_dirty SI',
+    'munmap_dirty CF',
     'munmap_dirty SI',
     'reclaim_mismatch SI',
     'reclaim_unused SI',
   ],
 };
+
+/** Steps whose removal makes less reachable: without the last FREE of the path no table is freed. */
+const LESS: Readonly<Record<string, readonly string[]>> = { 'under-lock': ['munmap_dirty FREE'] };
 
 /** The policy without one step of a path, and the step; those that can be read. */
 function* withoutOne(policy: Policy, path: PathName): Generator<[string, Policy]> {
@@ -173,18 +182,20 @@ test.each(Object.entries(CAUGHT))(
     const machine = loadMachine('amd-v2');
     const broken: string[] = [];
     const different: string[] = [];
-    for (const [path, race] of Object.entries(RACE) as [PathName, string][]) {
-      const engine = (policy: Policy) =>
-        new RaceEngine(release, loadRaces([race])[0]!, { policy, machine, costs: COSTS, entries: 8 });
+    for (const [path, races] of Object.entries(RACES) as [PathName, readonly string[]][]) {
       const whole = loadPolicy(name);
-      expect(engine(whole).search(never)!.verdict).toBe('holds');
-      const reachable = engine(whole).reachable();
-      expect(reachable).not.toBe(null);
+      const engine = (race: string, policy: Policy) =>
+        new RaceEngine(release, loadRaces([race])[0]!, { policy, machine, costs: COSTS, entries: 8 });
+      const held = races.filter((race) => engine(race, whole).search(never)!.verdict === 'holds');
+      expect(held[0]).toBe(races[0]);
+      const reachable = held.map((race) => engine(race, whole).reachable());
+      expect(reachable).not.toContain(null);
       for (const [word, less] of withoutOne(whole, path)) {
-        if (engine(less).search(never)!.verdict === 'broken') broken.push(`${path} ${word}`);
-        else if (engine(less).reachable()!.join() !== reachable!.join()) different.push(`${path} ${word}`);
+        if (held.some((race) => engine(race, less).search(never)!.verdict === 'broken')) broken.push(`${path} ${word}`);
+        else if (held.some((race, i) => engine(race, less).reachable()!.join() !== reachable[i]!.join()))
+          different.push(`${path} ${word}`);
       }
     }
-    expect({ broken, different }).toEqual({ broken: caught, different: [] });
+    expect({ broken, different }).toEqual({ broken: caught, different: LESS[name] ?? [] });
   },
 );

@@ -80,7 +80,7 @@ export interface RaceAgent {
  * old translation (`stale`), an obligation that falls due while an old translation can be used (`exposed`), a device access
  * denied (`denied`).
  */
-export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'stale', 'exposed', 'denied'] as const;
+export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'S5', 'stale', 'exposed', 'denied'] as const;
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */
