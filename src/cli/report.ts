@@ -1,11 +1,14 @@
 import type { CommandModule } from 'yargs';
 import { readResult } from '../catalog/results.ts';
+import { openHistory } from '../jobs/track.ts';
 import { reportPage } from '../report/page/page.ts';
 import { emit } from './emit.ts';
+import { noteTo } from './track-options.ts';
 import { toolVersion } from './version.ts';
 
 interface Args {
   results: string[];
+  history?: string;
   output: string;
 }
 
@@ -20,6 +23,7 @@ export const reportCommand: CommandModule<object, Args> = {
         demandOption: true,
         describe: 'What compare, run or explore wrote with --format json, or sweep gather as .ndjson',
       })
+      .option('history', { type: 'string', requiresArg: true, describe: 'A history of track, drawn below the results' })
       .option('output', {
         alias: 'o',
         type: 'string',
@@ -29,5 +33,8 @@ export const reportCommand: CommandModule<object, Args> = {
       })
       .example('$0 report sqlite.json -o sqlite.html', 'after: compare sqlite --format json -o sqlite.json')
       .example('$0 report sqlite.json races.json -o r.html', 'a comparison and an exploration on one page') as never,
-  handler: async ({ results, output }) => emit(await reportPage(results.map(readResult), toolVersion()), output),
+  handler: async ({ results, history, output }) => {
+    const records = history === undefined ? [] : [{ kind: 'history', result: openHistory(history, noteTo) } as const];
+    return emit(await reportPage([...results.map(readResult), ...records], toolVersion()), output);
+  },
 };

@@ -34,7 +34,10 @@ type Made = Pick<TrackRequest, 'results' | 'host' | 'tool'>;
 export function makeRecords({ results, host, tool }: Made, commit: string): HistoryRecord[] {
   const runs = results.flatMap((path) => {
     const { kind, result } = readResult(path);
-    if (kind !== 'comparison') throw new UsageError(`${path}: is an exploration, expected a result of compare or run`);
+    if (kind !== 'comparison')
+      throw new UsageError(
+        `${path}: is ${kind === 'sweep' ? 'a sweep' : 'an exploration'}, expected a result of compare or run`,
+      );
     return recordsOf(result, commit);
   });
   const times = host.flatMap(readHostTimes);

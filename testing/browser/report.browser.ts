@@ -28,7 +28,8 @@ beforeAll(async () => {
       });
     });
   });
-  write('page', [golden('compare'), golden('compare-dma'), golden('explore'), gathered()]);
+  const history = join(ROOT, 'traces/golden/history.ndjson');
+  write('page', [golden('compare'), golden('compare-dma'), golden('explore'), gathered(), '--history', history]);
 });
 afterAll(async () => {
   await browser?.close();

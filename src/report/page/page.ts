@@ -1,9 +1,11 @@
 import type { ExplorationResult } from '../../model/exploration.ts';
+import type { HistoryRecord } from '../../model/history.ts';
 import type { ComparisonResult } from '../../model/result.ts';
 import type { GatheredSweep } from '../../model/sweep.ts';
 import { behaviour } from './behaviour.ts';
 import { comparisonPart } from './comparison.ts';
 import { explorationPart } from './exploration.ts';
+import { historyPart } from './history.ts';
 import { html, Markup } from './markup.ts';
 import { STYLE } from './style.ts';
 import { patterns } from './svg.ts';
@@ -13,7 +15,8 @@ import { sweepPart } from './sweep.ts';
 export type ReportedResult =
   | { readonly kind: 'comparison'; readonly result: ComparisonResult }
   | { readonly kind: 'exploration'; readonly result: ExplorationResult }
-  | { readonly kind: 'sweep'; readonly result: GatheredSweep };
+  | { readonly kind: 'sweep'; readonly result: GatheredSweep }
+  | { readonly kind: 'history'; readonly result: readonly HistoryRecord[] };
 
 /**
  * One HTML file that loads nothing: its style and its script are named by their digests in its own content security
@@ -60,6 +63,7 @@ ${parts.map(({ part }) => part)}
 function partOf(id: string, one: ReportedResult): { name: string; part: Markup } {
   if (one.kind === 'comparison') return { name: one.result.trace.file, part: comparisonPart(id, one.result) };
   if (one.kind === 'sweep') return { name: one.result.name, part: sweepPart(id, one.result) };
+  if (one.kind === 'history') return { name: 'History', part: historyPart(id, one.result) };
   return { name: 'Every order of the steps', part: explorationPart(id, one.result) };
 }
 
