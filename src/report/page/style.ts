@@ -29,7 +29,7 @@ section:not([data-filtered]) span::before { content: none !important; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .86rem; margin: .25rem 0 .5rem; overflow-wrap: normal; }
 caption { text-align: left; color: var(--soft); padding: .25rem 0; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; font-weight: 400; }
+th, td { text-align: left; padding: .25rem .45rem; border-bottom: 1px solid var(--line); vertical-align: top; font-weight: 400; }
 thead th { vertical-align: bottom; font-weight: 600; border-bottom: 2px solid var(--soft); }
 tbody th { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
