@@ -57,7 +57,7 @@ test('nothing of Node is in the way of a worker', () => {
 });
 
 test.each([
-  ['sqlite', { policies: ['under-lock', 'range-end'], machines: ['amd-v2', 'intel-svm'] }],
+  ['sqlite', { policies: ['under-lock', 'range-end'], machines: ['amd-v2'] }],
   ['vtd-edu-stale-lazy-icount', { policies: ['strict', 'lazy', 'passthrough'], machines: ['intel-vtd'] }],
 ])('a worker of the browser gives the bytes of Node: %s', async (name, request) => {
   const located = await openTrace(name);
@@ -72,7 +72,7 @@ test.each([
     const lists = [request.policies, '--machines', request.machines].map(String);
     const { stdout } = iommulator(['compare', name, '--policies', ...lists, '--format', 'json']);
     const { runs } = JSON.parse(stdout) as ComparisonResult;
-    expect(runs.length).toBeGreaterThan(2);
+    expect(runs.length).toBeGreaterThan(1);
     expect(JSON.stringify(plan.results(raw))).toBe(JSON.stringify(runs));
   } finally {
     located.close();

@@ -15,14 +15,19 @@ export function sweepPart(id: string, { name, model, rows }: GatheredSweep): Mar
   const runs = [...firsts.values()];
   const runAt = new Map(runs.map(({ hash }, i) => [hash, i]));
   const settings = varying.filter((axis) => !['trace', 'machine', 'policy'].includes(axis));
+  const kept = frontOf(runs, (run) => ({
+    group: run.trace,
+    cost: run['cost.added_per_page_ns'],
+    exposure: exposed(run),
+  }));
   return html`<section id="${id}" aria-labelledby="${id}-title" data-filtered="">
 <h2 id="${id}-title"><bdi>${name}</bdi></h2>
 <dl class="facts"><dt>runs</dt><dd>${whole(runs.length)} for ${whole(rows.length)} combinations, model ${model}</dd>
 ${[...axes].map(([axis, values]) => html`<dt>${axis}</dt><dd>${listOf(values)}</dd>\n`)}</dl>
-${frontPart(`${id}-front`, runs, settings)}
+${frontPart(`${id}-front`, runs, kept, settings)}
 ${curvePart(`${id}-curves`, rows, axes, varying, runAt)}
 <h3>How to get this again</h3>
-<details><summary>The command of every run</summary><pre tabindex="0" aria-label="Commands that give this again"><code>${runs.map(({ repro }) => `${repro}\n`)}</code></pre></details>
+<details><summary>The command of each numbered run</summary><pre tabindex="0" aria-label="Commands that give this again"><code>${kept.map(({ repro }) => `${repro}\n`)}</code></pre></details>
 </section>`;
 }
 
@@ -40,12 +45,12 @@ function listOf(values: readonly AxisValue[]): string {
   return values.length > 12 ? `${shown} and ${values.length - 12} more` : shown;
 }
 
-function frontPart(id: string, runs: readonly GatheredRow[], settings: readonly string[]): Markup {
-  const kept = frontOf(runs, (run) => ({
-    group: run.trace,
-    cost: run['cost.added_per_page_ns'],
-    exposure: exposed(run),
-  }));
+function frontPart(
+  id: string,
+  runs: readonly GatheredRow[],
+  kept: readonly GatheredRow[],
+  settings: readonly string[],
+): Markup {
   const places = new Map(kept.map((run, i) => [run.hash, i + 1]));
   const notes = notesOf(kept);
   const dots = runs.map((run, index): Dot => {
