@@ -46,6 +46,15 @@ export function coveringOrder(page: u64, pages: u64): u32 {
   return pages <= 1 ? 0 : 64 - <u32>clz(page ^ last);
 }
 
+/**
+ * log2 of the largest aligned block that begins at a page and ends by `last`: what is invalidated next where no page more may
+ * be (Linux 6.1 drivers/iommu/amd/iommu.c amd_iommu_domain_flush_pages with NpCache).
+ */
+export function blockOrder(page: u64, last: u64): u32 {
+  const fits: u32 = 63 - <u32>clz(last - page + 1);
+  return page == 0 ? fits : min<u32>(fits, <u32>ctz(page));
+}
+
 /** As Linux up to 6.1 rounds: `pages` up to a power of two, whatever the alignment of the first page. */
 @inline
 export function roundedOrder(pages: u64): u32 {

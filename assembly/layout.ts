@@ -91,13 +91,13 @@ export const CHUNK_RECORDS: u32 = 1 << 16;
 // ---- what the host writes before `init` ----
 
 /** f64 settings, then f64 costs in picoseconds: see ops.ts for the order of both. */
-export const CONFIG_WORDS: u32 = 160;
+export const CONFIG_WORDS: u32 = 192;
 /** Where costs begin: not before SETTINGS of ops.ts. */
-export const CONFIG_COSTS: u32 = 96;
-const config: usize = memory.data(160 * 8);
+export const CONFIG_COSTS: u32 = 128;
+const config: usize = memory.data(192 * 8);
 /** The same as u32 and as u64: they are read at every step, and a conversion costs more than all else of a read. */
-const words: usize = memory.data(160 * 4);
-const wideWords: usize = memory.data(160 * 8);
+const words: usize = memory.data(192 * 4);
+const wideWords: usize = memory.data(192 * 8);
 
 /** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {

@@ -10,7 +10,7 @@ import { CAUSE_DEVICE_WALK, CAUSE_LOCK_WAIT, CAUSE_QUEUE_WAIT, COST_HANDOFF } fr
 export class Lock {
   free: u32; //     how many more may own it; 1 for a lock that nobody owns
   waiting: u16;
-  kind: u16; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK
+  kind: u16; //     WALKERS, PAGE_TABLE_LOCK, QUEUE_LOCK, IOVA_LOCK, DOMAIN_LOCK
   owner: u32; //    agent + 1; of locks with one owner
   index: u32; //    among those of its kind
   since: u64; //    when the owner took it
@@ -24,6 +24,8 @@ export const WALKERS: u32 = 0;
 export const PAGE_TABLE_LOCK: u32 = 1;
 export const QUEUE_LOCK: u32 = 2;
 export const IOVA_LOCK: u32 = 3;
+/** Of a domain's cache tags. */
+export const DOMAIN_LOCK: u32 = 5;
 /** For the log: it is no lock of this file. */
 export const MMAP_LOCK: u32 = 4;
 

@@ -263,7 +263,10 @@ export const SET_RETRY: u32 = 88; //        RETRY_*
 export const SET_LARGE_IOTLB_SETS: u32 = 89; // of leaves of 2 MiB,
 export const SET_HUGE_IOTLB_SETS: u32 = 91; // of 1 GiB
 export const SET_SPLIT: u32 = 93; //        which of them are structures of their own: bits 0 and 1
-export const SETTINGS: u32 = 94;
+export const SET_BATCH_COMMANDS: u32 = 94; // commands of one submission beside its wait; 0: any number
+export const SET_DOMAIN_LOCK: u32 = 95; //  1: one invalidation of a domain at a time
+export const SET_BLOCKS: u32 = 96; //       1: a range is covered by aligned blocks that lie in it
+export const SETTINGS: u32 = 97;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

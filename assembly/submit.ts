@@ -3,7 +3,7 @@
 // IOMMU, the doorbell is an exit, in which it reads the page tables anew that the commands are about.
 import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
-import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
+import { blockOrder, coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { hasOwnTable, zap } from './consumer';
 import { bump, N_RETRIES, N_SECONDARY, N_SKIPPED } from './counters';
 import {
@@ -11,12 +11,12 @@ import {
 } from './hazard';
 import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
-import { give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
+import { DOMAIN_LOCK, give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
   COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
+  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
@@ -41,6 +41,8 @@ export class Submission {
   group: usize; //  first command of what is in the ring
   slot: u32; //     its first slot
   count: u32; //    its slots
+  before: u32; //   commands of the group that earlier submissions have had, and
+  sent: u32; //     all that have been submitted
   phase: u32;
   spares: u32; //   1: device TLBs are left out
   frees: u32; //    leaf tables that are freed behind it
@@ -58,6 +60,7 @@ const TRAPPED: u32 = 4; //   the hypervisor is done
 const COMPLETE: u32 = 5; //  the wait has completed
 const MARK: u32 = 6; //      the PASID was idle and unmarked
 const EMPTY: u32 = 7; //     has the lock of the consumer's own table
+const OF_DOMAIN: u32 = 8; // asks for the lock of the domain's cache tags
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -66,11 +69,16 @@ export const RECIPE_MAP: u32 = 3;
 
 let recipes: usize = 0; // u32[RECIPES * RECIPE_WORDS], written by the host
 let lock: Lock = changetype<Lock>(0);
+let domainLocks: usize = 0;
 let hardware: u32 = 0; //  agent of the IOMMU
+// Pages of the command in hand: no state.
+let first: u64 = 0;
+let last: u64 = 0;
 
 export function initSubmit(hardwareAgent: u32): void {
   recipes = fixed(<usize>RECIPES * RECIPE_WORDS << 2);
   lock = lockOf(newLocks(1, 1, QUEUE_LOCK), 0);
+  domainLocks = setting(SET_DOMAIN_LOCK) != 0 ? newLocks(max<u32>(1, setting(SET_SPACES)), 1, DOMAIN_LOCK) : 0;
   hardware = hardwareAgent;
 }
 export function recipesAt(): usize {
@@ -83,7 +91,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  job.spares = job.frees = job.releases = 0;
+  job.spares = job.frees = job.releases = job.sent = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
 }
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
@@ -118,7 +126,11 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     }
     skipEmpty(job);
     if (load<u32>(job.recipe) == COMMAND_END) return true;
+    job.phase = domainLocks != 0 ? OF_DOMAIN : NEED_LOCK;
+  }
+  if (job.phase == OF_DOMAIN) {
     job.phase = NEED_LOCK;
+    if (!take(domainLock(job), who)) return false;
   }
   if (job.phase == MARK) {
     markLate();
@@ -130,6 +142,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     skipEmpty(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
+    if (over && domainLocks != 0) give(domainLock(job), who);
     if (over) return true;
     job.phase = held ? READY : NEED_LOCK;
   }
@@ -144,11 +157,12 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     if (gone == 0) {
       bump(N_SKIPPED);
       give(lock, who);
+      if (domainLocks != 0) give(domainLock(job), who);
       return true;
     }
   }
   if (job.phase == READY) {
-    const count = groupLength(job);
+    const count = batchLength(job);
     if (!room(count, who)) return false;
     job.phase = WRITTEN;
     spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (count - 2));
@@ -161,9 +175,10 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   }
   assert(job.phase == WRITTEN || job.phase == TRAPPED);
   job.group = job.recipe;
+  job.before = job.sent;
   job.slot = nextSlot();
-  job.count = groupLength(job);
-  writeGroup(job, who);
+  job.count = batchLength(job);
+  writeBatch(job, who);
   doorbell(agent(hardware), who.clock);
   seeTimeOut(who);
   if (!held) give(lock, who);
@@ -172,18 +187,34 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   return false;
 }
 
-/** Page-table entries that a hypervisor reads for the commands up to the next wait: a path to a block, or whole tables. */
+/** Its domain's lock: cache tags are gone through under it (Linux 6.12 drivers/iommu/intel/cache.c cache_tag_flush_range). */
+@inline
+function domainLock(job: Submission): Lock {
+  return lockOf(domainLocks, spaceOf(job.first));
+}
+
+/** Page-table entries that a hypervisor reads for the commands of the next submission: a path to a block, or whole tables. */
 function entriesRead(job: Submission): u64 {
-  const levels: u64 = setting(SET_LEVELS);
+  const end = job.sent + batchLength(job) - 1;
   let entries: u64 = 0;
+  let index: u32 = 0;
   for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) {
     const command = load<u32>(at);
-    if (command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE) {
-      entries += levels - 1 + (<u64>1 << coveringOrder(job.first, job.last - job.first + 1));
-    } else if (command == COMMAND_IOTLB_GLOBAL) {
-      for (let space: u32 = 0; space < setting(SET_SPACES); space++) entries += (tablesOf(space) + levels - 2) << TABLE_LG2;
-    } else if (!isDevice(command)) entries += (tablesOf(spaceOf(job.first)) + levels - 2) << TABLE_LG2;
+    for (let i: u32 = 0; i < commandsFor(command, job); i++) {
+      if (!writes(job, index++, end) || isDevice(command)) continue;
+      choose(command, job, i);
+      entries += entriesFor(command);
+    }
   }
+  return entries;
+}
+function entriesFor(command: u32): u64 {
+  const levels: u64 = setting(SET_LEVELS);
+  if (command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE)
+    return levels - 1 + (<u64>1 << coveringOrder(first, last - first + 1));
+  if (command != COMMAND_IOTLB_GLOBAL) return <u64>(tablesOf(spaceOf(first)) + <u32>levels - 2) << TABLE_LG2;
+  let entries: u64 = 0;
+  for (let space: u32 = 0; space < setting(SET_SPACES); space++) entries += (tablesOf(space) + levels - 2) << TABLE_LG2;
   return entries;
 }
 
@@ -201,7 +232,9 @@ function seeTimeOut(who: Agent): void {
 function retry(job: Submission, who: Agent): void {
   bump(N_RETRIES);
   seeTimeOut(who);
-  if (!hazard(HAZARD_ABORTED_WAIT_AS_DONE)) job.recipe = job.group;
+  if (hazard(HAZARD_ABORTED_WAIT_AS_DONE)) return;
+  job.recipe = job.group;
+  job.sent = job.before;
 }
 
 @inline
@@ -217,13 +250,36 @@ function dropsEntry(job: Submission): bool {
   const begins = job.releases != 0 && job.recipe == recipeOf(RECIPE_ALL);
   return begins && setting(SET_COMMANDS) == 0 && !hazard(HAZARD_REUSE_KEEPS_PASID_ENTRY);
 }
-/** Commands up to and with the next wait; every group ends in one. Each device of the space has its own. */
-function groupLength(job: Submission): u32 {
-  let devices: u32 = 0;
-  for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) devices++;
-  let count: u32 = dropsEntry(job) ? 2 : 1;
-  for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count += isDevice(load<u32>(at)) ? devices : 1;
+/** Commands that a word of a recipe stands for: each device of the space has its own, and so may have blocks of a range. */
+function commandsFor(command: u32, job: Submission): u32 {
+  let count: u32 = 0;
+  if (isDevice(command)) {
+    for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) count++;
+    return count;
+  }
+  if (command != COMMAND_IOTLB_RANGE || setting(SET_BLOCKS) == 0) return 1;
+  for (let page = job.first; page <= job.last; page += <u64>1 << blockOrder(page, job.last)) count++;
   return count;
+}
+/** The pages that such a command of a word is about: all, or one block. */
+function choose(command: u32, job: Submission, index: u32): void {
+  first = job.first;
+  last = job.last;
+  if (command != COMMAND_IOTLB_RANGE || setting(SET_BLOCKS) == 0) return;
+  for (let i: u32 = 0; i < index; i++) first += <u64>1 << blockOrder(first, last);
+  last = first + (<u64>1 << blockOrder(first, last)) - 1;
+}
+/** Commands up to and with the next wait; every group ends in one. */
+function groupLength(job: Submission): u32 {
+  let count: u32 = dropsEntry(job) ? 2 : 1;
+  for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) count += commandsFor(load<u32>(at), job);
+  return count;
+}
+/** Commands of the next submission, its wait included: as many of the group's as one may have. */
+function batchLength(job: Submission): u32 {
+  const left = groupLength(job) - job.sent;
+  const most = setting(SET_BATCH_COMMANDS);
+  return most != 0 && left > most + 1 ? most + 1 : left;
 }
 /** Leaves out waits that have nothing to wait for: no device is attached to the space. */
 function skipEmpty(job: Submission): void {
@@ -233,17 +289,38 @@ function skipEmpty(job: Submission): void {
   }
 }
 
-/** Writes the commands up to the next wait into the ring. */
-function writeGroup(job: Submission, who: Agent): void {
-  if (dropsEntry(job)) write(COMMAND_PASID_ENTRY, job, 0, 0, who);
-  while (true) {
-    const command = load<u32>(job.recipe);
-    job.recipe += 4;
+/** Writes the next commands of the group and a wait into the ring. */
+function writeBatch(job: Submission, who: Agent): void {
+  const end = job.sent + batchLength(job) - 1;
+  const begins = dropsEntry(job);
+  const all = end == groupLength(job) - 1;
+  let index: u32 = 0;
+  if (begins && writes(job, index++, end)) write(COMMAND_PASID_ENTRY, job, 0, 0, who);
+  let at = job.recipe;
+  for (; load<u32>(at) != COMMAND_WAIT; at += 4) {
+    const command = load<u32>(at);
     if (isDevice(command)) {
-      for (let i: u32 = 0; i < deviceCount; i++) if (isConcerned(job, i)) write(command, job, SOURCE + i, 0, who);
-    } else write(command, job, 0, command == COMMAND_WAIT ? who.id + 1 : 0, who);
-    if (command == COMMAND_WAIT) return;
+      for (let i: u32 = 0; i < deviceCount; i++) {
+        if (!isConcerned(job, i) || !writes(job, index++, end)) continue;
+        choose(command, job, 0);
+        write(command, job, SOURCE + i, 0, who);
+      }
+      continue;
+    }
+    for (let i: u32 = 0; i < commandsFor(command, job); i++) {
+      if (!writes(job, index++, end)) continue;
+      choose(command, job, i);
+      write(command, job, 0, 0, who);
+    }
   }
+  write(COMMAND_WAIT, job, 0, who.id + 1, who);
+  job.sent = all ? 0 : end;
+  if (all) job.recipe = at + 4;
+}
+/** Whether a command of the group, by its place in it, is one of this submission. */
+@inline
+function writes(job: Submission, index: u32, end: u32): bool {
+  return index >= job.sent && index < end;
 }
 /** Writes one command; `source`: whose TLB it is about; `caller`: agent + 1 whom a wait wakes. */
 function write(command: u32, job: Submission, source: u32, caller: u32, who: Agent): void {
@@ -286,20 +363,20 @@ function spares(job: Submission): bool {
 }
 
 function writeAmd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
-  const pages = job.last - job.first + 1;
+  const pages = last - first + 1;
   const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
-  const order = !part ? ORDER_ALL : coveringOrder(job.first, pages);
+  const order = !part ? ORDER_ALL : coveringOrder(first, pages);
   const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
-  const page = inDomain(job.first);
+  const page = inDomain(first);
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
 }
 
 function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
-  const pages = job.last - job.first + 1;
-  const order = coveringOrder(job.first, pages);
-  const page = job.first & addressBits;
+  const pages = last - first + 1;
+  const order = coveringOrder(first, pages);
+  const page = first & addressBits;
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, source, order);
   else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
@@ -314,7 +391,7 @@ function writeVtd(at: usize, command: u32, job: Submission, source: u32, status:
 /** Commands of a domain without PASIDs. */
 function writeLegacy(at: usize, command: u32, job: Submission, source: u32, order: u32): void {
   const did = domainOf(job.first);
-  const page = inDomain(job.first);
+  const page = inDomain(first);
   if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, queueDepth(), 0, ORDER_ALL);
   else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, queueDepth(), page, order);
   else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);

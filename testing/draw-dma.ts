@@ -152,6 +152,10 @@ const CRUDE_DRIVER = {
   all: words('iotlb.global device_tlb.all wait'),
 };
 
+/** A range takes as many commands as it has aligned blocks. */
+const BLOCKS = { rangeCover: 'blocks' } as const;
+const ROOM_FOR_BLOCKS = { ring: 128 } as const;
+
 const machine: fc.Arbitrary<Machine> = fc
   .record({
     base: fc.constantFrom('intel-vtd', 'amd-vi').map((name) => loadMachine(name)),
@@ -184,18 +188,30 @@ const machine: fc.Arbitrary<Machine> = fc
       .map((text) => (text === '' ? [] : words(text))),
     ih: hint,
     pageSizes: fc.constantFrom<Machine['driver']['pageSizes']>(['4K'], ['4K', '2M'], ['4K', '2M', '1G']),
+    batch: fc.constantFrom(0, 0, 1, 2, 16),
+    domainLock: fc.boolean(),
+    blocks: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
     crude: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
       { arbitrary: fc.subarray(DRAWN_HAZARDS, { minLength: 1, maxLength: 3 }), weight: 1 },
     ),
   })
-  .map(({ base, hz, iommu, device, iova, map, ih, pageSizes, crude, hazards }) => ({
+  .map(({ base, hz, iommu, device, iova, map, ih, pageSizes, batch, domainLock, blocks, crude, hazards }) => ({
     ...base,
     hz,
-    iommu: { ...base.iommu, ...iommu },
+    iommu: { ...base.iommu, ...iommu, ...(blocks ? ROOM_FOR_BLOCKS : {}) },
     device: { ...base.device, ...device },
-    driver: { ...base.driver, map, ih, pageSizes, ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}) },
+    driver: {
+      ...base.driver,
+      map,
+      ih,
+      pageSizes,
+      batch,
+      domainLock,
+      ...(blocks ? BLOCKS : {}),
+      ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}),
+    },
     iova,
     hazards,
   }));

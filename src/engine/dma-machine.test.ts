@@ -19,7 +19,7 @@ const OUT_OF_REACH = new Set([
 
 const MUST_REACH = [
   ...['iotlb.page', 'iotlb.range', 'iotlb.domain', 'iotlb.global', 'device_tlb.page', 'device_tlb.range', 'device_tlb.all', 'wait'].map((word) => `command ${word}`),
-  ...['iova tree', 'queue', 'walkers'].map((kind) => `wait for ${kind}`),
+  ...['iova tree', 'queue', 'cache tags', 'walkers'].map((kind) => `wait for ${kind}`), 'several batches', 'range in blocks',
   'previous magazine loaded', 'magazine from the depot', 'magazine to the depot', 'magazine to the tree', 'IOVA without a magazine',
   'two flushes of a domain at once', 'timer armed while it flushes', 'range too wide for a command', 'ring full', 'wait for an ITag', 'several requests at a time', 'several waits at a time',
   'unmap waits', 'scatter list unmapped', 'no place in flight', 'invalidation waits for landings', 'window opened',

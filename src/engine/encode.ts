@@ -2,7 +2,7 @@ import { type Consumer, hears, pricedAs } from '../model/consumer.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
-import { consumerOf, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { consumerOf, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
@@ -278,6 +278,9 @@ export function queueSettings(machine: Machine, numbers: Numbers): Record<string
   const flags = machine.hazards.filter((name) => !OF_THE_HOST.has(name));
   const loses = machine.hazards.includes('lost-invalidation');
   return {
+    SET_BATCH_COMMANDS: machine.driver.batch,
+    SET_DOMAIN_LOCK: machine.driver.domainLock ? 1 : 0,
+    SET_BLOCKS: isInBlocks(machine) ? 1 : 0,
     SET_ITAGS: machine.device.itags,
     SET_CAPS: capabilities(machine, numbers),
     SET_HAZARDS: flags.reduce((sum, name) => sum + numbers(`HAZARD_${name.toUpperCase().replaceAll('-', '_')}`), 0),

@@ -56,6 +56,7 @@ const LOCKS = {
   QUEUE_LOCK: 'queue lock',
   WALKERS: 'walker',
   IOVA_LOCK: 'IOVA lock',
+  DOMAIN_LOCK: 'lock of cache tags',
   MMAP_LOCK: 'mmap_lock',
 } as const;
 const LOCK_STATES = { LOCK_TAKEN: 'takes', LOCK_WAITS: 'waits for', LOCK_GIVEN: 'gives up' } as const;

@@ -105,8 +105,13 @@ export interface Driver {
   /** Of a map; empty without caching mode. */
   readonly map: readonly Command[];
   /** `aligned`: the order is raised until one aligned block covers the range. `as-given`: order of the rounded-up page count
-   * alone, so that an unaligned IOTLB range is covered in part; the device-TLB word is right in both. */
-  readonly rangeCover: 'aligned' | 'as-given';
+   * alone, so that an unaligned IOTLB range is covered in part; the device-TLB word is right in both. `blocks`: as many aligned
+   * blocks as it takes, and no page more. */
+  readonly rangeCover: 'aligned' | 'as-given' | 'blocks';
+  /** Commands of one submission at most, its wait not counted; 0: any number. What is left is submitted afterwards. */
+  readonly batch: number;
+  /** Whether one invalidation of a domain at a time has its commands submitted: its cache tags are gone through under a lock. */
+  readonly domainLock: boolean;
   /** Commands that spare the walk caches (VT-d IH = 1, AMD PDE = 0): never, or whenever no table page was freed. */
   readonly ih: 'never' | 'leaf-only';
   /** Leaves that it maps: the largest that address, frame and length allow. Machines of address spaces have 4K alone. */
@@ -164,6 +169,8 @@ const CACHES = new Set(['l1i', 'l1d', 'l2', 'pml4e', 'pdpte', 'pde', 'iotlb', 'i
 const SUBMISSIONS = new Set(['page', 'range', 'all', 'map']);
 /** Commands of one submission. */
 const MAX_COMMANDS = 8;
+/** Aligned blocks of one range of page numbers, twice as many as they have bits, and a wait. */
+const MOST_BLOCKS = 128;
 /** Caches without which nothing is translated. */
 const PRESENT = new Set(['l1i', 'l1d', 'iotlb']);
 /** Caches that can be one with the IOTLB. */
@@ -177,7 +184,9 @@ const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${let
 export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
   const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...(spec.iommu as MachineSpec) };
-  const machine = parseGroup({ hazards: 'none', ...spec, iommu, ...consumer }, place, '') as unknown as Machine;
+  const given = { batch: 0, domain_lock: false, ...(spec.driver as MachineSpec) };
+  const whole = { hazards: 'none', ...spec, ...consumer, iommu, driver: given };
+  const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
   checkConsumer(machine, place);
   if (family === 'dma' && machine.iova === undefined)
@@ -215,11 +224,16 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
         .split(/(?<=wait)/)
         .map((group) => group.trim().split(' ').length),
     );
-    if (longest < machine.iommu.ring) continue;
+    const most = driver.batch === 0 ? longest : Math.min(longest, driver.batch + 1);
+    if (most < machine.iommu.ring) continue;
     throw new UsageError(
-      `${place}: iommu.ring: read ${machine.iommu.ring}, expected above ${longest}: driver.${key} submits as many commands at a time, and a slot stays empty`,
+      `${place}: iommu.ring: read ${machine.iommu.ring}, expected above ${most}: driver.${key} submits as many commands at a time, and a slot stays empty`,
     );
   }
+  if (isInBlocks(machine) && machine.iommu.ring < MOST_BLOCKS)
+    throw new UsageError(
+      `${place}: iommu.ring: read ${machine.iommu.ring}, expected ${MOST_BLOCKS} or more with driver.range_cover: blocks`,
+    );
   if (machine.device.ats && machine.device.deviceTlb.sets === 0) {
     throw new UsageError(`${place}: device.device_tlb: read "none", expected SETSxWAYS with ats: true`);
   }
@@ -347,7 +361,12 @@ function deviceFirst(words: readonly Command[]): Command[] {
   ].flatMap(first);
 }
 
+/** Whether an IOTLB range is several commands, none of which names a page outside of it. */
+export function isInBlocks({ driver }: Machine): boolean {
+  return driver.rangeCover === 'blocks';
+}
+
 /** Whether an IOTLB range is widened to one aligned block. */
 export function widensRanges({ driver, hazards }: Machine): boolean {
-  return driver.rangeCover === 'aligned' && !hazards.includes('am-not-widened');
+  return driver.rangeCover !== 'as-given' && !hazards.includes('am-not-widened');
 }

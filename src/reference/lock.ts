@@ -2,15 +2,16 @@ import type { Agent } from './agent.ts';
 import type { Cause, Counts } from './counts.ts';
 
 /**
- * A page-table lock, the invalidation queue's, the one of a domain's IOVA tree, or the walkers of the IOMMU, which are
+ * A page-table lock, the invalidation queue's, those of a domain's IOVA tree and cache tags, or the walkers of the IOMMU, which are
  * hardware: passing one on is free and tells nothing.
  */
-export type LockKind = 'page table' | 'queue' | 'iova tree' | 'walkers';
+export type LockKind = 'page table' | 'queue' | 'iova tree' | 'cache tags' | 'walkers';
 
 const WAITS: Record<LockKind, Cause> = {
   'page table': 'lock_wait',
   queue: 'queue_wait',
   'iova tree': 'lock_wait',
+  'cache tags': 'lock_wait',
   walkers: 'device_walk',
 };
 

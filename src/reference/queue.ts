@@ -1,6 +1,6 @@
 import type { CostKey } from '../model/cost.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
-import { type Command, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { type Command, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Listener } from './consumer.ts';
 import type { Counter, Counts } from './counts.ts';
@@ -59,6 +59,17 @@ export function covering({ first, last }: Span): Span {
   return { first: start, last: start + size - 1 };
 }
 
+/** The fewest aligned blocks that a span is made of, the largest that fits first at each place. */
+function blocksOf({ first, last }: Span): Span[] {
+  const blocks: Span[] = [];
+  for (let page = first; page <= last; page = blocks.at(-1)!.last + 1) {
+    let size = 1;
+    while (page % (size * 2) === 0 && page + size * 2 - 1 <= last) size *= 2;
+    blocks.push({ first: page, last: page + size - 1 });
+  }
+  return blocks;
+}
+
 /** What hardware makes of a first page and the rounded-up number of pages: the block is aligned, so it may fall short. */
 function rounded({ first, last }: Span): Span {
   let size = 1;
@@ -90,6 +101,8 @@ interface Wait {
 /** The invalidation queue: the driver that writes commands, the IOMMU that carries them out, and the deferral before both. */
 export class Queue {
   private readonly lock: Lock;
+  /** Of the cache tags of each domain, by its first page. */
+  private readonly domainLocks = new Map<number, Lock>();
   /** Commands that the driver counts as in the ring: slots of AMD are free when fetched, of VT-d when their wait is seen. */
   private occupied: Entry[] = [];
   private readonly fetched = new Set<Entry>();
@@ -160,6 +173,23 @@ export class Queue {
     }
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
+    const groups = this.groups(agent, span, of, frees);
+    if (groups.length === 0) return;
+    const domain = this.domainLock(span);
+    if (domain !== null && !domain.take(agent)) yield;
+    yield* this.submit(agent, span, groups);
+    domain?.give(agent);
+  }
+
+  private domainLock({ first }: Span): Lock | null {
+    if (!this.machine.driver.domainLock) return null;
+    const { first: domain } = this.attached.spaceOf(first);
+    const lock = this.domainLocks.get(domain) ?? new Lock('cache tags', 1, this.price('ptl.handoff'), this.counts);
+    this.domainLocks.set(domain, lock);
+    return lock;
+  }
+
+  private *submit(agent: Agent, span: Span, groups: readonly Entry[][]): Turns {
     const own = this.listener?.hasOwnTable === true;
     const held = this.amd || own;
     if (own) {
@@ -170,7 +200,6 @@ export class Queue {
         return;
       }
     }
-    const groups = this.groups(agent, span, of, frees);
     let holds = own;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
@@ -245,19 +274,31 @@ export class Queue {
       const isWait = word === 'wait';
       const asked = of === 'iotlbs' ? [] : this.attached.devicesOf(span.first);
       const devices = word.startsWith('device_tlb.') ? asked : [null];
+      const spans = word === 'iotlb.range' && isInBlocks(machine) ? blocksOf(span) : [span];
+      if (spans.length > 1) this.counts.reach('range in blocks');
       for (const device of devices)
-        groups.at(-1)!.push({
-          word,
-          ...this.reach(word, span),
-          caller: isWait ? caller : null,
-          device,
-          sparesTables: this.sparesTables(word, span, frees),
-          aborted: false,
-        });
+        for (const part of spans)
+          groups.at(-1)!.push({
+            word,
+            ...this.reach(word, part),
+            caller: isWait ? caller : null,
+            device,
+            sparesTables: this.sparesTables(word, span, frees),
+            aborted: false,
+          });
       if (isWait) groups.push([]);
     }
     // Where there is no device, there is nothing to wait for.
-    return groups.slice(0, -1).filter((group) => group.length > 1);
+    return groups.slice(0, -1).flatMap((group) => (group.length > 1 ? this.batches(group) : []));
+  }
+
+  /** A group as submissions of at most so many commands, each with a wait of its own. */
+  private batches(group: readonly Entry[]): Entry[][] {
+    const wait = group.at(-1)!;
+    const commands = group.slice(0, -1);
+    const most = this.machine.driver.batch || commands.length;
+    if (commands.length > most) this.counts.reach('several batches');
+    return commands.flatMap((_, i) => (i % most === 0 ? [[...commands.slice(i, i + most), wait]] : []));
   }
 
   /** Pages that a command reaches. */
