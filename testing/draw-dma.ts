@@ -195,6 +195,8 @@ const machine: fc.Arbitrary<Machine> = fc
     hazards: fc.oneof(
       { arbitrary: fc.constant<HazardName[]>([]), weight: 3 },
       { arbitrary: fc.subarray(DRAWN_HAZARDS, { minLength: 1, maxLength: 3 }), weight: 1 },
+      // Rare: they show where two domains, or a map and an entry before it, meet.
+      { arbitrary: fc.constantFrom<HazardName[]>(['shared-domain-id'], ['no-flush-on-map']), weight: 1 },
     ),
   })
   .map(({ base, hz, iommu, device, iova, map, ih, pageSizes, batch, domainLock, blocks, crude, hazards }) => ({

@@ -59,6 +59,6 @@ test('numbers are those of the reference on both builds, whatever the recording,
     checkLaws(setup, program, reference);
     reached.add(reference);
   });
-  fc.assert(property, { seed: 7, numRuns: 400, examples: [[LATE_RETURN]], endOnFailure: true });
+  fc.assert(property, { seed: 12, numRuns: 400, examples: [[LATE_RETURN]], endOnFailure: true });
   expect(reached.missing(OUT_OF_REACH), reached.text).toEqual([]);
 });
