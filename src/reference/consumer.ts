@@ -3,8 +3,9 @@ import type { StepWord } from '../model/policy.ts';
 import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
 import { meets, type Page } from './page.ts';
-import type { Price, Span } from './queue.ts';
+import type { Price } from './queue.ts';
 import { type Copy, copyOf, type Flight, isStale, type Space } from './space.ts';
+import type { Span } from './span.ts';
 
 /** What an mmu_notifier consumer keeps beside the caches of its hardware, and what it has been told. */
 export class Listener {

@@ -4,9 +4,9 @@ import type { Mapping } from './dma-recording.ts';
 import { IoTables } from './dma-tables.ts';
 import type { Frame } from './frame.ts';
 import { EMPTY, meets, type Page } from './page.ts';
-import type { Span } from './queue.ts';
 import type { Safety } from './safety.ts';
 import type { Space } from './space.ts';
+import type { Span } from './span.ts';
 
 /** Domains share one numbering of pages: each has so many. */
 const DOMAIN_PAGES = 2 ** 40;

@@ -6,7 +6,8 @@ import type { FlushQueue } from './dma-flushqueue.ts';
 import type { IovaAllocator } from './dma-iova.ts';
 import type { DmaRecord, Mapping } from './dma-recording.ts';
 import type { Lock } from './lock.ts';
-import { covering, type Price, type Queue } from './queue.ts';
+import type { Price, Queue } from './queue.ts';
+import { covering } from './span.ts';
 
 /** How an unmap ends its translations. `vanish`: they are gone by themselves. */
 export type UnmapMode = 'strict' | 'lazy' | 'never' | 'vanish';

@@ -1,8 +1,8 @@
 import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
 import { meets } from './page.ts';
-import type { Span } from './queue.ts';
 import type { Flight, Space } from './space.ts';
+import type { Span } from './span.ts';
 
 /** Requests that a device may have to answer at a time, whatever a command says. */
 const ITAGS = 32;

@@ -15,11 +15,12 @@ import { MmapLock } from './mmap-lock.ts';
 import type { Page } from './page.ts';
 import { Paths } from './path.ts';
 import { type Program, ProgramReader } from './program.ts';
-import { EVERYTHING, Queue } from './queue.ts';
+import { Queue } from './queue.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
 import { Shootdown } from './shootdown.ts';
 import { Space } from './space.ts';
+import { EVERYTHING } from './span.ts';
 import { Translator } from './translation.ts';
 import { Work } from './work.ts';
 

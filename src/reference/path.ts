@@ -9,10 +9,11 @@ import { Lock } from './lock.ts';
 import type { Access, MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
 import { isMapped, type Page, samePte, type Table } from './page.ts';
-import { EVERYTHING, type Price, type Queue, type Span } from './queue.ts';
+import type { Price, Queue } from './queue.ts';
 import type { Owed, Safety } from './safety.ts';
 import type { Shootdown } from './shootdown.ts';
 import type { Space } from './space.ts';
+import { EVERYTHING, type Span } from './span.ts';
 
 /** Runs the step lists of a policy. */
 export class Paths {
