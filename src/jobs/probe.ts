@@ -93,12 +93,7 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   thp_cow: { acts: [...mapped(MAP_FLAG.huge), ...access('read', 10, 11), ...access('write', 10, 11)], frames: null },
   thp_collapse: { acts: [...access('write', 10), ...event('collapse', 10, 11)], frames: null },
   hugetlb_cow: {
-    acts: [
-      ...mapped(MAP_FLAG.hugetlb),
-      ...access('write', 10, 11),
-      ...event('fork', 10, 12),
-      ...access('write', 10, 11),
-    ],
+    acts: [...mapped(MAP_FLAG.hugetlb), ...access('write', 10), ...event('fork', 10, 11), ...access('write', 10)],
     frames: null,
   },
   hugetlb_protect: {
