@@ -63,7 +63,7 @@ export function beginFault(who: Agent, page: u32, write: bool): bool {
   const back = (flags & PTE_AWAY) != 0;
   const cow = present && write && !back && mustCopy(page, flags, kind);
   const reuse = present && !cow && !back;
-  const zero = !present && !write && !file && kind != KIND_POOL && (flags & PTE_SWP) == 0;
+  const zero = !present && !write && kind != KIND_POOL && !file && (flags & PTE_SWP) == 0;
   const needsFrame = !reuse && !zero && !back;
   if (needsFrame && freeFrames() == 0) {
     waitForFrames(who);

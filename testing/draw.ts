@@ -6,7 +6,7 @@ import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
 import { NO_CACHE, REPLACEMENTS } from '../src/model/tlb.ts';
-import type { EventName } from '../src/model/trace.ts';
+import { type EventName, MAP_FLAG } from '../src/model/trace.ts';
 import { COSTS, costsWith, SHIPPED, showSetup, variant } from './machine.ts';
 import type { Step } from './program.ts';
 
@@ -326,3 +326,15 @@ const sharing: fc.Arbitrary<Consumer> = fc.record({
 });
 /** What may be told of mmu_notifiers, and what it may do then. */
 export const consumer = fc.oneof({ arbitrary: own, weight: 3 }, { arbitrary: sharing, weight: 1 });
+
+/**
+ * The steps as the machine can run them: memory that is short is not given to pages that nobody can reclaim. Agents could take
+ * what is left of it from each other for ever.
+ */
+export function fitting({ frames }: RunSetup, steps: readonly Step[]): readonly Step[] {
+  if (frames === null) return steps;
+  return steps.map((step) => {
+    const maps = 'event' in step && step.event === 'mmap';
+    return maps ? { ...step, fields: step.fields.with(4, step.fields[4]! & ~MAP_FLAG.hugetlb) } : step;
+  });
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { consumer, setup, steps } from '../../testing/draw.ts';
+import { consumer, fitting, setup, steps } from '../../testing/draw.ts';
 import { costsWith, runEngine, runReference, showSetup, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
 import { engineModule } from '../../testing/wasm.ts';
@@ -27,7 +27,7 @@ test('whatever a consumer is told and does then, numbers are those of the refere
     return Object.defineProperty(changed, fc.toStringMethod, { value: text });
   });
   const property = fc.property(drawn, steps, (setup, steps) => {
-    const trace = traceOf(steps);
+    const trace = traceOf(fitting(setup, steps));
     const reference = runReference(setup, trace);
     const engine = runEngine(engineModule('checked'), setup, trace);
     if (engine === null || reference === null) {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { setup, steps } from '../../testing/draw.ts';
+import { fitting, setup, steps } from '../../testing/draw.ts';
 import { runEngine, runReference, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
 import type { Step } from '../../testing/program.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
 import { PATH_NAMES } from '../model/path.ts';
 import { PTE_STATES, STEPS } from '../model/policy.ts';
-import { MAP_FLAG, MM_EVENTS } from '../model/trace.ts';
+import { MM_EVENTS } from '../model/trace.ts';
 
 /** Too rare: a device told of a page by one CPU while another discards it; contention.test.ts has one. Of consumers that have a table of their own: consumer.test.ts. */
 const OUT_OF_REACH = new Set(['N_ALLOWED', 'N_SKIPPED', 'N_FAULT_RETRIES']);
@@ -39,14 +39,6 @@ function shared(steps: readonly Step[], cpus: number, deal: number): Step[] {
   return steps.map((step, i) => ('outcome' in step ? step : { ...step, agent: Math.floor(i / deal) % cpus }));
 }
 
-/** Memory that is short is not given to pages that nobody can reclaim: agents could take the rest from each other for ever. */
-function withoutPool(steps: readonly Step[]): Step[] {
-  return steps.map((step) => {
-    const maps = 'event' in step && step.event === 'mmap';
-    return maps ? { ...step, fields: step.fields.with(4, step.fields[4]! & ~MAP_FLAG.hugetlb) } : step;
-  });
-}
-
 test('numbers are those of the reference on both builds, whatever the program, the machine and the policy', () => {
   const reached = new Reached(MUST_REACH);
   const property = fc.property(
@@ -55,7 +47,7 @@ test('numbers are those of the reference on both builds, whatever the program, t
     fc.boolean(),
     fc.integer({ min: 3, max: 40 }),
     (setup, drawn, recorded, deal) => {
-      const steps = setup.frames === null ? drawn : withoutPool(drawn);
+      const steps = fitting(setup, drawn);
       const trace = recorded ? traceOf(shared(steps, setup.cpus, deal), setup.cpus) : traceOf(steps);
       const reference = runReference(setup, trace, deal);
       for (const build of BUILDS) {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { setup, steps } from '../../testing/draw.ts';
+import { fitting, setup, steps } from '../../testing/draw.ts';
 import { dmaCase, recordingOf } from '../../testing/draw-dma.ts';
 import { runEngine, runReference, traceOf } from '../../testing/machine.ts';
 import { compileEngine, type Mutation } from '../../testing/mutant.ts';
@@ -38,7 +38,7 @@ const DMA_MUTATIONS: typeof MUTATIONS = [
 const PROGRAMS = 200;
 
 const programs = fc.sample(fc.tuple(setup, steps), { seed: 11, numRuns: PROGRAMS }).map(([setup, steps]) => {
-  const trace = traceOf(steps);
+  const trace = traceOf(fitting(setup, steps));
   let reference: ReturnType<typeof runReference> | undefined;
   /** Whether an engine says what the reference says. */
   return (engine: WebAssembly.Module): boolean => {
