@@ -367,7 +367,7 @@ const CALLS: [string, () => unknown, string][] = [
   ['policy folder', () => loadPolicy(`${here}/`), ': is not a file, expected a YAML file'],
   ['policy outside', () => loadPolicy('..'), 'no policy ".."; expected one of'],
   ['policy prototype', () => loadPolicy('__proto__'), 'no policy "__proto__"; expected one of'],
-  ['machine', () => loadMachine('intel-svn'), 'no machine "intel-svn"; near: intel-svm, '],
+  ['machine', () => loadMachine('intel-svn'), 'no machine "intel-svn"; near: intel-sva, '],
   ['machine device', () => loadMachine('/dev/zero'), '/dev/zero: is not a file, expected a YAML file'],
   ['costs path', () => loadCosts('nowhere.yaml'), 'nowhere.yaml: no such file'],
   ['list cost', () => describe('costs', 'qi.wiat'), 'no cost "qi.wiat"; near: qi.wait'],

@@ -21,7 +21,7 @@ const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
   { file: 'flight.ts', text: 'acquire(who.id, knowledgeOf(issuer.id));', instead: '', does: 'a device has not heard what its driver knew' },
   { file: 'lock.ts', text: 'lock.kind != WALKERS) spend(next', instead: 'lock.kind == QUEUE_LOCK) spend(next', does: 'a page-table lock is handed over in no time' },
   { file: 'cpu.ts', text: 'if (hits != 0) useAgain(', instead: 'if (hits > 1) useAgain(', does: 'the second access of a run is no hit to SRRIP' },
-  { file: 'clock.ts', text: 'agent(id).clock >= clock', instead: 'agent(id).clock > clock', does: 'of two agents at one time the later one goes first' },
+  { file: 'clock.ts', text: 'now > who.clock ? now - who.clock : 0', instead: 'now - who.clock', does: 'who is woken before its own time goes back to that' },
 ]; // biome-ignore format: a table
 
 /** The same, of what replays recordings. */
@@ -31,7 +31,7 @@ const DMA_MUTATIONS: typeof MUTATIONS = [
   { file: 'mapping.ts', text: 'if (!isLive(frame)) markFreed(frame);', instead: 'markFreed(frame);', does: 'a frame of another mapping is free' },
   { file: 'iommu.ts', text: 'if (!leafOnly) dropTables(', instead: 'dropTables(', does: 'the hint spares no walk cache' },
   { file: 'table.ts', text: 'const replaces = load<u64>(wordIn(table, offset)) != 0;', instead: 'const replaces = false;', does: 'walk caches lead to tables whose place a leaf has' },
-  { file: 'submit.ts', text: 'if (isConcerned(job, i)) write(', instead: 'write(', does: 'devices of other domains are asked too' },
+  { file: 'submit.ts', text: ' && spaceOfDevice(device) == spaceOf(job.first)', instead: '', does: 'devices of other domains are asked too' },
 ]; // biome-ignore format: a table
 
 /** Programs, and recordings, that a mutation is given to show. */
