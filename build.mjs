@@ -114,10 +114,13 @@ function node(file, ...args) {
 
 if (process.argv.includes('--bench')) {
   const args = process.argv.slice(process.argv.indexOf('--bench') + 1);
+  const name = args[0]?.startsWith('-') === false ? args.shift() : '';
   const out = join(compile('bench', 'bench'), 'bench');
-  const wanted = (name) =>
-    name.endsWith('.bench.js') && (!args[0] || args[0].startsWith('-') || name.startsWith(args[0]));
-  for (const file of readdirSync(out).filter(wanted))
-    node(join(out, file), ...args.filter((arg, i) => i > 0 || arg.startsWith('-')));
+  const benches = readdirSync(out).filter((file) => file.endsWith('.bench.js') && file.startsWith(name));
+  if (benches.length === 0) {
+    console.error(`bench: no file of bench/ begins with "${name}"`);
+    process.exit(2);
+  }
+  for (const file of benches) node(join(out, file), ...args);
 }
 if (process.argv.includes('--golden')) node(join(compile('testing/golden', 'golden'), 'testing/golden/main.js'));

@@ -200,7 +200,8 @@ function entriesRead(job: Submission): u64 {
   let index: u32 = 0;
   for (let at = job.recipe; load<u32>(at) != COMMAND_WAIT; at += 4) {
     const command = load<u32>(at);
-    for (let i: u32 = 0; i < commandsFor(command, job); i++) {
+    const count = commandsFor(command, job);
+    for (let i: u32 = 0; i < count; i++) {
       if (!writes(job, index++, end) || isDevice(command)) continue;
       choose(command, job, i);
       entries += entriesFor(command);
@@ -307,7 +308,8 @@ function writeBatch(job: Submission, who: Agent): void {
       }
       continue;
     }
-    for (let i: u32 = 0; i < commandsFor(command, job); i++) {
+    const count = commandsFor(command, job);
+    for (let i: u32 = 0; i < count; i++) {
       if (!writes(job, index++, end)) continue;
       choose(command, job, i);
       write(command, job, 0, 0, who);

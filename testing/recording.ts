@@ -1,6 +1,8 @@
+import { loadCosts, loadPolicy } from '../src/catalog/catalog.ts';
 import { DmaEngine } from '../src/engine/dma.ts';
 import type { DmaSetup } from '../src/model/dma.ts';
 import { UsageError } from '../src/model/errors.ts';
+import type { Machine } from '../src/model/machine.ts';
 import type { RawRun } from '../src/model/result.ts';
 import type { EventName, TraceEvent } from '../src/model/trace.ts';
 import { Exhausted } from '../src/reference/dma-iova.ts';
@@ -9,6 +11,7 @@ import { codec } from '../src/trace/input.ts';
 import type { Trace } from '../src/trace/reader.ts';
 import { TraceWriter } from '../src/trace/writer.ts';
 import { openBytes, PROVENANCE } from './program.ts';
+import { engineModule } from './wasm.ts';
 
 /** Who there is in a recording: CPUs first, then devices, each with its domain. */
 export interface Actors {
@@ -53,6 +56,19 @@ export class Recording {
     this.out.finish(PROVENANCE);
     return openBytes(Buffer.concat(this.parts));
   }
+}
+
+/** A recording in the checked engine, under a policy of the catalog; what is not given is the usual. */
+export function runChecked(
+  trace: Trace,
+  policy: string,
+  machine: Machine,
+  more: Partial<DmaSetup> = {},
+  without?: (event: TraceEvent) => boolean,
+): RawRun {
+  const usual = { costs: loadCosts(), seed: 1, reuse: 'immediate', timeScale: 1, ideal: false } as const;
+  const setup: DmaSetup = { ...usual, policy: loadPolicy(policy), machine, ...more };
+  return runDmaEngine(engineModule('checked'), setup, trace, without)!;
 }
 
 /** Runs a recording in the engine; null if a domain ran out of IOVAs. Events that `without` accepts are left out. */

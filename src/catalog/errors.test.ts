@@ -3,35 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { UsageError } from '../model/errors.ts';
-import {
-  catalogYaml,
-  describe,
-  loadCosts,
-  loadCpu,
-  loadMachine,
-  loadPolicy,
-  settingKind,
-  withPolicySetting,
-  withSetting,
-} from './catalog.ts';
+import { complaintOf } from '../../testing/complaint.ts';
+import { catalogYaml, describe, loadCosts, loadCpu, loadMachine, loadPolicy } from './catalog.ts';
 
 const here = mkdtempSync(join(tmpdir(), 'catalog-'));
 afterAll(() => rmSync(here, { recursive: true }));
 
 /** The one line of the UsageError, the temporary folder left out. */
-function complaint(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    expect(error).toBeInstanceOf(UsageError);
-    const message = (error as Error).message.replaceAll(`${here}/`, '');
-    expect(message).not.toContain('\n');
-    expect(message.length).toBeLessThan(1000);
-    return message;
-  }
-  return 'no error';
-}
+const complaint = (action: () => unknown): string => complaintOf(action).replaceAll(`${here}/`, '');
 
 function file(text: string | Uint8Array): string {
   writeFileSync(join(here, 'x.yaml'), text);
@@ -357,9 +336,6 @@ for (const [name, kind, text, expected] of FILES) {
   });
 }
 
-const amd = loadMachine('amd-v2');
-const costs = loadCosts();
-
 // name               action                                                 error
 const CALLS: [string, () => unknown, string][] = [
   ['policy', () => loadPolicy('under-lok'), 'no policy "under-lok"; near: under-lock; expected one of batched, lazy, '],
@@ -374,79 +350,7 @@ const CALLS: [string, () => unknown, string][] = [
   ['list path', () => describe('paths', 'cwo'), 'no path "cwo"; near: cow; expected one of reclaim_swap, '],
   ['list prototype', () => describe('paths', 'toString'), 'no path "toString"; expected one of'],
   ['yaml without a name', () => catalogYaml('policies'), 'list policies --yaml: expected a name, one of batched, '],
-  [
-    'set nothing',
-    () => settingKind('outstanding=4'),
-    '--set "outstanding=4": expected machine.KEY=VALUE, cost.KEY=VALUE or policy.KEY=VALUE',
-  ],
-  ['set no value', () => settingKind('machine.hz'), '--set "machine.hz": expected machine.KEY=VALUE'],
-  [
-    'set policy key',
-    () => withPolicySetting([loadPolicy('lazy')], 'policy.dma.queue_sizes=4'),
-    '--set policy.dma.queue_sizes: no such key of a policy; keys are dma.queue_size, dma.timeout_ms',
-  ],
-  [
-    'set key of no policy',
-    () => withPolicySetting([loadPolicy('strict')], 'policy.dma.queue_size=4'),
-    '--set policy.dma.queue_size: none of strict has such a key',
-  ],
-  [
-    'set policy value',
-    () => withPolicySetting([loadPolicy('lazy')], 'policy.dma.queue_size=1'),
-    '--set policy.dma.queue_size: dma.queue_size: read 1, expected >= 2',
-  ],
-  ['set wrong kind', () => withSetting(amd, 'cost.qi.wait=1'), '--set cost.qi.wait: is not a setting of a machine'],
-  ['set wrong kind of costs', () => withSetting(costs, 'machine.hz=1'), '--set machine.hz: is not a setting of costs'],
-  [
-    'set key',
-    () => withSetting(amd, 'machine.device.outstandin=4'),
-    '--set machine.device.outstandin: no such key of machine amd-v2; near: device.outstanding',
-  ],
-  [
-    'set last word',
-    () => withSetting(amd, 'machine.outstanding=4'),
-    '--set machine.outstanding: no such key of machine amd-v2; near: device.outstanding',
-  ],
-  ['set CPU', () => withSetting(amd, 'machine.cpu=zem4'), 'no CPU "zem4"; near: zen4'],
   ['tlb CPU', () => loadCpu('zem4'), 'no CPU "zem4"; near: zen4'],
-  [
-    'set group',
-    () => withSetting(amd, 'machine.device=4'),
-    '--set machine.device: no such key of machine amd-v2; keys in it: device.ats, ',
-  ],
-  ['set name', () => withSetting(amd, 'machine.name=x'), '--set machine.name: no such key of machine amd-v2'],
-  ['set prototype', () => withSetting(amd, 'machine.__proto__.x=1'), '--set machine.__proto__.x: no such key'],
-  [
-    'set text',
-    () => withSetting(amd, 'machine.device.outstanding=x'),
-    '--set machine.device.outstanding: device.outstanding: read "x", expected an integer',
-  ],
-  [
-    'set range',
-    () => withSetting(amd, 'machine.device.itags=64'),
-    '--set machine.device.itags: device.itags: read 64, expected <= 32',
-  ],
-  [
-    'set word',
-    () => withSetting(amd, 'machine.device.atc_on_idle=dorp'),
-    '--set machine.device.atc_on_idle: device.atc_on_idle: read "dorp", expected one of keep, drop',
-  ],
-  [
-    'set iova of mm',
-    () => withSetting(amd, 'machine.iova.magazine=1'),
-    '--set machine.iova.magazine: no such key of machine amd-v2',
-  ],
-  ['set cost key', () => withSetting(costs, 'cost.qi.wiat=1'), '--set cost.qi.wiat: no such cost; near: qi.wait'],
-  [
-    'set cost text',
-    () => withSetting(costs, 'cost.qi.wait=1us'),
-    '--set cost.qi.wait: qi.wait.default: read "1us", expected a number',
-  ],
-  [
-    'set cost negative',
-    () => withSetting(costs, 'cost.qi.wait=-1'),
-    '--set cost.qi.wait: qi.wait.default: read -1, expected >= 0',
-  ],
 ];
 
 for (const [name, action, expected] of CALLS) {
@@ -456,18 +360,4 @@ for (const [name, action, expected] of CALLS) {
 test('a FIFO is refused, not waited for', () => {
   execFileSync('mkfifo', [join(here, 'pipe.yaml')]);
   expect(complaint(() => loadPolicy(join(here, 'pipe.yaml')))).toBe('pipe.yaml: is not a file, expected a YAML file');
-});
-
-test('a setting changes a copy', () => {
-  const set = withSetting(amd, 'machine.device.outstanding=4');
-  expect([set.device.outstanding, amd.device.outstanding]).toEqual([4, 16]);
-  expect({ ...set, device: amd.device }).toEqual(amd);
-  expect(withSetting(amd, 'machine.device.ats=off').device.ats).toBe(false);
-  expect(withSetting(amd, 'machine.iommu.iotlb=32x4').iommu.iotlb).toEqual({ sets: 32, ways: 4, replacement: 'lru' });
-  expect(withSetting(amd, 'machine.driver.map = iotlb.page wait').driver.map).toEqual(['iotlb.page', 'wait']);
-  expect(withSetting(loadMachine('intel-vtd'), 'machine.iova.limit_pfn=0xff').iova!.limitPfn).toBe(255);
-  const dear = withSetting(costs, 'cost.qi.wait=500');
-  expect(dear['qi.wait']).toMatchObject({ default: 500, low: 500, high: 500, confidence: 'given' });
-  expect({ ...dear, 'qi.wait': costs['qi.wait'] }).toEqual(costs);
-  expect([settingKind('machine.hz=1'), settingKind('cost.qi.wait=1')]).toEqual(['machine', 'cost']);
 });

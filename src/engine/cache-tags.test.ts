@@ -1,18 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { costsWith } from '../../testing/machine.ts';
-import { Recording, runDmaEngine } from '../../testing/recording.ts';
-import { engineModule } from '../../testing/wasm.ts';
-import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { Recording, runChecked } from '../../testing/recording.ts';
+import { loadCosts, loadMachine } from '../catalog/catalog.ts';
 import { withSetting } from '../catalog/settings.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Trace } from '../trace/reader.ts';
 
 const MS = 1e9;
 
-function run(trace: Trace, machine: Machine, policy = 'strict', costs = loadCosts()) {
-  const setup = { policy: loadPolicy(policy), machine, costs, seed: 1, timeScale: 1, ideal: false };
-  return runDmaEngine(engineModule('checked'), { ...setup, reuse: 'immediate' }, trace)!;
-}
+const run = (trace: Trace, machine: Machine, policy = 'strict', costs = loadCosts()) =>
+  runChecked(trace, policy, machine, { costs });
 const set = (name: string, ...settings: string[]): Machine =>
   settings.reduce((machine, setting) => withSetting(machine, `machine.${setting}`), loadMachine(name));
 

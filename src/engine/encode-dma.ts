@@ -4,7 +4,7 @@ import { UsageError } from '../model/errors.ts';
 import { type Iommu, LEAF_ORDER, type Machine, submission, widensRanges } from '../model/machine.ts';
 import type { DmaHalf, LazyUnmap } from '../model/policy.ts';
 import { NO_CACHE } from '../model/tlb.ts';
-import { encodeCache, encodeCosts, type Numbers, queueSettings } from './encode.ts';
+import { encodeCache, encodeCosts, MAX_AGENTS, type Numbers, queueSettings } from './encode.ts';
 
 /** Costs that only the DMA API pays. */
 const COST: Readonly<Record<string, CostKey>> = {
@@ -59,8 +59,6 @@ const DRAIN: Readonly<Record<LazyUnmap['flush'], string>> = {
   global: 'DRAIN_GLOBAL',
 };
 
-/** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
-const MAX_AGENTS = 64;
 /** Page numbers of a domain's allocator, from 0 up. */
 const MAX_IOVAS = 1 << 22;
 const PS_PER_S = 1e12;

@@ -15,6 +15,9 @@ import { constant } from './load.ts';
 /** Number of an exported constant. */
 export type Numbers = (name: string) => number;
 
+/** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
+export const MAX_AGENTS = 64;
+
 /** The constants that a module exports. */
 export function numbersOf(exports: object): Numbers {
   return (name) => {

@@ -13,6 +13,7 @@ import {
   encodePolicy,
   encodeRecipes,
   encodeSettings,
+  MAX_AGENTS,
   type Numbers,
   numbersOf,
   OCCASION_PATH,
@@ -409,9 +410,6 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
       return row('EVENT_NONE');
   }
 }
-
-/** Agents of one engine: assembly/clock.ts MAX_AGENTS. */
-const MAX_AGENTS = 64;
 
 /** A machine runs the CPUs of one address space. */
 function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cpus }: RunSetup): void {

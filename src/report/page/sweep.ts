@@ -24,7 +24,7 @@ export function sweepPart(id: string, { name, model, rows }: GatheredSweep): Mar
 <h2 id="${id}-title"><bdi>${name}</bdi></h2>
 <dl class="facts"><dt>runs</dt><dd>${whole(runs.length)} for ${whole(rows.length)} combinations, model ${model}</dd>
 ${[...axes].map(([axis, values]) => html`<dt>${axis}</dt><dd>${listOf(values)}</dd>\n`)}</dl>
-${frontPart(`${id}-front`, runs, kept, settings)}
+${frontPart(`${id}-front`, runs, runAt, kept, settings)}
 ${curvePart(`${id}-curves`, rows, axes, varying, runAt)}
 <h3>How to get this again</h3>
 <details><summary>The command of each numbered run</summary><pre tabindex="0" aria-label="Commands that give this again"><code>${kept.map(({ repro }) => `${repro}\n`)}</code></pre></details>
@@ -48,6 +48,7 @@ function listOf(values: readonly AxisValue[]): string {
 function frontPart(
   id: string,
   runs: readonly GatheredRow[],
+  runAt: ReadonlyMap<string, number>,
   kept: readonly GatheredRow[],
   settings: readonly string[],
 ): Markup {
@@ -78,7 +79,7 @@ function frontPart(
     const place = places.get(run.hash);
     const [cost, exposure, verdict] = [run['cost.added_per_page_ns'], exposed(run), run['safety.verdict']];
     return {
-      run: runs.indexOf(run),
+      run: runAt.get(run.hash)!,
       cells: [
         run.machine,
         run.policy,
@@ -99,7 +100,7 @@ function frontPart(
     id,
     title,
     about: `${ABOUT} The numbered runs on the line are those that no other of their trace beats in both.`,
-    front: kept.map((run) => dots[runs.indexOf(run)]!),
+    front: kept.map(({ hash }) => dots[runAt.get(hash)!]!),
     table: html`<div class="summary">${table(title, columns, runs.map(rowOf))}</div>`,
   })}
 ${table('Runs that no other of their trace beats in cost and in exposure, the cheapest first', columns, kept.map(rowOf))}`;
