@@ -59,6 +59,32 @@ for (const [name, packed] of Object.entries(PACKED)) {
   });
 }
 
+/** 2 MiB of zeros by zstd 1.5, without a checksum: whole blocks of what is read at a time. */
+const ZEROS = bytes(
+  'KLUv/QBoTAAACAABAPz/ORACAgAQAAIAEAACABAAAgAQAAIAEAACABAAAgAQAAIAEAACABAAAgAQAAIAEAACABAAAgAQAAIAEAADABAA',
+);
+
+test('zstd: a frame of whole blocks, and frames one behind the other; one error for each that cannot be read', async () => {
+  const lengthOf = async (...pieces: Uint8Array[]): Promise<number> => {
+    let length = 0;
+    for await (const block of streamInput('pipe', Readable.from(pieces)).blocks()) length += block.length;
+    return length;
+  };
+  expect(await lengthOf(ZEROS)).toBe(2 << 20);
+  expect(await lengthOf(ZEROS, PACKED['zstd']!, ZEROS)).toBe((4 << 20) + TEXT.length);
+  const checksum = Uint8Array.from(PACKED['zstd']!);
+  checksum[checksum.length - 1]! ^= 1;
+  // A window of 2^28 bytes; the number of a dictionary; cut before the last block.
+  for (const [damaged, error] of [
+    [checksum, 'zstd: its checksum is wrong'],
+    [bytes('KLUv/QSQZAAAEAAAAgDp/zdz4AEsAg=='), 'zstd: its window is larger than 128 MiB'],
+    [Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x21, 7, 0, 1, 0, 0), 'zstd: it needs a dictionary'],
+    [ZEROS.subarray(0, -4), 'zstd: it ends within a frame'],
+    [Buffer.concat([ZEROS, Buffer.from('garbage behind')]), 'zstd: it is damaged'],
+  ] as const)
+    await expect(lengthOf(damaged)).rejects.toThrow(`pipe: cannot be decompressed or read: ${error}`);
+});
+
 test('a long stream is read once, a zip needs a file', async () => {
   const block = new Uint8Array(1 << 20);
   const long = streamInput('pipe', Readable.from(Array(6).fill(block)));

@@ -3,6 +3,7 @@ import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import * as zlib from 'node:zlib';
 import type * as yauzl from 'yauzl';
+import { unzstd } from './zstd.ts';
 
 /**
  * Decompression by magic number, never by file name; always in blocks, so that memory does not grow with the file. What
@@ -11,7 +12,7 @@ import type * as yauzl from 'yauzl';
 
 /** Bytes that are read, and that native decompressors return, at a time. */
 export const BLOCK = 1 << 20;
-/** Bytes that one block of a bzip2 or zstd file may expand to in JavaScript; more is a bomb. */
+/** Bytes that one block of a bzip2 file may expand to in JavaScript; more is a bomb. */
 const MAX_EXPANDED = 1 << 29;
 /** Members of one zip. */
 const MAX_MEMBERS = 1 << 16;
@@ -21,7 +22,7 @@ type Bytes = AsyncIterable<Uint8Array>;
 /** Compressions of a stream of bytes, by the bytes they begin with. */
 const STREAMS: readonly (readonly [magic: readonly number[], expand: (source: Bytes) => Bytes])[] = [
   [[0x1f, 0x8b], (source) => through(source, zlib.createGunzip({ chunkSize: BLOCK }))],
-  [[0x28, 0xb5, 0x2f, 0xfd], unzstd],
+  [[0x28, 0xb5, 0x2f, 0xfd], (source) => unzstd(source, BLOCK)],
   [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unxz],
   [[0x42, 0x5a, 0x68], bunzip2],
 ];
@@ -99,24 +100,6 @@ async function* continued(head: Uint8Array, blocks: AsyncIterator<Uint8Array>): 
 
 function through(source: Bytes, decompressor: zlib.Gunzip): Bytes {
   return pipeline(Readable.from(source), decompressor, () => {});
-}
-
-/** Node's own zstd where there is one (22.15 and later), else fzstd, which is plain JavaScript. */
-async function* unzstd(source: Bytes): AsyncGenerator<Uint8Array> {
-  const native = (zlib as { createZstdDecompress?: (options: object) => zlib.Gunzip }).createZstdDecompress;
-  if (native) {
-    yield* through(source, native({ chunkSize: BLOCK }));
-    return;
-  }
-  const { Decompress } = await import('fzstd');
-  const ready = new Ready();
-  const decompress = new Decompress((block) => ready.push(block));
-  for await (const block of source) {
-    decompress.push(block);
-    yield* ready.take();
-  }
-  decompress.push(new Uint8Array(0), true);
-  yield* ready.take();
 }
 
 /** xz in WebAssembly (xz-embedded); one stream, any check. */
