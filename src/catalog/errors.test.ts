@@ -234,6 +234,12 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     'x.yaml: iommu.iotlb_large: read "1x4 lru", expected shared in a machine of family mm',
   ],
   [
+    'a table that does not reach all of an address space',
+    'machine',
+    `${HEAD}extends: amd-v2\niommu: { levels: 3 }\n`,
+    'x.yaml: iommu.levels: read 3, expected 4 to 5 with page_table: amdv2',
+  ],
+  [
     'no device TLB',
     'machine',
     machine('ats: false\n  device_tlb: 1x64 lru', 'ats: true\n  device_tlb: none'),

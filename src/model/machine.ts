@@ -173,6 +173,11 @@ const MAX_COMMANDS = 8;
 const MOST_BLOCKS = 128;
 /** Caches without which nothing is translated. */
 const PRESENT = new Set(['l1i', 'l1d', 'iotlb']);
+/**
+ * Fewest and most levels of a table: first stages translate virtual addresses (AMD EFR.GATS, VT-d CAP.FL5LP); second stages as
+ * in CAP.SAGAW; a DTE's mode.
+ */
+const LEVELS = { x86_64: [4, 5], amdv2: [4, 5], vtdss: [3, 5], amdv1: [3, 6] } as const;
 /** Caches that can be one with the IOTLB. */
 const SPLIT = ['iotlbLarge', 'iotlbHuge'];
 const SHARED = 'shared';
@@ -200,6 +205,14 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
       );
     }
   }
+  const { pageTable, levels } = machine.iommu;
+  const [reach, most] = LEVELS[pageTable];
+  // An address space has 48 bits.
+  const fewest = family === 'mm' ? 4 : reach;
+  if (levels < fewest || levels > most)
+    throw new UsageError(
+      `${place}: iommu.levels: read ${levels}, expected ${fewest} to ${most} with page_table: ${pageTable}`,
+    );
   if (family === 'mm' && machine.iommu.shadowed)
     throw new UsageError(`${place}: iommu.shadowed: read true, expected false in a machine of family mm`);
   for (const key of ['iotlbLarge', 'iotlbHuge'] as const) {
