@@ -6,10 +6,10 @@
 //   node build.mjs --bench      build, then every bench, one after the other; see bench/README.md for its options
 //   node build.mjs --golden     build, then traces/golden anew; see testing/golden/update.ts
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
@@ -44,10 +44,11 @@ function newest(folder, accept) {
 const age = (file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0);
 const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.test.ts');
 
-async function build() {
+function build() {
   buildEngines();
+  buildCatalog();
+  buildManifest();
   buildSources();
-  await buildValidators();
 }
 
 function buildEngines() {
@@ -66,23 +67,86 @@ function buildSources() {
   run('typescript:tsc', '-p', '.');
 }
 
-/** The JSON schemas as functions: to compile them takes longer than all else that a short command does. */
-async function buildValidators() {
+/** Kinds of files that are read; the other schemas are of what is written only. */
+const READ = [
+  ...['policy', 'machine', 'costs', 'sweep', 'gathered', 'experiment'],
+  ...['result', 'exploration', 'history', 'host'],
+];
+
+/** The catalog as modules: texts of its files, and its JSON schemas as functions, which take longest to compile. */
+function buildCatalog() {
+  const isData = (name) => /\.(yaml|json)$/.test(name);
+  const changed = Math.max(newest('src/catalog', isData), age('build.mjs'));
   const folder = join(root, 'build/validators');
-  const schemas = newest('src/catalog/schema', (name) => name.endsWith('.json'));
-  const built = existsSync(folder) ? newest('build/validators', () => true) : 0;
-  if (built > Math.max(schemas, age('src/catalog/schema.ts'), age('build.mjs'))) return;
+  if (age('build/catalog.js') > changed && existsSync(folder) && newest('build/validators', () => true) > changed)
+    return;
+  const read = (file) => readFileSync(join(root, 'src/catalog', file), 'utf8');
+  const textsOf = (kind) => {
+    const files = readdirSync(join(root, 'src/catalog', kind)).filter((file) => file.endsWith('.yaml'));
+    return Object.fromEntries(files.map((file) => [file.slice(0, -'.yaml'.length), read(`${kind}/${file}`)]));
+  };
+  const schemas = Object.fromEntries(READ.map((name) => [name, JSON.parse(read(`schema/${name}.schema.json`))]));
+  schemas.cpu = cpuSchema(schemas.machine);
+  writeModule('build/catalog', {
+    'shelves: Readonly<Record<"policies" | "machines" | "cpus", Readonly<Record<string, string>>>>': {
+      policies: textsOf('policies'),
+      machines: textsOf('machines'),
+      cpus: textsOf('cpus'),
+    },
+    'costs: string': read('costs.yaml'),
+    'schemas: Readonly<Record<"machine" | "cpu", Schema>>': { machine: schemas.machine, cpu: schemas.cpu },
+  });
   packageFolder('ajv');
   const { Ajv } = require('ajv');
   const { default: standalone } = require('ajv/dist/standalone');
-  const { SCHEMAS, schemaOf } = await import(pathToFileURL(join(root, 'dist/catalog/schema.js')).href);
-  const ajv = new Ajv({ verbose: true, messages: false, allowUnionTypes: true, code: { source: true } });
+  const ajv = new Ajv({ verbose: true, messages: false, allowUnionTypes: true, code: { source: true, esm: true } });
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const name of SCHEMAS) writeFileSync(join(folder, `${name}.cjs`), standalone(ajv, ajv.compile(schemaOf(name))));
+  for (const [name, schema] of Object.entries(schemas)) {
+    const code = standalone(ajv, ajv.compile(schema));
+    // The one thing that it would take from a package: the length of a text in code points.
+    const whole = code.replaceAll('require("ajv/dist/runtime/ucs2length").default', '(text) => [...text].length');
+    if (whole.includes('require(')) throw new Error(`the validator of ${name} imports a package`);
+    writeFileSync(join(folder, `${name}.js`), whole);
+    const type = "import type { Validator } from '../../src/catalog/schema.js';";
+    writeFileSync(
+      join(folder, `${name}.d.ts`),
+      `${type}\ndeclare const validate: Validator;\nexport default validate;\n`,
+    );
+  }
 }
 
-await build();
+/** What the package says of itself. */
+function buildManifest() {
+  if (age('build/package.js') > Math.max(age('package.json'), age('build.mjs'))) return;
+  writeModule('build/package', { 'version: string': require('./package.json').version });
+}
+
+/** Writes constants, each `name: type`, as a module and its types. */
+function writeModule(path, constants) {
+  const code = Object.entries(constants).map(
+    ([head, value]) => `export const ${head.split(':')[0]} = ${JSON.stringify(value)};\n`,
+  );
+  const types = Object.keys(constants).map((head) => `export declare const ${head};\n`);
+  mkdirSync(join(root, dirname(path)), { recursive: true });
+  writeFileSync(join(root, `${path}.js`), code.join(''));
+  writeFileSync(
+    join(root, `${path}.d.ts`),
+    `import type { Schema } from '../src/catalog/schema.js';\n${types.join('')}`,
+  );
+}
+
+/** A CPU's file is the group of a machine's file, and says what it is as that does. */
+function cpuSchema({ properties }) {
+  const { name, title, source, cpu } = properties;
+  return {
+    ...cpu,
+    required: ['name', 'title', 'source', ...(cpu.required ?? [])],
+    properties: { name, title, source, ...cpu.properties },
+  };
+}
+
+build();
 if (process.argv.includes('--check')) {
   run('typescript:tsc', '-p', 'testing');
   run('@biomejs/biome:biome', 'check');
@@ -101,7 +165,7 @@ function compile(folder, name) {
   // The catalog is read from beside the code that reads it.
   const isData = (path) => statSync(path).isDirectory() || !path.endsWith('.ts');
   cpSync(join(root, 'src/catalog'), join(out, 'src/catalog'), { recursive: true, filter: isData });
-  for (const name of ['release.wasm', 'validators'])
+  for (const name of ['release.wasm', 'catalog.js', 'package.js', 'validators'])
     cpSync(join(root, 'build', name), join(out, 'build', name), { recursive: true });
   return out;
 }

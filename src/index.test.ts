@@ -1,7 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { asUser, ROOT } from '../testing/cli.ts';
-import { compare, loadMachine, loadPolicy, openTrace, type PolicySpec, UsageError } from './index.ts';
+import * as browser from './browser.ts';
+import {
+  compare,
+  Interrupted,
+  loadMachine,
+  loadPolicy,
+  openTrace,
+  type PolicySpec,
+  resultOf,
+  UsageError,
+} from './index.ts';
 import { machineSpec } from './model/machine.ts';
 
 /** A trace of a thousand records: replayed without worker threads. */
@@ -97,5 +109,30 @@ describe('policies, machines and costs as objects', () => {
       'lazy is given twice',
     );
     await expect(compare(trace, { seed: 1.5 })).rejects.toThrow('seed is "1.5", expected a whole number');
+  });
+});
+
+describe('where there are neither files nor threads', () => {
+  const engine = new WebAssembly.Module(readFileSync(join(ROOT, 'build/release.wasm')));
+  const inMemory = (name: string) => {
+    const bytes = new Uint8Array(readFileSync(join(ROOT, `traces/${name}.trace`)));
+    return browser.openTrace(bytes, { file: `${name}.trace`, name, decompress: (part) => brotliDecompressSync(part) });
+  };
+
+  test('the result is the same', async () => {
+    const request = { policies: ['strict', 'lazy'], machines: ['intel-vtd'] };
+    const [trace, file] = [await inMemory(SMALL), await openTrace(SMALL)];
+    const result = browser.resultOf(trace, await browser.compare(trace, request, { engine }));
+    expect(JSON.stringify(result)).toBe(JSON.stringify(resultOf(file, await compare(file, request))));
+  });
+
+  test('it stops where it is told to', async () => {
+    const request = { policies: ['under-lock'], machines: ['amd-v2'], seed: 2 };
+    const stop = new AbortController();
+    const shares: number[] = [];
+    const onProgress = (share: number) => shares.push(share) === 2 && stop.abort();
+    const work = browser.compare(await inMemory('sqlite'), request, { engine, signal: stop.signal, onProgress });
+    await expect(work).rejects.toThrow(Interrupted);
+    expect(shares).toHaveLength(2);
   });
 });

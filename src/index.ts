@@ -25,13 +25,7 @@ export { readResult } from './catalog/results.ts';
 export { loadSweep } from './catalog/sweeps.ts';
 export { exploreRaces as explore, replayRace } from './explore/matrix.ts';
 export { judgeThread } from './explore/thread.ts';
-export {
-  type CompareRequest,
-  type Comparison,
-  compareTrace as compare,
-  type Plan,
-  planOf as planComparison,
-} from './jobs/compare.ts';
+export { compareTrace as compare } from './jobs/compare.ts';
 export { decodeDescriptor } from './jobs/decode.ts';
 export { type Difference, differencesOf, ringTrace, tracesFor } from './jobs/difference.ts';
 export { generateFile } from './jobs/generate.ts';
@@ -41,9 +35,11 @@ export { type LocatedTrace, locateTrace as openTrace, shippedTraces, useTrace } 
 export { mergeFiles } from './jobs/merge.ts';
 export { engineModule } from './jobs/module.ts';
 export type { PairRequest } from './jobs/pairs.ts';
+export type { CompareRequest, Comparison } from './jobs/plan.ts';
 export { countTlb, type PoolOptions } from './jobs/pool.ts';
 export { countInvalidations } from './jobs/probe.ts';
 export { recordProgram } from './jobs/record.ts';
+export { resultOf } from './jobs/result.ts';
 export { recordTimeline } from './jobs/timeline.ts';
 export { judgedOf, makeRecords, openHistory, sidesOf, type TrackRequest } from './jobs/track.ts';
 export { drawComparisons } from './jobs/uncertainty.ts';
@@ -54,7 +50,7 @@ export { type HistoryRecord, recordsOf as historyRecords } from './model/history
 export type { Machine, MachineSpec } from './model/machine.ts';
 export type { Policy, PolicySpec } from './model/policy.ts';
 export { parseRace, type Race } from './model/race.ts';
-export type { RunCost, RunResult, RunSafety, Verdict } from './model/result.ts';
+export type { ComparisonResult, RunCost, RunResult, RunSafety, Verdict } from './model/result.ts';
 export type { SweepSpec } from './model/sweep.ts';
 export type { Stretch, Timeline } from './model/timeline.ts';
 export { type LevelCounts, parseCache, type TlbConfig, type TlbResult, tlbConfigOf } from './model/tlb.ts';

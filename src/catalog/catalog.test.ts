@@ -25,7 +25,8 @@ import {
   withPolicySetting,
   withSetting,
 } from './catalog.ts';
-import { CATALOG } from './file.ts';
+
+const CATALOG = new URL('.', import.meta.url);
 
 const MM = listPolicies()
   .filter(({ family }) => family.includes('mm'))

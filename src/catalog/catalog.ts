@@ -3,6 +3,9 @@
  * what there is as plain rows. Prints nothing.
  */
 import { stringify } from 'yaml';
+import { costs as shippedCosts } from '../../build/catalog.js';
+import costsShape from '../../build/validators/costs.js';
+import policyShape from '../../build/validators/policy.js';
 import { COST_KEYS, type Confidence, type Cost, type CostKey, type Costs, costsOf, isCostKey } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
@@ -21,7 +24,7 @@ import {
   STEPS,
   stepText,
 } from '../model/policy.ts';
-import { CATALOG, fieldNote, parseFile, readText, shaped } from './file.ts';
+import { fieldNote, parseFile, readText, shaped } from './file.ts';
 import { cpuSpec, loadCpu, loadMachine } from './machines.ts';
 import { keysOf, machineKeys } from './settings.ts';
 import { checkChain, labelOf, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
@@ -82,8 +85,8 @@ function readPolicy(given: string | PolicySpec, chain: readonly string[]): { spe
   const place = placeOf('policies', given);
   const spec =
     typeof given === 'string'
-      ? parseFile<PolicySpec>(textOf('policies', given), 'policy', place)
-      : shaped<PolicySpec>(given, 'policy', place);
+      ? parseFile<PolicySpec>(textOf('policies', given), policyShape, place)
+      : shaped<PolicySpec>(given, policyShape, place);
   const base =
     spec.extends === undefined ? {} : readPolicy(namedFrom(given, spec.extends), [...chain, labelOf(given)]).halves;
   return { spec, halves: halvesOf(spec, base, place) };
@@ -91,11 +94,10 @@ function readPolicy(given: string | PolicySpec, chain: readonly string[]): { spe
 
 /** The prices of the catalog or, over them, those of a YAML file or of an object in the form of one. */
 export function loadCosts(given?: string | CostsSpec): Costs {
-  const text = readText(new URL(COSTS_FILE, CATALOG), COSTS_FILE);
-  const shipped = costsOf(parseFile<Record<string, Cost>>(text, 'costs', COSTS_FILE), COSTS_FILE);
+  const shipped = costsOf(parseFile<Record<string, Cost>>(shippedCosts, costsShape, COSTS_FILE), COSTS_FILE);
   if (given === undefined) return shipped;
-  if (typeof given !== 'string') return costsOf(shaped<CostsSpec>(given, 'costs', 'costs'), 'costs', shipped);
-  return costsOf(parseFile<CostsSpec>(readText(given, given), 'costs', given), given, shipped);
+  if (typeof given !== 'string') return costsOf(shaped<CostsSpec>(given, costsShape, 'costs'), 'costs', shipped);
+  return costsOf(parseFile<CostsSpec>(readText(given, given), costsShape, given), given, shipped);
 }
 
 /** Costs as the text of a file for `--costs`. */
@@ -212,7 +214,7 @@ function describePath(path: PathName): Detail {
 /** What there is to copy and edit, as YAML: the file with its comments, or without a name the whole of costs or paths. */
 export function catalogYaml(kind: CatalogKind, name?: string): string {
   if (kind === 'costs') {
-    if (name === undefined) return readText(new URL(COSTS_FILE, CATALOG), COSTS_FILE);
+    if (name === undefined) return shippedCosts;
     return stringify({ [name]: loadCosts()[knownCost(name)] }, { lineWidth: 100 });
   }
   if (kind === 'paths')

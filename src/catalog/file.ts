@@ -2,18 +2,23 @@
  * Reads files that users write. Whatever is in them, the answer is a plain object of the schema's shape or one
  * UsageError of one line that names the file, the field, what was read and what was expected.
  */
-import { readFileSync, statSync } from 'node:fs';
-import type { ErrorObject } from 'ajv';
 import { parseDocument } from 'yaml';
+import { schemas } from '../../build/catalog.js';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
-import { type Schema, type SchemaName, schemaOf, validatorOf } from './schema.ts';
+import type { Mismatch, Schema, Validator } from './schema.ts';
 
 /** Bytes of one file. The catalog's largest has a quarter; a hostile one takes the YAML parser about a second. */
 export const MAX_FILE_BYTES = 1 << 16;
 
-/** The catalog: beside this file, and from dist/ in src/. */
-export const CATALOG = new URL('../../src/catalog/', import.meta.url);
+/** Files and their paths, where there are any. Asked for and not imported: in a browser the catalog does without. */
+const disk = globalThis.process?.getBuiltinModule?.('node:fs');
+const paths = globalThis.process?.getBuiltinModule?.('node:path');
+
+/** Path of a file that the file `from` names. */
+export function beside(from: string, named: string): string {
+  return paths === undefined ? named : paths.resolve(paths.dirname(from), named);
+}
 
 /** What a file must be, for messages, and how large it may be. */
 export interface FileKind {
@@ -24,15 +29,16 @@ export interface FileKind {
 const YAML_FILE: FileKind = { what: 'a YAML file', most: MAX_FILE_BYTES };
 
 /** Text of a file. `place` stands in errors instead of the path. */
-export function readText(path: string | URL, place: string, { what, most }: FileKind = YAML_FILE): string {
+export function readText(path: string, place: string, { what, most }: FileKind = YAML_FILE): string {
+  if (disk === undefined) throw new UsageError(`${place}: there are no files here, expected a name or an object`);
   let bytes: Uint8Array;
   try {
-    const stat = statSync(path);
+    const stat = disk.statSync(path);
     if (!stat.isFile()) throw new UsageError(`${place}: is not a file, expected ${what}`);
     if (stat.size > most) {
       throw new UsageError(`${place}: ${stat.size} bytes, expected at most ${most}`);
     }
-    bytes = readFileSync(path);
+    bytes = disk.readFileSync(path);
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError(`${place}: ${reason(error)}`);
   }
@@ -51,8 +57,8 @@ function reason(error: unknown): string {
 }
 
 /** The content of YAML text, of the schema's shape. */
-export function parseFile<T>(text: string, schema: SchemaName, place: string): T {
-  return shaped<T>(parseYaml(text, place), schema, place);
+export function parseFile<T>(text: string, shape: Validator, place: string): T {
+  return shaped<T>(parseYaml(text, place), shape, place);
 }
 
 /** Texts that were parsed, with their content, which is frozen: a sweep asks for the same few files thousands of times. */
@@ -96,25 +102,24 @@ function complaint(message: string): string {
 }
 
 /** What a schema says of a field, such as `device.itags`; nothing if it has no such field. */
-export function fieldNote(name: SchemaName, field: string): string {
-  const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemaOf(name));
+export function fieldNote(name: keyof typeof schemas, field: string): string {
+  const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemas[name]);
   return found?.description ?? '';
 }
 
 /** Refuses a value that is not of the schema's shape. */
-export function checkShape(value: unknown, schema: SchemaName, place: string): void {
-  const valid = validatorOf(schema);
-  if (!valid(value)) throw new UsageError(`${place}: ${sentence(valid.errors![0]!)}`);
+export function checkShape(value: unknown, shape: Validator, place: string): void {
+  if (!shape(value)) throw new UsageError(`${place}: ${sentence(shape.errors![0]!)}`);
 }
 
 /** A value that a program gives, of the schema's shape. */
-export function shaped<T>(value: unknown, schema: SchemaName, place: string): T {
-  checkShape(value, schema, place);
+export function shaped<T>(value: unknown, shape: Validator, place: string): T {
+  checkShape(value, shape, place);
   return value as T;
 }
 
 /** `device.itags: read 64, expected ...` */
-function sentence(error: ErrorObject): string {
+function sentence(error: Mismatch): string {
   const field = error.instancePath.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~');
   const at = field === '' ? '' : `${field}: `;
   const inside = field === '' ? '' : `${field}.`;
@@ -122,7 +127,7 @@ function sentence(error: ErrorObject): string {
   const { description = '', properties = {} } = (parentSchema ?? {}) as Schema;
   switch (keyword) {
     case 'required':
-      return `${inside}${params.missingProperty} is missing, expected ${properties[params.missingProperty]?.description}`;
+      return `${inside}${params.missingProperty} is missing, expected ${properties[String(params.missingProperty)]?.description}`;
     case 'additionalProperties': {
       const key = String(params.additionalProperty);
       const known = Object.keys(properties);

@@ -1,5 +1,6 @@
 /** Reads gathered results of a sweep: one JSON object a line. */
 import { basename } from 'node:path';
+import shape from '../../build/validators/gathered.js';
 import { UsageError } from '../model/errors.ts';
 import type { GatheredRow, GatheredSweep } from '../model/sweep.ts';
 import { shaped } from './file.ts';
@@ -9,7 +10,7 @@ export function parseGathered(text: string, path: string): GatheredSweep {
   const rows = text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line, i) => shaped<GatheredRow>(parseLine(line, `${path}:${i + 1}`), 'gathered', `${path}:${i + 1}`));
+    .map((line, i) => shaped<GatheredRow>(parseLine(line, `${path}:${i + 1}`), shape, `${path}:${i + 1}`));
   if (rows.length === 0) throw new UsageError(`${path}: is empty, expected what sweep gather writes`);
   const models = [...new Set(rows.map(({ model }) => model))];
   if (models.length > 1)

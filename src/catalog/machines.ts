@@ -1,4 +1,6 @@
 /** Machines and the CPUs that they name. A machine file may build on another, and name its CPU. */
+import cpuShape from '../../build/validators/cpu.js';
+import machineShape from '../../build/validators/machine.js';
 import { type Cpu, cpuOf, type Machine, type MachineSpec, machineOf } from '../model/machine.ts';
 import { checkShape, parseFile, parseYaml } from './file.ts';
 import { checkChain, labelOf, namedFrom, placeOf, textOf } from './shelf.ts';
@@ -16,7 +18,7 @@ export interface CpuPart {
 export function loadMachine(given: string | MachineSpec): Machine {
   const place = placeOf('machines', given);
   const spec = readMachine(given, []);
-  checkShape(spec, 'machine', place);
+  checkShape(spec, machineShape, place);
   return machineOf(spec as MachineSpec, place);
 }
 
@@ -40,7 +42,7 @@ interface CpuFile extends MachineSpec {
 }
 
 function readCpu(nameOrPath: string): CpuFile {
-  return parseFile<CpuFile>(textOf('cpus', nameOrPath), 'cpu', placeOf('cpus', nameOrPath));
+  return parseFile<CpuFile>(textOf('cpus', nameOrPath), cpuShape, placeOf('cpus', nameOrPath));
 }
 
 /** A machine file with what it extends and the CPU that it names filled in; its shape is not checked yet. */

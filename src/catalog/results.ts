@@ -1,4 +1,6 @@
 /** Reads results that this tool wrote: whatever is in a file, the answer is a result or one UsageError of one line. */
+import explorationShape from '../../build/validators/exploration.js';
+import resultShape from '../../build/validators/result.js';
 import { UsageError } from '../model/errors.ts';
 import type { ExplorationResult } from '../model/exploration.ts';
 import type { ComparisonResult } from '../model/result.ts';
@@ -27,11 +29,11 @@ export function readResult(path: string): ReadResult {
   }
   const has = (key: string): boolean => typeof value === 'object' && value !== null && Object.hasOwn(value, key);
   if (has('runs')) {
-    checkShape(value, 'result', path);
+    checkShape(value, resultShape, path);
     return { kind: 'comparison', result: value as ComparisonResult };
   }
   if (has('races')) {
-    checkShape(value, 'exploration', path);
+    checkShape(value, explorationShape, path);
     return { kind: 'exploration', result: value as ExplorationResult };
   }
   throw new UsageError(`${path}: has neither runs nor races, expected a result of compare, run or explore`);

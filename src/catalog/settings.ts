@@ -1,4 +1,7 @@
 /** `--set machine.KEY=V`, `--set cost.KEY=V` and `--set policy.KEY=V`: changed copies, checked as if they had been read from a file. */
+import costsShape from '../../build/validators/costs.js';
+import machineShape from '../../build/validators/machine.js';
+import policyShape from '../../build/validators/policy.js';
 import type { Cost, Costs } from '../model/cost.ts';
 import { COST_KEYS, costsOf, isCostKey } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
@@ -77,7 +80,7 @@ export function withPolicySetting(policies: readonly Policy[], setting: string):
     const { name, title, source } = policy;
     const { unmap, queueSize, timeoutMs, queues, flush } = dma;
     const spec = { unmap, queue_size: queueSize, timeout_ms: timeoutMs, queues, flush };
-    checkShape({ name, title, source, dma: spec }, 'policy', place);
+    checkShape({ name, title, source, dma: spec }, policyShape, place);
     return { ...policy, dma };
   });
 }
@@ -98,7 +101,7 @@ function setMachine(machine: Machine, key: string, value: string, place: string)
     throw new UsageError(`${place}: no such key of machine ${machine.name}${near}`);
   }
   const changed = replace(machineSpec(machine), key.split('.'), value);
-  checkShape(changed, 'machine', place);
+  checkShape(changed, machineShape, place);
   return machineOf(changed, place);
 }
 
@@ -127,6 +130,6 @@ function setCost(costs: Costs, key: string, text: string, place: string): Costs 
     source: `set to ${text} ns`,
     confidence: 'given',
   };
-  checkShape({ [key]: { ...cost, confidence: 'assumed' } }, 'costs', place);
+  checkShape({ [key]: { ...cost, confidence: 'assumed' } }, costsShape, place);
   return costsOf({ [key]: cost }, place, costs);
 }

@@ -1,9 +1,8 @@
-/** Where the catalog's files lie, how one is named, and how one builds on another. */
-import { readdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+/** The catalog's files by their names, those of users by their paths, and how one builds on another. */
+import { shelves } from '../../build/catalog.js';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
-import { CATALOG, readText } from './file.ts';
+import { beside, readText } from './file.ts';
 
 /** Files of one kind: where they lie, and what one is called in messages. */
 const SHELVES = {
@@ -16,8 +15,7 @@ export type Shelf = keyof typeof SHELVES;
 
 /** Names on a shelf, in the order of the alphabet. */
 export function namesOn(shelf: Shelf): string[] {
-  const files = readdirSync(new URL(SHELVES[shelf].folder, CATALOG)).filter((file) => file.endsWith('.yaml'));
-  return files.map((file) => file.slice(0, -'.yaml'.length)).sort();
+  return Object.keys(shelves[shelf]).sort();
 }
 
 /** An object in the form of a file that has a name. */
@@ -52,14 +50,14 @@ export function textOf(shelf: Shelf, nameOrPath: string): string {
     const many = `${known.join(', ')}, or a file that ends in .yaml`;
     throw new UsageError(`no ${one} ${quote(nameOrPath)}${nearText(nameOrPath, known)}; expected one of ${many}`);
   }
-  return readText(new URL(place, CATALOG), place);
+  return shelves[shelf][nameOrPath]!;
 }
 
 const MAX_CHAIN = 8;
 
 /** A file that another names, as a name or a path from here: a path in a file is seen from that file. */
 export function namedFrom(from: string | Named, named: string): string {
-  return typeof from === 'string' && isPath(from) && isPath(named) ? resolve(dirname(from), named) : named;
+  return typeof from === 'string' && isPath(from) && isPath(named) ? beside(from, named) : named;
 }
 
 /** Refuses a file that builds on itself, or on too many others. `chain`: those that lead here. */

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { colourVerdicts } from '../report/colour.ts';
 import { compareGrid, compareJson, compareText } from '../report/compare.ts';
 import { compareMarkdown } from '../report/narrow.ts';
@@ -7,7 +8,6 @@ import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { isColourful, OUTPUT_OPTIONS, type OutputArgs, print, terminalWidth } from './output.ts';
 import { runComparison, runDraws } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
-import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, MachineArgs {
   trace: string;
@@ -37,7 +37,7 @@ export const compare: CommandModule<object, Args> = {
       const label = { file: trace.name, sha256: trace.sha256 };
       const comparison = await runComparison(trace, args);
       const uncertainty = await runDraws(trace, args);
-      const view = { ...comparison, uncertainty, label, meta: trace.meta, version: toolVersion() };
+      const view = { ...comparison, uncertainty, label, meta: trace.meta, version };
       const plain = compareText(view, terminalWidth(args));
       const text = isColourful(args) ? colourVerdicts(plain) : plain;
       await print({ json: compareJson(view), grid: compareGrid(view), text, markdown: compareMarkdown(view) }, args);

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { type Difference, differencesOf } from '../jobs/difference.ts';
 import { UsageError } from '../model/errors.ts';
 import { MODEL } from '../model/result.ts';
@@ -7,7 +8,6 @@ import { type TracesArgs, tracesOf, WORKING_SET } from './difference-traces.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { type ReplayArgs, replayOptions } from './replay-options.ts';
 import { requestOf, withProgress } from './run-comparison.ts';
-import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, ReplayArgs, TracesArgs {
   first: string;
@@ -40,7 +40,7 @@ export const difference: CommandModule<object, Args> = {
       const work = withProgress(trace, args, (options) => differencesOf(trace, [first, second], request, options));
       rows.push(...(await work.finally(() => trace.close())));
     }
-    const view = { rows, policies: [first, second] as const, model: MODEL, version: toolVersion() };
+    const view = { rows, policies: [first, second] as const, model: MODEL, version };
     await print({ json: differenceJson(view), grid: differenceGrid(view), text: differenceText(view) }, args);
   },
 };

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { exploreRaces, replayRace } from '../explore/matrix.ts';
 import { judgeThread, THREAD } from '../explore/thread.ts';
 import { UsageError } from '../model/errors.ts';
@@ -12,7 +13,6 @@ import { type ExploreArgs, exploreOptions } from './explore-options.ts';
 import { interrupted } from './interrupt.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { startProgress } from './progress.ts';
-import { toolVersion } from './version.ts';
 
 export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
   command: 'explore <races..>',
@@ -38,7 +38,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
-    await print({ json: exploreJson(all, toolVersion()), grid: exploreGrid(all), ...texts }, output);
+    await print({ json: exploreJson(all, version), grid: exploreGrid(all), ...texts }, output);
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;
   },
 };

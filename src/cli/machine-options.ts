@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
-import { DEFAULTS } from '../jobs/compare.ts';
 import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
+import { DEFAULTS } from '../jobs/plan.ts';
 import { type ReplayArgs, replayOptions } from './replay-options.ts';
 
 /** Options that `compare` and `run` share. */

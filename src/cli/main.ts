@@ -1,11 +1,11 @@
 #!/usr/bin/env node
+import { version } from '../../build/package.js';
 import { UsageError } from '../model/errors.ts';
 import { discardUnfinished } from '../trace/output.ts';
 import { commandsOf } from './commands.ts';
 import { COMPLETES, completer } from './completer.ts';
 import { EXIT, report } from './errors.ts';
 import { interrupted, watchInterrupts } from './interrupt.ts';
-import { toolVersion } from './version.ts';
 
 const START = `iommulator replays recorded memory accesses through a model of TLBs and IOMMUs.
 
@@ -22,7 +22,7 @@ async function main(args: string[]): Promise<void> {
     return;
   }
   if (args.join() === '--version') {
-    process.stdout.write(`${toolVersion()}\n`);
+    process.stdout.write(`${version}\n`);
     return;
   }
   const completes = args.includes(COMPLETES);
@@ -36,7 +36,7 @@ async function main(args: string[]): Promise<void> {
     .demandCommand(1, 'expected a command')
     .recommendCommands()
     .strict()
-    .version(toolVersion())
+    .version(version)
     .wrap(100)
     .exitProcess(false)
     .fail((message, error) => {

@@ -50,7 +50,8 @@ describe('the package', () => {
     expect(paths).toEqual(
       expect.arrayContaining([
         'build/release.wasm',
-        'build/validators/machine.cjs',
+        'build/catalog.js',
+        'build/validators/machine.js',
         'dist/cli/main.js',
         'dist/jobs/worker.js',
         'README.md',

@@ -1,10 +1,10 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { readResult } from '../catalog/results.ts';
 import { openHistory } from '../jobs/track.ts';
 import { reportPage } from '../report/page/page.ts';
 import { emit } from './emit.ts';
 import { noteTo } from './track-options.ts';
-import { toolVersion } from './version.ts';
 
 interface Args {
   results: string[];
@@ -35,6 +35,6 @@ export const reportCommand: CommandModule<object, Args> = {
       .example('$0 report sqlite.json races.json -o r.html', 'a comparison and an exploration on one page') as never,
   handler: async ({ results, history, output }) => {
     const records = history === undefined ? [] : [{ kind: 'history', result: openHistory(history, noteTo) } as const];
-    return emit(await reportPage([...results.map(readResult), ...records], toolVersion()), output);
+    return emit(await reportPage([...results.map(readResult), ...records], version), output);
   },
 };

@@ -1,5 +1,6 @@
-import { type CompareRequest, type Comparison, compareTrace } from '../jobs/compare.ts';
+import { compareTrace } from '../jobs/compare.ts';
 import type { LocatedTrace } from '../jobs/locate.ts';
+import type { CompareRequest, Comparison } from '../jobs/plan.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { drawComparisons } from '../jobs/uncertainty.ts';
 import { parseTimeScale } from '../model/dma.ts';

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { isRecording } from '../jobs/compare-dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
@@ -9,7 +10,6 @@ import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 import { runComparison } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
-import { toolVersion } from './version.ts';
 
 interface Args extends OutputArgs, MachineArgs {
   trace: string;
@@ -35,7 +35,7 @@ export const run: CommandModule<object, Args> = {
     withTrace(args.trace, args.quiet, async (trace) => {
       const one = onePair(args, trace.meta);
       const label = { file: trace.name, sha256: trace.sha256 };
-      const view = { ...(await runComparison(trace, one)), label, meta: trace.meta, version: toolVersion() };
+      const view = { ...(await runComparison(trace, one)), label, meta: trace.meta, version };
       const [result, ...more] = view.results;
       if (more.length > 0) throw new UsageError('run takes one policy and one machine; `compare` takes several');
       await print({ json: compareJson(view), grid: runGrid(result!) }, args);

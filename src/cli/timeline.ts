@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { recordTimeline } from '../jobs/timeline.ts';
 import { LANDMARKS, parseStretch } from '../model/timeline.ts';
 import { timelineText } from '../report/timeline/timeline.ts';
@@ -7,7 +8,6 @@ import { type MachineArgs, machineOptions } from './machine-options.ts';
 import { onePair } from './run.ts';
 import { requestOf, withProgress } from './run-comparison.ts';
 import { traceArgument, withTrace } from './trace-argument.ts';
-import { toolVersion } from './version.ts';
 
 interface Args extends MachineArgs {
   trace: string;
@@ -37,7 +37,7 @@ export const timeline: CommandModule<object, Args> = {
       const stretch = parseStretch(args);
       const found = await withProgress(trace, args, (options) => recordTimeline(trace, request, stretch, options));
       if (found.why !== '' && !args.quiet) process.stderr.write(`${found.why}\n`);
-      const text = timelineText(found, toolVersion());
+      const text = timelineText(found, version);
       await emit(args.output.endsWith('.gz') ? gzipped(text) : text, args.output);
     }),
 };

@@ -1,8 +1,8 @@
 import type { Argv } from 'yargs';
+import { version } from '../../build/package.js';
 import type { TrackRequest } from '../jobs/track.ts';
 import { MAIN_FIGURES } from '../model/history.ts';
 import { parseNames } from '../model/run.ts';
-import { toolVersion } from './version.ts';
 
 const TEXT = { type: 'string', requiresArg: true } as const;
 const RESULTS = 'JSON of compare or run; the last commit of the history if none is given';
@@ -54,5 +54,5 @@ export const noteTo = (note: string): void => {
 /** What the options ask for. */
 export function trackRequest({ history, results, host, against }: Omit<AgainstArgs, 'quiet'>): TrackRequest {
   const files = parseNames(host, '--host') ?? [];
-  return { history, results, host: files, against, tool: toolVersion(), onNote: noteTo };
+  return { history, results, host: files, against, tool: version, onNote: noteTo };
 }

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { version } from '../../build/package.js';
 import { appendHistory } from '../jobs/history.ts';
 import { makeRecords } from '../jobs/track.ts';
 import { UsageError } from '../model/errors.ts';
@@ -6,7 +7,6 @@ import { parseNames } from '../model/run.ts';
 import { interrupted } from './interrupt.ts';
 import { COMMIT_OPTION, commitOf } from './track-commit.ts';
 import { type HistoryArgs, HOST_OPTION, historyOption } from './track-options.ts';
-import { toolVersion } from './version.ts';
 
 interface Args extends HistoryArgs {
   results: string[];
@@ -28,7 +28,7 @@ export const trackRecord: CommandModule<object, Args> = {
   handler: async ({ results, host, commit, history, quiet }) => {
     if (results.length === 0 && host === undefined)
       throw new UsageError('nothing to record, expected results or --host');
-    const made = { results, host: parseNames(host, '--host') ?? [], tool: toolVersion() };
+    const made = { results, host: parseNames(host, '--host') ?? [], tool: version };
     const records = makeRecords(made, commitOf(commit));
     await appendHistory(history, records, interrupted);
     if (!quiet) process.stderr.write(`${history}: ${records.length} records of ${records[0]?.commit} appended\n`);

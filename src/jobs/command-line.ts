@@ -1,7 +1,7 @@
 import { labelOf, type Named } from '../catalog/shelf.ts';
 import { shellWord } from '../model/command.ts';
-import type { LocatedTrace } from './locate.ts';
 import type { PairRequest } from './pairs.ts';
+import type { PlannedTrace } from './plan.ts';
 
 /**
  * The command that gives the same again where it is run in the same folder; policies and machines only where they were given, objects by their names.
@@ -9,7 +9,7 @@ import type { PairRequest } from './pairs.ts';
  */
 export function commandLine(
   command: 'compare' | 'run',
-  trace: LocatedTrace,
+  trace: PlannedTrace,
   request: PairRequest & { readonly seed: number },
   policies: PairRequest['policies'],
   machines: PairRequest['machines'],

@@ -6,11 +6,10 @@ import type { Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { commandLine } from './command-line.ts';
-import type { CompareRequest, Plan, SeededRequest } from './compare.ts';
 import { compose } from './compose.ts';
 import type { DmaJob } from './job.ts';
-import type { LocatedTrace } from './locate.ts';
 import { loadPairs, type Pair } from './pairs.ts';
+import type { CompareRequest, Plan, PlannedTrace, SeededRequest } from './plan.ts';
 
 /** What follows from a DMA recording if nothing else is asked for. */
 export const DMA_DEFAULTS = {
@@ -27,7 +26,7 @@ export function isRecording({ counts }: TraceMeta): boolean {
 }
 
 /** What is to be run on a DMA recording: every policy on every machine, and the ideal run of each machine. */
-export function planDma(trace: LocatedTrace, request: SeededRequest): Plan {
+export function planDma(trace: PlannedTrace, request: SeededRequest): Plan {
   const { meta, name } = trace;
   if (request.memory !== undefined || request.device !== undefined || request.cpus !== undefined)
     throw new UsageError(

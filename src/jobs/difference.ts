@@ -6,9 +6,10 @@ import { writeRing } from '../trace/generate/ring.ts';
 import { codec } from '../trace/input.ts';
 import { openOutput } from '../trace/output.ts';
 import { TraceWriter } from '../trace/writer.ts';
-import { type CompareRequest, compareTrace } from './compare.ts';
+import { compareTrace } from './compare.ts';
 import { isRecording } from './compare-dma.ts';
 import { type LocatedTrace, locateTrace, shippedTraces, temporaryTrace } from './locate.ts';
+import type { CompareRequest } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
 
 /** Which end of its range the price of an invalidation is taken from. */

@@ -1,6 +1,8 @@
 /** A history file: one JSON record a line, appended and never rewritten. */
 import { closeSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
+import historyShape from '../../build/validators/history.js';
+import hostShape from '../../build/validators/host.js';
 import { readText, shaped } from '../catalog/file.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import type { HistoryRecord, HostRecord, HostTimes, RunRecord } from '../model/history.ts';
@@ -35,15 +37,15 @@ export function readHostTimes(path: string): HostTimes[] {
   const lines = readText(path, path, { what: 'host times, one JSON object a line', most: MOST }).trim().split('\n');
   return lines.map((line, i) => {
     const place = `${path}:${i + 1}`;
-    return shaped<HostTimes>(parseLine(line, place), 'host', place);
+    return shaped<HostTimes>(parseLine(line, place), hostShape, place);
   });
 }
 
 function parseRecord(line: string, place: string): HistoryRecord {
   const record = parseLine<HistoryRecord>(line, place);
-  if (record?.kind !== 'host') return shaped<RunRecord>(record, 'history', place);
+  if (record?.kind !== 'host') return shaped<RunRecord>(record, historyShape, place);
   if (record.commit === undefined) throw new UsageError(`${place}: commit is missing, expected it in a history`);
-  return shaped<HostRecord>(record, 'host', place);
+  return shaped<HostRecord>(record, hostShape, place);
 }
 
 function parseLine<T>(line: string, place: string): T {

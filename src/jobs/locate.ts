@@ -7,19 +7,14 @@ import type { TraceMeta } from '../model/trace.ts';
 import { codec, digest, openRandom, type ReadOptions } from '../trace/input.ts';
 import { firstRecords } from '../trace/prefix.ts';
 import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
+import type { PlannedTrace } from './plan.ts';
 
 /** The shipped traces, beside `dist` and `src` alike. */
 const SHIPPED = fileURLToPath(new URL('../../traces/', import.meta.url));
 
 /** A trace file that is ready to be replayed. */
-export interface LocatedTrace {
+export interface LocatedTrace extends PlannedTrace {
   readonly path: string;
-  /** What the user named: a path, or the name of a shipped trace. */
-  readonly given: string;
-  /** Its base name. */
-  readonly name: string;
-  readonly sha256: string;
-  readonly meta: TraceMeta;
   /** Only so many records are replayed; all if not given. */
   readonly records?: number;
   /** Removes what was imported on the fly; nothing otherwise. */
@@ -45,7 +40,12 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
   }
   const name = basename(path);
   if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
-    return { path, given, name, sha256: digest(path), meta: await useTrace(path, (trace) => trace.meta), close() {} };
+    return located(
+      path,
+      given,
+      name,
+      opened(path, (trace) => trace.meta),
+    );
   const { importFile } = await import('./import.ts');
   const imported = await temporaryTrace(name, (imported) => importFile(path, imported, {}, reading));
   return { ...imported, given };
@@ -61,7 +61,7 @@ export async function temporaryTrace(
   try {
     const path = join(folder, 'temporary.trace');
     const meta = await write(path);
-    return { path, given: name, name, sha256: digest(path), meta, close };
+    return { ...located(path, name, name, meta), close };
   } catch (error) {
     close();
     throw error;
@@ -69,18 +69,31 @@ export async function temporaryTrace(
 }
 
 /** The trace as if it ended behind so many records; its counts are those of what is left, as far as runs look at them. */
-export function prefixOf(located: LocatedTrace, records: number): Promise<LocatedTrace> {
-  return useTrace(located.path, (trace) => {
-    const counts = { ...located.meta.counts, records: 0, pages: 0 };
+export function prefixOf(whole: LocatedTrace, records: number): LocatedTrace {
+  return whole.open((trace) => {
+    const counts = { ...whole.meta.counts, records: 0, pages: 0 };
     for (const chunk of firstRecords(trace, records).chunks()) {
       counts.records += chunk.records;
       counts.pages += chunk.pages.length;
     }
-    return { ...located, records, meta: { ...located.meta, counts } };
+    return { ...whole, records, meta: { ...whole.meta, counts } };
   });
 }
 
-/** Opens a trace file for as long as `use` runs. */
+function located(path: string, given: string, name: string, meta: TraceMeta): LocatedTrace {
+  return { path, given, name, sha256: digest(path), meta, open: (use) => opened(path, use), close() {} };
+}
+
+function opened<T>(path: string, use: (trace: Trace) => T): T {
+  const file = openRandom(path);
+  try {
+    return use(openTrace(file, codec, basename(path)));
+  } finally {
+    file.close();
+  }
+}
+
+/** Opens a trace file for as long as `use` runs, which may wait. */
 export async function useTrace<T>(path: string, use: (trace: Trace) => T | Promise<T>): Promise<T> {
   const file = openRandom(path);
   try {

@@ -18,13 +18,29 @@ interface Worker {
   finish(): ResultOf<Job>;
 }
 
-/** One pass over `trace`: each chunk is decoded once and given to the engine of every job. */
+/** One pass over `trace`, in one go. */
 export function runPass(
   trace: Trace,
   jobs: readonly Job[],
   module: WebAssembly.Module,
   onChunk: OnChunk,
 ): ResultOf<Job>[] {
+  const pass = passOf(trace, jobs, module);
+  for (let step = pass.next(); ; step = pass.next()) {
+    if (step.done) return step.value;
+    if (onChunk(step.value)) throw new Interrupted('interrupted');
+  }
+}
+
+/**
+ * One pass over `trace`: each chunk is decoded once and given to the engine of every job. Yields the records done so far
+ * after each.
+ */
+export function* passOf(
+  trace: Trace,
+  jobs: readonly Job[],
+  module: WebAssembly.Module,
+): Generator<number, ResultOf<Job>[]> {
   const devices = new Devices();
   /** By time scale: what the runs of a DMA recording share. */
   const recordings = new Map<number, DmaRecords>();
@@ -48,7 +64,7 @@ export function runPass(
     for (const recording of recordings.values()) recording.feed(chunk);
     for (const worker of workers) worker.feed(chunk);
     records += chunk.records;
-    if (onChunk(records)) throw new Interrupted('interrupted');
+    yield records;
   }
   return workers.map((worker) => worker.finish());
 }

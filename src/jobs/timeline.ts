@@ -19,10 +19,10 @@ import type { TraceMeta } from '../model/trace.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { Follower } from '../trace/generate/follow.ts';
 import type { Trace } from '../trace/reader.ts';
-import { type CompareRequest, cpuNames, pageNumbers, planOf } from './compare.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
 import { engineModule } from './module.ts';
+import { type CompareRequest, cpuNames, pageNumbers, planOf } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
 
 /** Events of one timeline: what a viewer still opens at once. */
@@ -76,7 +76,7 @@ export async function recordTimeline(
   });
   if (job.kind === 'machine') {
     const wanted = new Set(events.flatMap(({ page }) => (page === null ? [] : [page])));
-    for (const [page, vpn] of pageNumbers(trace.path, wanted)) pages.set(page, vpn);
+    for (const [page, vpn] of pageNumbers(trace, wanted)) pages.set(page, vpn);
   }
   const last = events.reduce((latest, { at }) => Math.max(latest, at), from);
   const agents = agentsOf(trace.meta, pair.machine, job);

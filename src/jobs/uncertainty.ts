@@ -1,6 +1,7 @@
 import { drawCosts, intervalsOf, rankingsOf, type Uncertainty } from '../model/uncertainty.ts';
-import { type CompareRequest, compareTrace, seedOf } from './compare.ts';
+import { compareTrace } from './compare.ts';
 import { type LocatedTrace, prefixOf } from './locate.ts';
+import { type CompareRequest, seedOf } from './plan.ts';
 import { type PoolOptions, passThreads } from './pool.ts';
 
 /** All draws together replay as much as this many comparisons of the whole trace, where that leaves each enough. */
@@ -20,7 +21,7 @@ export async function drawComparisons(
 ): Promise<Uncertainty> {
   const records = trace.meta.counts.records;
   const each = Math.max(LEAST_RECORDS, Math.ceil((records * WHOLE_TRACES) / draws));
-  const part = each >= records ? trace : await prefixOf(trace, each);
+  const part = each >= records ? trace : prefixOf(trace, each);
   const threads = passThreads(options.workers);
   try {
     let done = 0;

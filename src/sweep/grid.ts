@@ -1,9 +1,9 @@
 /** From a sweep's file to its jobs. */
 import { createHash } from 'node:crypto';
 import { changesPolicy, loadPolicy, settingKind, withPolicySetting } from '../catalog/catalog.ts';
-import { planOf } from '../jobs/compare.ts';
 import type { DmaJob, MachineJob } from '../jobs/job.ts';
 import { type LocatedTrace, locateTrace } from '../jobs/locate.ts';
+import { planOf } from '../jobs/plan.ts';
 import { MODEL, type RawRun, type RunResult } from '../model/result.ts';
 import { axesOf, type Cell, cellsOf, FIXED_AXES, type SweepJob, type SweepSpec } from '../model/sweep.ts';
 

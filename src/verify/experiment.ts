@@ -1,8 +1,9 @@
 /** Runs what was measured elsewhere, and compares. */
-import { planOf } from '../jobs/compare.ts';
+
 import { workOf } from '../jobs/compose.ts';
 import { generatedTrace } from '../jobs/generate.ts';
 import { type LocatedTrace, locateTrace } from '../jobs/locate.ts';
+import { planOf } from '../jobs/plan.ts';
 import { type PoolOptions, runJobs } from '../jobs/pool.ts';
 import { UsageError } from '../model/errors.ts';
 import {

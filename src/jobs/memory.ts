@@ -1,0 +1,57 @@
+/** A trace in memory, and jobs on it in the caller's thread: what a browser's worker has instead of files and threads. */
+import { Interrupted, UsageError } from '../model/errors.ts';
+import { crc32 } from '../trace/crc32.ts';
+import type { Codec } from '../trace/format.ts';
+import { openTrace } from '../trace/reader.ts';
+import type { Job, ResultOf } from './job.ts';
+import { passOf } from './pass.ts';
+import type { PlannedTrace } from './plan.ts';
+
+/** What opens a trace in memory. */
+export interface MemoryOptions {
+  /** File name of the trace, for results and errors. */
+  readonly file: string;
+  /** What commands that repeat a run call it; `file` if not given. */
+  readonly name?: string;
+  /** Brotli: `raw` bytes from `bytes`. */
+  readonly decompress: Codec['decompress'];
+}
+
+/** The trace that `bytes` are. */
+export async function traceOf(bytes: Uint8Array<ArrayBuffer>, options: MemoryOptions): Promise<PlannedTrace> {
+  const { file, name = file, decompress } = options;
+  // A page of http: has no digests.
+  if (globalThis.crypto?.subtle === undefined)
+    throw new UsageError(`${file}: no SHA-256 here, expected a page of https: or of this computer`);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  const codec: Codec = { compress: (bytes) => bytes, decompress, crc32 };
+  const source = { size: bytes.length, read: (at: number, length: number) => bytes.slice(at, at + length) };
+  const open: PlannedTrace['open'] = (use) => use(openTrace(source, codec, file));
+  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return { given: name, name: file, sha256, meta: open(({ meta }) => meta), open };
+}
+
+/** How jobs are done in the caller's thread, watched and stopped. */
+export interface HereOptions {
+  /** `iommulator/engine.wasm`, compiled. */
+  readonly engine: WebAssembly.Module;
+  /** Told the share of the records that are done, 0..1. */
+  readonly onProgress?: (done: number) => void;
+  /** Stops the work between two chunks; the promise then rejects with `Interrupted`. */
+  readonly signal?: AbortSignal;
+}
+
+/** Does `jobs` in one pass. Between two chunks the thread goes back to its events. */
+export async function runHere<J extends Job>(
+  trace: PlannedTrace,
+  jobs: readonly J[],
+  { engine, onProgress, signal }: HereOptions,
+): Promise<ResultOf<J>[]> {
+  const pass = trace.open((opened) => passOf(opened, jobs, engine));
+  for (let step = pass.next(); ; step = pass.next()) {
+    if (step.done) return step.value as ResultOf<J>[];
+    onProgress?.(step.value / Math.max(1, trace.meta.counts.records));
+    await new Promise((resolve) => setTimeout(resolve));
+    if (signal?.aborted) throw new Interrupted('interrupted');
+  }
+}
