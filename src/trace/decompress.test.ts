@@ -9,7 +9,7 @@ import { headOf, type Input, openInput, streamInput } from './input.ts';
 const TEXT = 'I  04000ff0,5\n L 1ffe000,8\n S 1ffe008,8\n';
 const bytes = (base64: string): Uint8Array => Buffer.from(base64, 'base64');
 /** The text, as xz 5.4, bzip2 1.0.8, Info-ZIP 3.0 and zstd 1.5 compress it. */
-const PACKED: Record<string, Uint8Array> = {
+const PACKED = {
   plain: Buffer.from(TEXT),
   gzip: gzipSync(TEXT),
   xz: bytes(
@@ -71,8 +71,8 @@ test('zstd: a frame of whole blocks, and frames one behind the other; one error 
     return length;
   };
   expect(await lengthOf(ZEROS)).toBe(2 << 20);
-  expect(await lengthOf(ZEROS, PACKED['zstd']!, ZEROS)).toBe((4 << 20) + TEXT.length);
-  const checksum = Uint8Array.from(PACKED['zstd']!);
+  expect(await lengthOf(ZEROS, PACKED.zstd, ZEROS)).toBe((4 << 20) + TEXT.length);
+  const checksum = Uint8Array.from(PACKED.zstd);
   checksum[checksum.length - 1]! ^= 1;
   // A window of 2^28 bytes; the number of a dictionary; cut before the last block.
   for (const [damaged, error] of [

@@ -26,7 +26,7 @@ export const codec: Codec = {
 export interface Input {
   /** Base name, for messages and provenance. */
   readonly file: string;
-  /** Blocks of decompressed bytes, in order; each call reads from the start. */
+  /** Blocks of decompressed bytes, in order, each good until the next is asked for; each call reads from the start. */
   blocks(): AsyncIterable<Uint8Array>;
   /** Of a folder: its files, in the order of their names; `blocks` is then that of the first. */
   readonly parts?: readonly Input[];
@@ -77,7 +77,7 @@ export function streamInput(file: string, source: AsyncIterable<Uint8Array>, opt
     yield* head;
     for (let next = await rest.next(); !next.done; next = await rest.next()) {
       read += next.value.length;
-      if (read <= KEPT) head.push(next.value);
+      if (read <= KEPT) head.push(next.value.slice());
       yield next.value;
     }
   };

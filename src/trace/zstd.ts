@@ -36,7 +36,7 @@ async function load(): Promise<WebAssembly.Module> {
   });
 }
 
-/** The content of all frames of `source`, in blocks of at most `size` bytes. Memory is a window, at most 128 MiB. */
+/** The content of all frames of `source`, in blocks of at most `size` bytes, each good until the next. Memory is a window, at most 128 MiB. */
 export async function* unzstd(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   loaded ??= load();
   const instance = new WebAssembly.Instance(await loaded, { env: { emscripten_notify_memory_growth() {} } });
@@ -60,7 +60,7 @@ export async function* unzstd(source: AsyncIterable<Uint8Array>, size: number): 
         const after = new Uint32Array(decoder.memory.buffer, buffers, 6);
         taken = after[2]!;
         made = after[5]!;
-        if (made > 0) yield new Uint8Array(decoder.memory.buffer).slice(output, output + made);
+        if (made > 0) yield new Uint8Array(decoder.memory.buffer, output, made);
       }
     }
   }

@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codec } from '../input.ts';
 import { FETCH, READ, TraceWriter, WRITE } from '../writer.ts';
+import { lackey } from './lackey.ts';
 import { Runs } from './runs.ts';
 
 interface Access {
@@ -55,5 +57,41 @@ test('through runs or one by one: the same bytes', () => {
       expect(written(few, interleaved, true)).toBe(written(few, interleaved, false));
     }),
     { numRuns: 60 },
+  );
+});
+
+/** Tells each access by itself. */
+class OneByOne extends TraceWriter {
+  override room(): number {
+    return 0;
+  }
+}
+
+const line = fc
+  .record({
+    kind: fc.constantFrom('I  ', ' L ', ' S ', ' M ', ' L ', 'I  ', 'I L', ' I '),
+    page: fc.constantFrom('04001', '04002', '4001', '1ffefff', '1ffeffe', '7fffffff0', '123456789a', '0400g', '\0'),
+    offset: fc.constantFrom('000', '008', 'ff8', 'fff', 'ABC', 'a,0', '7g7', '00g'),
+    tail: fc.constantFrom(',8\n', ',1\n', ',9\n', ',16\n', ',8\r\n', ',0\n', ', \n', ';8\n', '\n'),
+  })
+  .map(({ kind, page, offset, tail }) => `${kind}${page}${offset}${tail}`);
+
+test('lackey: a line is taken for one that goes on in its page where it is one, and only there', async () => {
+  const outcome = async (Writer: typeof TraceWriter, text: string): Promise<string> => {
+    const parts: Buffer[] = [];
+    const out = new Writer({ write: (bytes) => void parts.push(Buffer.from(bytes)) }, codec);
+    const blocks = [Buffer.from(text)];
+    const input = { file: 't', blocks: () => Readable.from(blocks) };
+    const imported = await lackey.read(input, out, { strict: false, maxRejected: 1 });
+    out.finish({ source: { format: 'lackey', file: 't' }, ...imported });
+    return Buffer.concat(parts).toString('hex');
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(line, { maxLength: 30 }), fc.nat(3), async (lines, times) => {
+      // Lines twice and more often: they go on.
+      const text = `I  00000000,1\n${lines.flatMap((one) => Array<string>(times + 1).fill(one)).join('')}`;
+      expect(await outcome(TraceWriter, text)).toBe(await outcome(OneByOne, text));
+    }),
+    { numRuns: 150 },
   );
 });

@@ -23,18 +23,20 @@ export class Runs {
 
   /** Like `TraceWriter.touch`. */
   touch(kind: number, vpn: number, more: number): void {
-    if (more === 0) {
-      if (kind === FETCH) {
-        if (vpn === this.fetchVpn && this.fetches < this.fetchRoom) {
-          this.fetches++;
-          return;
-        }
-      } else if (vpn === this.dataVpn && this.datas < this.dataRoom && (kind === READ || this.dataWrites)) {
-        this.datas++;
-        return;
-      }
-    }
+    if (more === 0 && vpn === (kind === FETCH ? this.fetchVpn : this.dataVpn) && this.again(kind)) return;
     this.start(kind, vpn, more);
+  }
+
+  /** One more access of the page that the last fetch, or the last other access, was of; false where no run can go on. */
+  again(kind: number): boolean {
+    if (kind === FETCH) {
+      if (this.fetches >= this.fetchRoom) return false;
+      this.fetches++;
+      return true;
+    }
+    if (this.datas >= this.dataRoom || (kind === WRITE && !this.dataWrites)) return false;
+    this.datas++;
+    return true;
   }
 
   /** Before anybody else writes: what was counted, and no run that goes on. */
