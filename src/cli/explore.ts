@@ -5,7 +5,7 @@ import { judgeThread, THREAD } from '../explore/thread.ts';
 import { UsageError } from '../model/errors.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
 import { exploreGrid, exploreJson, exploreMarkdown, exploreText } from '../report/explore.ts';
-import { replayText } from '../report/schedule.ts';
+import { drawing } from '../report/schedule.ts';
 import { threadGrid, threadMarkdown, threadText } from '../report/thread.ts';
 import { emit } from './emit.ts';
 import { EXIT } from './errors.ts';
@@ -34,7 +34,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     }
     const names = { policies: parseNames(policies, '--policies'), machines: parseNames(machines, '--machines') };
     const request = { ...names, settings: set };
-    if (replay !== undefined) return emit(replayText(replayRace(races, request, replay)), output.output);
+    if (replay !== undefined) return emit(drawing(replayRace(races, request, replay), output.format), output.output);
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };

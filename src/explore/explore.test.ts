@@ -8,8 +8,10 @@ import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import { loadRaces, shippedRaces } from '../catalog/races.ts';
 import { withSetting } from '../catalog/settings.ts';
 import { RaceEngine } from '../engine/race.ts';
+import { replayCommand } from '../model/exploration.ts';
 import type { Policy } from '../model/policy.ts';
 import { parseRace } from '../model/race.ts';
+import { exploreMarkdown } from '../report/explore.ts';
 import { drawSchedule } from '../report/schedule.ts';
 import { type Cell, exploreCell, replay } from './explore.ts';
 
@@ -214,11 +216,17 @@ test('a policy that frees first is found out: the frame is reused under the devi
 
 test('a drawing shows when old copies can be used, when they must not, and when they are', () => {
   const setup = cell('madv-free-discard', 'range-end');
-  const drawing = drawSchedule(replay(setup, explore('madv-free-discard', 'range-end').schedule, release));
-  const marks = drawing
-    .split('\n')
-    .slice(1, -2)
-    .map((line) => /[|!X]$/.exec(line)?.[0] ?? ' ')
-    .join('');
-  expect(marks).toMatch(/^ +\|+!+X$/);
+  const found = explore('madv-free-discard', 'range-end');
+  const marks = (drawing: string) =>
+    drawing
+      .split('\n')
+      .flatMap((line) => (/^ *\d+ /.test(line) ? [/[|!X]$/.exec(line)?.[0] ?? ' '] : []))
+      .join('');
+  const drawing = drawSchedule(replay(setup, found.schedule, release));
+  expect(marks(drawing)).toMatch(/^ +\|+!+X$/);
+  const mail = exploreMarkdown([found]);
+  expect(marks(mail)).toBe(marks(drawing));
+  expect(mail.split('\n').filter((line) => line.length > 76)).toEqual([]);
+  expect(mail).toContain(`${found.race} under range-end on amd-v2: ${found.property} breaks in`);
+  expect(mail.replaceAll(/ \\\n +/g, ' ')).toContain(replayCommand(found));
 });

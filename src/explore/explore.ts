@@ -1,7 +1,7 @@
 import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { actionText, type Exploration, type Replay, type ScheduleStep, staleMarks } from '../model/exploration.ts';
+import { type Exploration, type Replay, type ScheduleStep, stepsInWords } from '../model/exploration.ts';
 import { DENIED, LANDS_STALE, type LogEvent } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
@@ -51,14 +51,8 @@ export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => 
     const verdict = bounded ? 'bounded' : 'holds';
     return { ...rest, verdict, property: null, states, schedule: '', steps: [] };
   }
-  const { steps, schedule, property, pages, actions } = shortest;
-  const marks = staleMarks(shortest);
-  const told = steps.map((step, i) => ({
-    agent: step.agent,
-    action: actionText(step, pages, actions[step.agent] ?? []),
-    stale: Object.fromEntries([...marks[i]!].map(([page, mark]) => [pages[page]!, mark])),
-  }));
-  return { ...rest, verdict: 'broken', property, states, schedule, steps: told };
+  const { schedule, property } = shortest;
+  return { ...rest, verdict: 'broken', property, states, schedule, steps: stepsInWords(shortest) };
 }
 
 /** Runs one schedule and tells what happened in each step. */

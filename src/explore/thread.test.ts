@@ -46,7 +46,8 @@ test('in Markdown no line is wider than a mail', () => {
       ['amd-v2', 'intel-svm'].map((machine) => found('r'.repeat(24), policy, machine, 'S2')),
     ),
   );
-  for (const policy of policies) expect(matrix.split(policy).length).toBe(3);
+  const tables = matrix.split('\n').filter((line) => line.startsWith('|'));
+  for (const policy of policies) expect(tables.join().split(policy).length).toBe(3);
   for (const text of [matrix, threadMarkdown(judged('S3')), threadMarkdown(judged(null))])
     expect(text.split('\n').filter((line) => line.length > 76)).toEqual([]);
 });

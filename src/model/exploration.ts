@@ -1,4 +1,5 @@
 /** What an exploration of a race says. Keys are those of the JSON result. */
+import { shellWord } from './command.ts';
 import type { LogEvent } from './log.ts';
 
 /** `holds`: no schedule breaks a property. `bounded`: there were more states than are kept, so that nothing is said. */
@@ -125,6 +126,28 @@ function eventText({ kind, what, detail }: LogEvent, page: string): string {
     default:
       return '';
   }
+}
+
+/** The command that draws a schedule. Its stars are quoted: some shells refuse to leave them alone. */
+export function replayCommand({
+  race,
+  policy,
+  machine,
+  schedule,
+}: Pick<Replay, 'race' | 'policy' | 'machine' | 'schedule'>): string {
+  const words = ['iommulator', 'explore', race, '--policies', policy, '--machines', machine, '--replay', schedule];
+  return words.map(shellWord).join(' ');
+}
+
+/** The steps of a schedule in words. */
+export function stepsInWords(replay: Replay): ExplorationStep[] {
+  const { steps, pages, actions } = replay;
+  const marks = staleMarks(replay);
+  return steps.map((step, i) => ({
+    agent: step.agent,
+    action: actionText(step, pages, actions[step.agent] ?? []),
+    stale: Object.fromEntries([...marks[i]!].map(([page, mark]) => [pages[page]!, mark])),
+  }));
 }
 
 /** Step by step, the pages that have stale copies, by page id; one whose window closes in the step is still among them. */

@@ -1,6 +1,7 @@
-import type { Exploration, ExplorationResult } from '../model/exploration.ts';
+import { type Exploration, type ExplorationResult, replayCommand } from '../model/exploration.ts';
 import { MODEL } from '../model/result.ts';
 import { count, type Grid, renderGrid, splitColumns } from './grid.ts';
+import { mailSchedule } from './schedule.ts';
 import { MAIL, wrap } from './wrap.ts';
 
 /** The result JSON of `explore`. */
@@ -36,7 +37,21 @@ export function exploreMarkdown(explorations: readonly Exploration[]): string {
     );
   });
   const remarks = remarksOn(explorations).map((remark) => wrap(remark, MAIL).join('\n'));
-  return `${[...tables, ...remarks.map((remark) => `${remark}\n`)].join('\n')}`;
+  return [...tables, ...remarks.map((remark) => `${remark}\n`), ...schedulesFor(explorations)].join('\n');
+}
+
+/** Races of which a mail has a schedule; whoever wants more asks for less at a time. */
+const MAILED = 3;
+
+/** Of each of the first races that break, the shortest of its shortest schedules. */
+function schedulesFor(explorations: readonly Exploration[]): string[] {
+  const broken = explorations.filter(({ verdict }) => verdict === 'broken');
+  broken.sort((a, b) => a.steps.length - b.steps.length);
+  const races = [...new Set(explorations.map(({ race }) => race))];
+  const found = races.flatMap((name) => broken.find(({ race }) => race === name) ?? []);
+  const left = found.length - MAILED;
+  const more = left > 0 ? [`${left} more races break; \`explore RACE --format md\` has their schedules.\n`] : [];
+  return [...found.slice(0, MAILED).map(mailSchedule), ...more];
 }
 
 function verdictText({ verdict, property, steps }: Exploration): string {
@@ -48,10 +63,7 @@ export function exploreText(explorations: readonly Exploration[]): string {
   const lines = [renderGrid(exploreGrid(explorations), 'table'), ...remarksOn(explorations).map((line) => `${line}\n`)];
   const broken = explorations.find(({ verdict }) => verdict === 'broken');
   if (broken !== undefined) {
-    const { race, policy, machine, schedule } = broken;
-    lines.push(
-      `to see one: iommulator explore ${race} --policies ${policy} --machines ${machine} \\\n  --replay ${schedule}\n`,
-    );
+    lines.push(`to see one: ${replayCommand(broken).replace(' --replay', ' \\\n  --replay')}\n`);
   }
   return lines.join('');
 }

@@ -1,4 +1,4 @@
-import type { Exploration, ExplorationResult, StaleMark } from '../../model/exploration.ts';
+import { type Exploration, type ExplorationResult, replayCommand, type StaleMark } from '../../model/exploration.ts';
 import { html, type Markup } from './markup.ts';
 import { whole } from './number.ts';
 import { table } from './table.ts';
@@ -56,7 +56,8 @@ function verdict({ verdict, property, steps }: Exploration, id: string): Markup 
 }
 
 /** Time down, a column per agent, and one per page that has stale copies meanwhile. */
-function counterexample(id: string, { race, about, policy, machine, property, steps, schedule }: Exploration): Markup {
+function counterexample(id: string, one: Exploration): Markup {
+  const { race, about, policy, machine, property, steps } = one;
   const agents = [...new Set(steps.map(({ agent }) => agent))];
   const pages = [...new Set(steps.flatMap(({ stale }) => Object.keys(stale)))];
   const name = `${race} under ${policy} on ${machine}`;
@@ -67,11 +68,11 @@ function counterexample(id: string, { race, about, policy, machine, property, st
 <thead><tr><th scope="col">step</th>${agents.map((agent) => html`<th scope="col"><bdi>${agent}</bdi></th>`)}${pages.map((page) => html`<th scope="col">stale <bdi>${page}</bdi></th>`)}</tr></thead>
 <tbody>${steps.map(
     ({ agent, action, stale }, i) =>
-      html`<tr><th scope="row">${i + 1}</th>${agents.map((one) => (one === agent ? html`<td class="step">${action}</td>` : html`<td></td>`))}${pages.map((page) => mark(Object.hasOwn(stale, page) ? stale[page] : undefined))}</tr>\n`,
+      html`<tr><th scope="row">${i + 1}</th>${agents.map((column) => (column === agent ? html`<td class="step">${action}</td>` : html`<td></td>`))}${pages.map((page) => mark(Object.hasOwn(stale, page) ? stale[page] : undefined))}</tr>\n`,
   )}</tbody>
 </table></div>
 <p class="key">${Object.values(STALE).map(([sign, words]) => html`<span><b>${sign}</b> ${words}</span> `)}</p>
-<pre tabindex="0" aria-label="Command that replays it"><code>iommulator explore ${race} --policies ${policy} --machines ${machine} --replay ${schedule}</code></pre>
+<pre tabindex="0" aria-label="Command that replays it"><code>${replayCommand(one)}</code></pre>
 </details>`;
 }
 
