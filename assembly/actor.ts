@@ -4,15 +4,17 @@ import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { markPage, settleOccasion } from './area';
 import { bind, meant, release as releasePasid } from './binding';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
-import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, wake } from './clock';
+import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, spend, wake } from './clock';
+import { bump, N_COMPUTE, N_L1D_MISS } from './counters';
 import { stepList } from './fault';
 import { flightAgent, launch } from './flight';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
-import { region, setting } from './layout';
+import { cost, region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
   ACT_ACTIVATE, ACT_AWAIT, ACT_BIND, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
-  ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_DEVICE, CAUSE_IDLE, KIND_GONE, SET_CPUS, SET_FLAGS,
+  ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_ACTIVATE, CAUSE_COMPUTE, CAUSE_IDLE, CAUSE_SYSCALL, COST_ACCESS, COST_ACTIVATE, COST_SYSCALL,
+  KIND_GONE, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun, runOf } from './path';
 import { activate, deactivate, isActive } from './pasid';
@@ -135,6 +137,7 @@ function act(who: Agent, action: usize): void {
     case ACT_WRITE: return access(who, first, 1);
     case ACT_RANGE: {
       who.phase = CALL;
+      spend(who, CAUSE_SYSCALL, cost(COST_SYSCALL));
       const end = vpnOf(second) + (third >> 1);
       const run = beginRange(who, settleOccasion(first, vpnOf(second), end), vpnOf(second), end);
       run.writable = third & 1;
@@ -142,6 +145,7 @@ function act(who: Agent, action: usize): void {
     }
     case ACT_MOVE: {
       who.phase = CALL;
+      spend(who, CAUSE_SYSCALL, cost(COST_SYSCALL));
       mapPages(third, second, KIND_GONE);
       beginRange(who, AT_MOVE, vpnOf(first), vpnOf(first) + second).newFirst = vpnOf(third);
       return;
@@ -172,7 +176,7 @@ function act(who: Agent, action: usize): void {
     case ACT_RING: return ring(who, first);
     case ACT_AWAIT: return await_(who, first);
     case ACT_ACTIVATE: {
-      activate(who.clock);
+      if (activate(who.clock)) spend(who, CAUSE_ACTIVATE, cost(COST_ACTIVATE));
       return next(who);
     }
     case ACT_DEACTIVATE: {
@@ -202,7 +206,8 @@ function access(who: Agent, page: u32, write: u32): void {
     assert(place >= 0);
     launch(<u32>place, meant(page), 0, write, who);
     who.phase = FLYING;
-    block(who, CAUSE_DEVICE);
+    // How long the access takes counts with its flight.
+    block(who, CAUSE_IDLE);
     return;
   }
   const cpu = cpuCaches(who.id);
@@ -211,11 +216,20 @@ function access(who: Agent, page: u32, write: u32): void {
   cpu.poked = 0;
   if (lookup(cpu.l1d, cpu.l1d.set(page), want, mask) != 0 || refill(who, cpu, cpu.l1d, page, want, mask)) {
     note(LOG_ACCESS, who.id, BY_TLB, write, page + 1, who.clock);
-    return next(who);
+    return accessed(who);
   }
   const served = serve(who, cpu, cpu.l1d, page, write);
   if (served == HAS_FAULTED) who.phase = FAULT;
-  else if (served == IS_SERVED) next(who);
+  else if (served == IS_SERVED) {
+    bump(N_L1D_MISS);
+    accessed(who);
+  }
+}
+/** A CPU's access is over. */
+function accessed(who: Agent): void {
+  bump(N_COMPUTE);
+  spend(who, CAUSE_COMPUTE, cost(COST_ACCESS));
+  next(who);
 }
 
 // ---- flags: a store-release and loads that wait for it ----

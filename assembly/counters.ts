@@ -106,6 +106,10 @@ export function initCounters(): void {
   histograms = region(<usize>HISTOGRAMS * HISTOGRAM_BYTES);
   first = region(<usize>FIRST_WORDS << 3);
 }
+/** Nothing has been counted yet, and no property has broken. */
+export function clearCounters(): void {
+  memory.fill(counters, 0, first + (<usize>FIRST_WORDS << 3) - counters);
+}
 export function countersAt(): usize {
   return counters;
 }

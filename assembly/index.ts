@@ -39,7 +39,9 @@ export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { devicesAt } from './space';
 export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';
 export { SCRIPT_ACTIONS, scriptsAt } from './actor';
-export { raceAgents, raceEnabled, raceInit, raceOver, raceRun, raceScripts, raceStep } from './race';
+export {
+  raceAgents, raceElapsed, raceEnabled, raceInit, raceNext, raceOver, racePrice, raceRun, raceScripts, raceStep, raceTurn,
+} from './race';
 export {
   countersGrown, MAX_WATCHED, scheduleAt, scheduleSteps, search, SEARCH_BOUNDED, SEARCH_BROKEN, SEARCH_GOES_ON, SEARCH_HOLDS, SEARCH_STUCK,
   searchInit, searchStart, statesSeen, stepsTaken, watchedAt,

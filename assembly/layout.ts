@@ -17,13 +17,17 @@ let align: usize = 63;
 
 /** Starts a new arena: forgets all regions, and takes over what the host has written. */
 export function openArena(): void {
+  readConfig();
+  top = line(__heap_base);
+  fixedTop = fixedEnd = 0;
+  align = 63;
+}
+/** Takes over settings and costs that the host has written. */
+export function readConfig(): void {
   for (let i: usize = 0; i < CONFIG_WORDS; i++) {
     store<u32>(words + (i << 2), <u32>load<f64>(config + (i << 3)));
     store<u64>(wideWords + (i << 3), <u64>load<f64>(config + (i << 3)));
   }
-  top = line(__heap_base);
-  fixedTop = fixedEnd = 0;
-  align = 63;
 }
 /** From here on regions follow one another without gaps, and fixed ones lie apart, in `bytes` set aside for them. */
 export function openPacked(bytes: usize): void {

@@ -1,17 +1,17 @@
 // The machine of a race: a few agents, small caches, nothing has a cost. It has no clock: whoever can take a step may.
 import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor } from './actor';
 import { initBinding } from './binding';
-import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE } from './clock';
+import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE, spend } from './clock';
 import { SPACE_PAGES_LG2 } from './command';
 import { initConsumer } from './consumer';
-import { initCounters } from './counters';
+import { clearCounters, initCounters } from './counters';
 import { initEpochs } from './epochs';
 import { initEventLog } from './eventlog';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
 import { initIommu, isQuiet, stepIommu } from './iommu';
-import { openArena, setting } from './layout';
+import { openArena, readConfig, setting } from './layout';
 import { logOff } from './log';
 import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
@@ -22,6 +22,7 @@ import { initReclaim } from './reclaim';
 import { initRegisters } from './registers';
 import { initRing } from './ring';
 import { initSafety } from './safety';
+import { catchUp } from './shootdown';
 import { beginState, endState } from './snapshot';
 import { initNames, initSpace } from './space';
 import { initSubmit } from './submit';
@@ -36,6 +37,7 @@ let device: u32 = 0;
 let hardware: u32 = 0;
 let link: u32 = 0;
 let flights: u32 = 0;
+let reached: u64 = 0; // when the last turn began
 
 /** Lays out the machine of a race from the settings; the host has written them. */
 export function raceInit(): void {
@@ -76,6 +78,7 @@ export function raceInit(): void {
   initFlights(flights);
   initActors();
   endState();
+  reached = 0;
   block(agent(hardware), CAUSE_IDLE);
 }
 
@@ -89,6 +92,11 @@ export function isNamed(id: u32): bool {
   return id != hardware && id != link;
 }
 
+/** Virtual time begins: the host has written costs by now. What has been counted so far is forgotten. */
+export function racePrice(): void {
+  readConfig();
+  clearCounters();
+}
 /** Every agent begins the script that the host has written for it. */
 export function raceScripts(): void {
   startScripts();
@@ -108,11 +116,29 @@ export function raceEnabled(): u32 {
 export function raceStep(id: u32): u32 {
   const who = agent(id);
   assert(who.state == RUNNABLE);
+  if (id < reclaimer) catchUp(who);
   if (id <= device) stepActor(who);
   else if (id == hardware) stepIommu(who);
   else if (id == link) stepLink(who);
   else if (stepFlight(who)) rouseDevice(agent(device), who.clock);
   return 1 + runAhead();
+}
+/** The same in virtual time: the turn begins no earlier than the one before it did. */
+export function raceTurn(id: u32): void {
+  const who = agent(id);
+  if (who.clock < reached) spend(who, CAUSE_IDLE, reached - who.clock);
+  reached = who.clock;
+  raceStep(id);
+}
+/** Who is next in virtual time, or -1. */
+export function raceNext(): i32 {
+  return nextAgent();
+}
+/** When the last of CPUs, reclaim and device came to its end, in picoseconds. */
+export function raceElapsed(): f64 {
+  let end: u64 = 0;
+  for (let id: u32 = 0; id <= device; id++) end = max(end, agent(id).clock);
+  return <f64>end;
 }
 /** What IOMMU and link do next as long as it does no more than let somebody go on who waits for it. */
 function runAhead(): u32 {

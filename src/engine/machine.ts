@@ -1,7 +1,7 @@
 import { UsageError } from '../model/errors.ts';
 import { MAX_VPN } from '../model/limits.ts';
 import { consumerOf } from '../model/machine.ts';
-import type { Distribution, RawRun } from '../model/result.ts';
+import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
@@ -16,13 +16,13 @@ import {
   MAX_AGENTS,
   type Numbers,
   numbersOf,
-  OCCASION_PATH,
 } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
+import { type RunExports, readRun } from './raw.ts';
 
 /** What the module exports for a machine; see assembly/engine.ts. */
-interface MachineExports extends LogExports {
+interface MachineExports extends LogExports, RunExports {
   init(): void;
   configAt(): number;
   listsAt(): number;
@@ -31,12 +31,6 @@ interface MachineExports extends LogExports {
   headsAt(cpu: number): number;
   eventsAt(cpu: number): number;
   postsAt(cpu: number): number;
-  causesAt(): number;
-  countersAt(): number;
-  firstAt(): number;
-  histogramAt(which: number): number;
-  percentile(which: number, perMille: number): number;
-  openWindowCount(): number;
   definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
   defineTable(keyLow: number, keyHigh: number): void;
   run(): number;
@@ -49,101 +43,6 @@ interface MachineExports extends LogExports {
 
 const SLOTS = 512;
 const WORD = 2 ** 32;
-
-/** Counters that a result names, by the engine's constant. */
-const COUNTERS = [
-  'N_L1I_MISS',
-  'N_L1D_MISS',
-  'N_L2_HIT',
-  'N_L2_MISS',
-  'N_WALK_CACHE_HIT',
-  'N_WALK_CACHE_MISS',
-  'N_WALKS',
-  'N_WALK_REFS',
-  'N_FAULTS',
-  'N_IOTLB_HIT',
-  'N_IOTLB_MISS',
-  'N_DEVICE_HIT',
-  'N_DEVICE_MISS',
-  'N_PAGE_REQUESTS',
-  'N_DEVICE_FAULTS',
-  'N_DMA',
-  'N_DMA_LATE',
-  'N_IOTLB_PAGE',
-  'N_IOTLB_RANGE',
-  'N_IOTLB_PASID',
-  'N_IOTLB_DOMAIN',
-  'N_IOTLB_GLOBAL',
-  'N_DEVICE_TLB',
-  'N_WAIT',
-  'N_CPU_PAGE',
-  'N_CPU_FULL',
-  'N_IPI',
-  'N_DEFERRED',
-  'N_SECONDARY',
-  'N_OVER',
-  'N_UNMAPPED',
-  'N_RECLAIMED',
-  'N_STALE',
-  'N_IN_FLIGHT',
-  'N_ALLOWED',
-  'N_S1_READ',
-  'N_S1_WRITE',
-  'N_S2',
-  'N_S3',
-  'N_S4',
-  'N_S5',
-  'N_EXPOSED',
-  'N_WINDOWS_EMPTY',
-  'N_CPU_STALE',
-  'N_SWAP_INS',
-  'N_COMPUTE',
-  'N_LOCK_WAITS',
-  'N_ACTIVATIONS',
-  'N_LOCK_WAIT_PS',
-  'N_QUEUE_WAIT_PS',
-  'N_DEVICE_STALL_PS',
-  'N_MMAP_WAIT_PS',
-  'N_SKIPPED',
-  'N_FAULT_RETRIES',
-] as const; // prettier-ignore
-
-const CAUSES = [
-  'compute',
-  'l2',
-  'walk',
-  'fault',
-  'page_io',
-  'page_copy',
-  'syscall',
-  'notifier',
-  'lock',
-  'lock_wait',
-  'pte',
-  'rmap',
-  'cpu_flush',
-  'ipi',
-  'interrupted',
-  'submit',
-  'wait',
-  'defer',
-  'frame_wait',
-  'reclaim',
-  'free',
-  'queue_wait',
-  'device',
-  'translation',
-  'device_walk',
-  'page_request',
-  'activate',
-] as const; // prettier-ignore
-
-const HISTOGRAMS = {
-  window: 'H_WINDOW',
-  exposed: 'H_EXPOSED',
-  cpuWindow: 'H_CPU_WINDOW',
-  lockHold: 'H_LOCK_HOLD',
-} as const;
 
 /** One run of one machine under one policy: the WebAssembly engine, fed chunk by chunk. */
 export class MachineEngine {
@@ -229,7 +128,8 @@ export class MachineEngine {
   finish(): RawRun {
     this.ended = true;
     this.goOn();
-    return this.result();
+    const { exports } = this.instance;
+    return readRun(this.instance, this.numbers, { elapsed: exports.elapsed(), agents: exports.agents() });
   }
 
   private get memory(): ArrayBuffer {
@@ -290,70 +190,6 @@ export class MachineEngine {
     events.forEach((event, i) => {
       rows.set(encodeEvent(event, this.numbers), i * words);
     });
-  }
-
-  private result(): RawRun {
-    const { exports } = this.instance;
-    const counter = this.wide(exports.countersAt());
-    const n = (name: string): number => counter(this.numbers(name));
-    const occasions = Object.entries(OCCASION_PATH).map(([occasion, path]) => {
-      const at = this.numbers(occasion);
-      const read = (name: string): number => counter(this.numbers(name) + at);
-      const row = {
-        count: read('N_PATH_COUNT'),
-        pages: read('N_PATH_PAGES'),
-        invalidations: read('N_PATH_SECONDARY'),
-        ps: read('N_PATH_PS'),
-      };
-      return [path, row] as const;
-    });
-    const counters = Object.fromEntries(COUNTERS.map((name) => [name, n(name)]));
-    const shapes = Object.entries(HISTOGRAMS).map(
-      ([key, name]) => [key, this.distribution(this.numbers(name))] as const,
-    );
-    return {
-      elapsed: exports.elapsed(),
-      causes: this.causes(),
-      counters,
-      paths: Object.fromEntries(occasions),
-      distributions: Object.fromEntries(shapes),
-      openAtEnd: exports.openWindowCount(),
-      first: this.first(),
-    };
-  }
-
-  private causes(): Record<string, number> {
-    const { exports } = this.instance;
-    const stride = this.numbers('CAUSES');
-    const cell = this.wide(exports.causesAt());
-    const sums: Record<string, number> = {};
-    CAUSES.forEach((name) => {
-      const index = this.numbers(`CAUSE_${name.toUpperCase()}`);
-      let sum = 0;
-      for (let agent = 0; agent < exports.agents(); agent++) sum += cell(agent * stride + index);
-      sums[name] = sum;
-    });
-    return sums;
-  }
-
-  private distribution(which: number): Distribution {
-    const { exports } = this.instance;
-    const cell = this.wide(exports.histogramAt(which));
-    const p50 = exports.percentile(which, 500);
-    const p99 = exports.percentile(which, 990);
-    return { count: cell(0), sum: cell(1), p50, p99, max: cell(2) };
-  }
-
-  private first(): RawRun['first'] {
-    const cell = this.wide(this.instance.exports.firstAt());
-    if (cell(0) === 0) return null;
-    return { property: cell(0), page: cell(1), changed: cell(2), at: cell(3), agent: cell(4), record: cell(5) };
-  }
-
-  /** u64 columns as doubles. */
-  private wide(at: number): (index: number) => number {
-    const view = new DataView(this.memory);
-    return (index) => view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
   }
 }
 
