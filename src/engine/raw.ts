@@ -1,0 +1,171 @@
+import type { Distribution, RawRun } from '../model/result.ts';
+import { type Numbers, OCCASION_PATH } from './encode.ts';
+import type { Instance } from './load.ts';
+
+/** What the module exports for the statistics of a machine on an address space. */
+export interface RunExports {
+  causesAt(): number;
+  countersAt(): number;
+  firstAt(): number;
+  histogramAt(which: number): number;
+  percentile(which: number, perMille: number): number;
+  openWindowCount(): number;
+}
+
+const WORD = 2 ** 32;
+
+/** Counters that a result names, by the engine's constant. */
+const COUNTERS = [
+  'N_L1I_MISS',
+  'N_L1D_MISS',
+  'N_L2_HIT',
+  'N_L2_MISS',
+  'N_WALK_CACHE_HIT',
+  'N_WALK_CACHE_MISS',
+  'N_WALKS',
+  'N_WALK_REFS',
+  'N_FAULTS',
+  'N_IOTLB_HIT',
+  'N_IOTLB_MISS',
+  'N_DEVICE_HIT',
+  'N_DEVICE_MISS',
+  'N_PAGE_REQUESTS',
+  'N_DEVICE_FAULTS',
+  'N_DMA',
+  'N_DMA_LATE',
+  'N_IOTLB_PAGE',
+  'N_IOTLB_RANGE',
+  'N_IOTLB_PASID',
+  'N_IOTLB_DOMAIN',
+  'N_IOTLB_GLOBAL',
+  'N_DEVICE_TLB',
+  'N_WAIT',
+  'N_CPU_PAGE',
+  'N_CPU_FULL',
+  'N_IPI',
+  'N_DEFERRED',
+  'N_SECONDARY',
+  'N_OVER',
+  'N_UNMAPPED',
+  'N_RECLAIMED',
+  'N_STALE',
+  'N_IN_FLIGHT',
+  'N_ALLOWED',
+  'N_S1_READ',
+  'N_S1_WRITE',
+  'N_S2',
+  'N_S3',
+  'N_S4',
+  'N_S5',
+  'N_EXPOSED',
+  'N_WINDOWS_EMPTY',
+  'N_CPU_STALE',
+  'N_SWAP_INS',
+  'N_COMPUTE',
+  'N_LOCK_WAITS',
+  'N_ACTIVATIONS',
+  'N_LOCK_WAIT_PS',
+  'N_QUEUE_WAIT_PS',
+  'N_DEVICE_STALL_PS',
+  'N_MMAP_WAIT_PS',
+  'N_SKIPPED',
+  'N_FAULT_RETRIES',
+] as const; // prettier-ignore
+
+const CAUSES = [
+  'compute',
+  'l2',
+  'walk',
+  'fault',
+  'page_io',
+  'page_copy',
+  'syscall',
+  'notifier',
+  'lock',
+  'lock_wait',
+  'pte',
+  'rmap',
+  'cpu_flush',
+  'ipi',
+  'interrupted',
+  'submit',
+  'wait',
+  'defer',
+  'frame_wait',
+  'reclaim',
+  'free',
+  'queue_wait',
+  'device',
+  'translation',
+  'device_walk',
+  'page_request',
+  'activate',
+] as const; // prettier-ignore
+
+const HISTOGRAMS = {
+  window: 'H_WINDOW',
+  exposed: 'H_EXPOSED',
+  cpuWindow: 'H_CPU_WINDOW',
+  lockHold: 'H_LOCK_HOLD',
+} as const;
+
+/** Everything that an engine has counted in a run of so many agents that took so many picoseconds. */
+export function readRun(
+  { exports, memory }: Instance<RunExports>,
+  numbers: Numbers,
+  { elapsed, agents }: { readonly elapsed: number; readonly agents: number },
+): RawRun {
+  const view = new DataView(memory.buffer);
+  // u64 columns as doubles.
+  const wide =
+    (at: number) =>
+    (index: number): number =>
+      view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
+  const counter = wide(exports.countersAt());
+  const n = (name: string): number => counter(numbers(name));
+  const occasions = Object.entries(OCCASION_PATH).map(([occasion, path]) => {
+    const at = numbers(occasion);
+    const read = (name: string): number => counter(numbers(name) + at);
+    const row = {
+      count: read('N_PATH_COUNT'),
+      pages: read('N_PATH_PAGES'),
+      invalidations: read('N_PATH_SECONDARY'),
+      ps: read('N_PATH_PS'),
+    };
+    return [path, row] as const;
+  });
+  const distribution = (which: number): Distribution => {
+    const cell = wide(exports.histogramAt(which));
+    const p50 = exports.percentile(which, 500);
+    const p99 = exports.percentile(which, 990);
+    return { count: cell(0), sum: cell(1), p50, p99, max: cell(2) };
+  };
+  return {
+    elapsed,
+    causes: causesOf(wide(exports.causesAt()), agents, numbers),
+    counters: Object.fromEntries(COUNTERS.map((name) => [name, n(name)])),
+    paths: Object.fromEntries(occasions),
+    distributions: Object.fromEntries(
+      Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(numbers(name))] as const),
+    ),
+    openAtEnd: exports.openWindowCount(),
+    first: firstOf(wide(exports.firstAt())),
+  };
+}
+
+function causesOf(cell: (index: number) => number, agents: number, numbers: Numbers): Record<string, number> {
+  const stride = numbers('CAUSES');
+  const sums: Record<string, number> = {};
+  for (const name of CAUSES) {
+    const index = numbers(`CAUSE_${name.toUpperCase()}`);
+    let sum = 0;
+    for (let agent = 0; agent < agents; agent++) sum += cell(agent * stride + index);
+    sums[name] = sum;
+  }
+  return sums;
+}
+
+function firstOf(cell: (index: number) => number): RawRun['first'] {
+  if (cell(0) === 0) return null;
+  return { property: cell(0), page: cell(1), changed: cell(2), at: cell(3), agent: cell(4), record: cell(5) };
+}
