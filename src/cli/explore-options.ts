@@ -19,6 +19,7 @@ export interface ExploreArgs {
   set?: string[];
   workers?: string;
   replay?: string;
+  asTrace?: string;
   failOn?: (typeof GATES)[number];
   quiet: boolean;
 }
@@ -30,6 +31,10 @@ export const exploreOptions = <T>(y: Argv<T>) =>
     .option('policies', { ...NAMES, alias: 'policy', defaultDescription: EXPLORE_DEFAULTS.policies.join() })
     .option('machines', { ...NAMES, alias: 'machine', defaultDescription: EXPLORE_DEFAULTS.machines.join() })
     .option('replay', { ...TEXT, describe: 'Draw this schedule of one race, policy and machine' })
+    .option('as-trace', {
+      ...TEXT,
+      describe: 'Write that schedule, or the one found, as a trace for run, compare and timeline',
+    })
     .option('fail-on', { choices: GATES, requiresArg: true, describe: 'Exit with 1 if a property breaks' })
     .option('set', { ...TEXT, array: true, nargs: 1, describe: 'machine.KEY=VALUE' })
     .option('workers', { ...TEXT, describe: 'Worker threads; all cores if not given. Changes nothing' });

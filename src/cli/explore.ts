@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { version } from '../../build/package.js';
+import { counterexampleOf, saveSchedule } from '../explore/as-trace.ts';
 import { exploreRaces, replayRace } from '../explore/matrix.ts';
 import { judgeThread, THREAD } from '../explore/thread.ts';
 import { UsageError } from '../model/errors.ts';
@@ -22,10 +23,10 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
       .options(OUTPUT_OPTIONS)
       .example('$0 explore all', 'all shipped races under five policies')
       .example('$0 explore thread', 'what was said on linux-mm in August 2017, tried') as never,
-  handler: async ({ races, policies, machines, set = [], workers, replay, failOn, quiet, ...output }) => {
+  handler: async ({ races, policies, machines, set = [], workers, replay, asTrace, failOn, quiet, ...output }) => {
     const pool = { workers: parseWhole(workers, '--workers', 1, 64), signal: interrupted };
     if (races.includes(THREAD)) {
-      if (races.length > 1 || policies || machines || set.length > 0 || replay || failOn)
+      if (races.length > 1 || policies || machines || set.length > 0 || replay || asTrace || failOn)
         throw new UsageError('explore thread has its own races, policies and machines, expected nothing beside it');
       const { update, end } = startProgress('exploring', quiet, 'explorations');
       const statements = await judgeThread({ ...pool, onProgress: update }).finally(end);
@@ -34,11 +35,20 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
     }
     const names = { policies: parseNames(policies, '--policies'), machines: parseNames(machines, '--machines') };
     const request = { ...names, settings: set };
-    if (replay !== undefined) return emit(drawing(replayRace(races, request, replay), output.format), output.output);
+    const save = (schedule: string): void => {
+      if (asTrace === undefined) return;
+      const command = saveSchedule(races, request, schedule, asTrace);
+      if (!quiet) process.stderr.write(`${asTrace}: ${command}\n`);
+    };
+    if (replay !== undefined) {
+      await emit(drawing(replayRace(races, request, replay), output.format), output.output);
+      return save(replay);
+    }
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
     await print({ json: exploreJson(all, version), grid: exploreGrid(all), ...texts }, output);
+    if (asTrace !== undefined) save(counterexampleOf(all));
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;
   },
 };

@@ -3,19 +3,20 @@ import type { LogEvent } from '../model/log.ts';
 import { consumerOf, type Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
 import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty, SECOND_PROCESS } from '../model/race.ts';
+import type { RawRun } from '../model/result.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
-import { encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
+import { encodeCosts, encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
-import { EngineLog, type LogExports } from './log.ts';
+import { EngineLog, type LogExports, type LogSelection } from './log.ts';
+import { type RunExports, readRun } from './raw.ts';
 
-interface RaceExports extends LogExports {
+interface RaceExports extends LogExports, RunExports {
   raceInit(): void;
   configAt(): number;
   listsAt(): number;
   recipesAt(): number;
   scriptsAt(): number;
   watchedAt(): number;
-  countersAt(): number;
   scheduleAt(): number;
   definePage(vpnLow: number, vpnHigh: number, table: number, kind: number): void;
   defineTable(keyLow: number, keyHigh: number): void;
@@ -23,6 +24,11 @@ interface RaceExports extends LogExports {
   raceScripts(): void;
   raceEnabled(): number;
   raceStep(agent: number): void;
+  raceTurn(agent: number): void;
+  raceNext(): number;
+  raceOver(): number;
+  racePrice(): void;
+  raceElapsed(): number;
   raceRun(): number;
   searchInit(slotsLg2: number, longest: number): void;
   searchStart(collects: number): void;
@@ -44,6 +50,10 @@ export interface RaceSetup {
   readonly entries: number;
   /** For tests: all states, those too that make no difference to what can be reached. */
   readonly whole?: boolean;
+  /** In virtual time, as far as it goes: steps have the costs. What comes before the race is free. */
+  readonly priced?: boolean;
+  /** See `RunSetup`. */
+  readonly ideal?: boolean;
 }
 
 /** What a search has found. */
@@ -115,6 +125,11 @@ export class RaceEngine {
     this.writeLists(setup);
     this.definePages();
     this.runStart();
+    if (setup.priced) {
+      const costs = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
+      costs.set(encodeCosts(setup.costs, setup.machine, this.numbers), this.numbers('CONFIG_COSTS'));
+      exports.racePrice();
+    }
     this.writeScripts(race.agents.map(({ actions }) => actions));
     exports.raceScripts();
   }
@@ -154,14 +169,60 @@ export class RaceEngine {
 
   /** Lets an agent take one step; what happened, or null if it cannot. */
   step(name: string): LogEvent[] | null {
+    const id = this.ableOf(name);
+    if (id === undefined) return null;
+    this.instance.exports.raceStep(id);
+    return this.events.take().events;
+  }
+
+  /** The engine's agent of that name that can take a step. */
+  private ableOf(name: string): number | undefined {
     const { exports } = this.instance;
     const mask = exports.raceEnabled();
-    for (let id = 0; id < exports.raceAgents(); id++) {
-      if (((mask >>> id) & 1) === 0 || this.nameOf(id) !== name) continue;
-      exports.raceStep(id);
-      return this.events.take().events;
-    }
-    return null;
+    for (let id = 0; id < exports.raceAgents(); id++)
+      if (((mask >>> id) & 1) === 1 && this.nameOf(id) === name) return id;
+    return undefined;
+  }
+
+  /** Turns the event log on for some kinds of events, of some stretch of virtual time. */
+  logOnly(selection: LogSelection): EngineLog {
+    return this.events.open(selection.room).select(selection);
+  }
+
+  /** Lets an agent take one step in virtual time. False if it cannot. */
+  turn(name: string): boolean {
+    const id = this.ableOf(name);
+    if (id === undefined) return false;
+    this.instance.exports.raceTurn(id);
+    return true;
+  }
+
+  /** Lets whoever is first in virtual time take a step. False if all are at their ends, or nobody can. */
+  next(): boolean {
+    const { exports } = this.instance;
+    const id = exports.raceOver() !== 0 ? -1 : exports.raceNext();
+    if (id >= 0) exports.raceTurn(id);
+    return id >= 0;
+  }
+
+  /** Whether all agents are at their ends. */
+  get isOver(): boolean {
+    return this.instance.exports.raceOver() !== 0;
+  }
+
+  /** Whether a property has broken. */
+  get hasBroken(): boolean {
+    return new Uint32Array(this.memory, this.instance.exports.firstAt(), 1)[0] !== 0;
+  }
+
+  /** What has been counted since the race began. */
+  result(): RawRun {
+    const { exports } = this.instance;
+    const size = { elapsed: exports.raceElapsed(), agents: exports.raceAgents() };
+    const run = readRun(this.instance, this.numbers, size);
+    const view = new DataView(this.memory);
+    const other = view.getUint32(exports.countersAt() + this.numbers('N_S2X') * 8, true);
+    return { ...run, counters: { ...run.counters, N_S2X: other } };
   }
 
   /** The state as text: equal in equal states. */
@@ -222,7 +283,7 @@ export class RaceEngine {
     return state;
   }
 
-  private settings({ policy, machine, costs, entries, whole = false }: RaceSetup): number[] {
+  private settings({ policy, machine, costs, entries, whole = false, ideal = false }: RaceSetup): number[] {
     const { race, cpus, numbers } = this;
     const cache: CacheShape = { sets: 1, ways: entries, replacement: 'lru' };
     const single: CacheShape = { ...cache, ways: 1 };
@@ -235,7 +296,7 @@ export class RaceEngine {
     };
     const device = { every: 1, write: 0, active: 0, idle: 0, ats: true };
     const frames = race.pages.length * 2 + cpus + 2;
-    const setup = { policy, machine: small, costs, seed: 1, frames: null, device, ideal: false, cpus: 1, lookahead: 0 };
+    const setup = { policy, machine: small, costs, seed: 1, frames: null, device, ideal, cpus: 1, lookahead: 0 };
     const tables = new Set(race.pages.map(({ vpn }) => Math.floor(vpn / 512))).size;
     const row = encodeSettings(setup, { pages: race.pages.length, tables, fetches: 0, posts: 1 }, numbers);
     row[numbers('SET_CPUS')] = cpus;

@@ -1,4 +1,5 @@
 import { UsageError } from '../model/errors.ts';
+import { MAX_SCHEDULE_ENTRIES } from '../model/limits.ts';
 import { quote } from '../model/near.ts';
 
 /** A schedule as text: `ENTRIES:agent*times,agent,...`, entries being those of each TLB. */
@@ -7,9 +8,8 @@ export interface Schedule {
   readonly agents: readonly string[];
 }
 
-/** Steps of one schedule, and entries of its caches, at most. */
+/** Steps of one schedule at most. */
 const MAX_STEPS = 1000;
-const MAX_ENTRIES = 64;
 
 /** The text of a schedule. */
 export function scheduleText({ entries, agents }: Schedule): string {
@@ -27,7 +27,7 @@ export function scheduleText({ entries, agents }: Schedule): string {
 export function parseSchedule(text: string): Schedule {
   const match = /^(\d{1,2}):(.+)$/.exec(text);
   const entries = Number(match?.[1]);
-  if (match === null || entries < 1 || entries > MAX_ENTRIES)
+  if (match === null || entries < 1 || entries > MAX_SCHEDULE_ENTRIES)
     throw new UsageError(`--replay is ${quote(text)}, expected ENTRIES:AGENT*TIMES,AGENT,.. as explore prints it`);
   const agents: string[] = [];
   for (const word of match[2]!.split(',')) {

@@ -1,4 +1,5 @@
 import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
+import { PROPERTY_NAMES } from '../model/log.ts';
 import { consumerOf, type Machine } from '../model/machine.ts';
 import {
   type Distribution,
@@ -44,7 +45,9 @@ export function workOf(run: RawRun): number {
 /** A result from a run, its ideal and its baseline. */
 export function compose(input: Composition): RunResult {
   const { policy, machine, seed, repro } = input;
-  return { policy, machine: machine.name, seed, repro, cost: costOf(input), safety: safetyOf(input) };
+  const { schedule } = input.run;
+  const told = { policy, machine: machine.name, seed, repro, ...(schedule && { schedule }) };
+  return { ...told, cost: costOf(input), safety: safetyOf(input) };
 }
 
 /** Whether a machine flushes whenever it is told to; others may find that there is nothing to flush. */
@@ -122,7 +125,7 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
 function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
   const n = (name: string): number => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
-  const broken = s1 + n('N_S2') + n('N_S3') + n('N_S4') + n('N_S5') + n('N_S6') + n('N_S7');
+  const broken = s1 + n('N_S2') + n('N_S2X') + n('N_S3') + n('N_S4') + n('N_S5') + n('N_S6') + n('N_S7');
   const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
   const { first } = run;
   return {
@@ -141,6 +144,7 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
       S1_read: n('N_S1_READ'),
       S1_write: n('N_S1_WRITE'),
       S2: n('N_S2'),
+      ...(checked.includes('S2x') ? { S2x: n('N_S2X') } : {}),
       S3: n('N_S3'),
       S4: n('N_S4'),
       S5: n('N_S5'),
@@ -153,7 +157,7 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
     windows_empty: n('N_WINDOWS_EMPTY'),
     open_at_end: run.openAtEnd,
     first: first && {
-      property: `S${first.property}`,
+      property: PROPERTY_NAMES[first.property]!,
       page: `0x${vpnOf(first.page).toString(16)}`,
       change_at_ns: ns(first.changed),
       use_record: first.record,

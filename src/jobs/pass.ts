@@ -1,6 +1,7 @@
 import { DmaEngine } from '../engine/dma.ts';
 import { DmaRecords } from '../engine/dma-records.ts';
 import { MachineEngine } from '../engine/machine.ts';
+import { ScheduledEngine } from '../engine/scheduled.ts';
 import { TlbEngine } from '../engine/tlb.ts';
 import { Interrupted } from '../model/errors.ts';
 import type { RunSetup } from '../model/run.ts';
@@ -56,6 +57,7 @@ export function* passOf(
       const engine = new DmaEngine(module, job.setup, trace.meta, undefined, records);
       return { feed: () => {}, finish: () => engine.finish() };
     }
+    if (trace.meta.schedule !== undefined) return new ScheduledEngine(module, job.setup, trace.meta);
     const engine = new MachineEngine(module, job.setup, trace.meta);
     return { feed: (chunk) => engine.feed(chunk, devices.posts(job.setup, chunk)), finish: () => engine.finish() };
   });

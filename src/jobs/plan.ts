@@ -17,11 +17,13 @@ import type { TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
 import { DEAL } from '../trace/generate/deal.ts';
 import type { Trace } from '../trace/reader.ts';
+import { mappedPages } from '../trace/scheduled.ts';
 import { commandLine } from './command-line.ts';
 import { isRecording, planDma } from './compare-dma.ts';
 import { compose } from './compose.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { loadPairs, type Pair, type PairRequest, sameRuns } from './pairs.ts';
+import { CHECKED_SCHEDULED, refuseAdded, scheduledAgents, scheduleTexts } from './scheduled.ts';
 
 /** A trace as a plan sees it, wherever its bytes are. */
 export interface PlannedTrace {
@@ -86,7 +88,7 @@ export interface Plan extends Omit<Comparison, 'results' | 'added' | 'same'> {
   /** Raw runs of the jobs to results. Each is divided by the first of its machine, or with `alone` by itself. */
   results(raw: readonly RawRun[], alone?: boolean): RunResult[];
   /** What the command line added to the trace. */
-  added(run: RawRun): string[];
+  added(runs: readonly RawRun[]): string[];
 }
 
 /** Runs every policy on every machine, and the ideal run of each machine, on one trace. `run` does jobs, in any place. */
@@ -99,7 +101,7 @@ export async function comparisonOf(
   const raw = await run(jobs);
   const runs = raw.slice(jobs.length - pairs.length);
   if (pairs.length > 1) refuseEmpty(trace, runs);
-  return { ...plan, results: results(raw), added: added(runs[0]!), same: sameRuns(pairs, runs) };
+  return { ...plan, results: results(raw), added: added(runs), same: sameRuns(pairs, runs) };
 }
 
 /** A request whose seed is settled. */
@@ -121,8 +123,10 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
   if (request.reuse !== undefined || request.timeScale !== undefined)
     throw new UsageError(`${trace.name} has no DMA mappings: --reuse and --time are for those`);
   const { costs, machines, pairs, skipped } = loadPairs(request, DEFAULTS, 'mm');
-  const frames = parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
-  const device = parseDevice(request.device ?? DEFAULTS.device);
+  const scheduled = meta.schedule !== undefined;
+  if (scheduled) refuseAdded(trace.name, request);
+  const frames = scheduled ? null : parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
+  const device = scheduled ? null : parseDevice(request.device ?? DEFAULTS.device);
   const cpus = request.cpus ?? recordedCpus(meta).length;
   const { seed, lookahead = DEFAULT_LOOKAHEAD } = request;
   const base = { costs, seed, frames, device, cpus, lookahead };
@@ -146,7 +150,7 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
           machine,
           costs,
           seed: request.seed,
-          checked: CHECKED,
+          checked: scheduled ? CHECKED_SCHEDULED : CHECKED,
           paid: paidCosts(machine),
           repro: commandLine(
             'run',
@@ -154,22 +158,22 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
             { ...request, settings: given.settings },
             [given.policy],
             [given.machine],
-            added(request),
+            added(request, scheduled),
           ),
           run: runs[i]!,
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agentName: (agent) => agentName(agent, meta, cpus),
+          agentName: (agent) => (scheduled ? scheduledAgents(meta) : agentNames(meta, cpus))[agent] ?? 'dev0',
           vpnOf: (page) => vpns.get(page)!,
         }),
       );
     },
-    added: (run) => addedText(base, meta, run),
+    added: (runs) => (scheduled ? scheduleTexts(pairs, runs) : addedText(base, meta, runs[0]!)),
     skipped,
     costs,
     machines: used,
     model: MODEL,
-    again: commandLine('compare', trace, request, request.policies, request.machines, added(request)),
+    again: commandLine('compare', trace, request, request.policies, request.machines, added(request, scheduled)),
   };
 }
 
@@ -187,15 +191,16 @@ function refuseEmpty(trace: PlannedTrace, runs: readonly RawRun[]): void {
   }
 }
 
-/** Page numbers of page ids of a trace. */
+/** Page numbers of page ids of a trace; of a scheduled one those of its `mmap` events, in order. */
 export function pageNumbers(trace: PlannedTrace, wanted: ReadonlySet<number>): ReadonlyMap<number, number> {
   const found = new Map<number, number>();
   if (wanted.size > 0) {
     trace.open((opened) => {
       let id = 0;
       for (const chunk of opened.chunks()) {
-        for (const page of chunk.pages) {
-          if (wanted.has(id)) found.set(id, page.vpn);
+        const pages = trace.meta.schedule === undefined ? chunk.pages : chunk.events.flatMap(mappedPages);
+        for (const { vpn } of pages) {
+          if (wanted.has(id)) found.set(id, vpn);
           id++;
         }
         if (found.size === wanted.size) return;
@@ -206,8 +211,8 @@ export function pageNumbers(trace: PlannedTrace, wanted: ReadonlySet<number>): R
 }
 
 /** CPUs, kswapd, the IOMMU, the device's issuer, its accesses in flight: the engine's order of agents. */
-function agentName(agent: number, meta: TraceMeta, cpus: number): string {
-  return [...cpuNames(meta, cpus), 'kswapd', 'iommu', 'link', 'dev0'][agent] ?? 'dev0';
+function agentNames(meta: TraceMeta, cpus: number): string[] {
+  return [...cpuNames(meta, cpus), 'kswapd', 'iommu', 'link', 'dev0'];
 }
 /** Names of the CPUs that run a program: those of the trace, if there are as many. */
 export function cpuNames(meta: TraceMeta, cpus: number): string[] {
@@ -247,6 +252,10 @@ function addedText(
 }
 
 /** What the command line adds to a trace, as it was given or by default. */
-function added({ memory = DEFAULTS.memory, device = DEFAULTS.device, cpus }: CompareRequest): string[] {
+function added(
+  { memory = DEFAULTS.memory, device = DEFAULTS.device, cpus }: CompareRequest,
+  scheduled: boolean,
+): string[] {
+  if (scheduled) return [];
   return ['--memory', memory, '--device', device, ...(cpus === undefined ? [] : ['--cpus', String(cpus)])];
 }

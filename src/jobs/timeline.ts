@@ -2,6 +2,7 @@
 import { DmaEngine } from '../engine/dma.ts';
 import type { LogSelection } from '../engine/log.ts';
 import { MachineEngine } from '../engine/machine.ts';
+import { ScheduledEngine } from '../engine/scheduled.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import { LOG_KINDS, type LogEvent, type LogKind } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
@@ -24,6 +25,7 @@ import { type LocatedTrace, useTrace } from './locate.ts';
 import { engineModule } from './module.ts';
 import { type CompareRequest, cpuNames, pageNumbers, planOf } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
+import { scheduledCpus } from './scheduled.ts';
 
 /** Events of one timeline: what a viewer still opens at once. */
 const MOST_EVENTS = 1 << 18;
@@ -134,6 +136,14 @@ async function logRun(
     return;
   }
   const { setup } = job;
+  if (trace.meta.schedule !== undefined) {
+    const engine = new ScheduledEngine(engineModule(), setup, trace.meta, selection);
+    for (const chunk of trace.chunks()) engine.feed(chunk);
+    engine.finish();
+    const { events, lost } = engine.log!.take();
+    onEvents(events, lost);
+    return;
+  }
   const engine = new MachineEngine(engineModule(), setup, trace.meta, undefined, selection);
   const follower = setup.device === null ? undefined : new Follower(setup.device, setup.seed);
   const take = (): boolean => {
@@ -159,6 +169,13 @@ function agentsOf(meta: TraceMeta, { device }: Machine, { kind, setup }: Machine
   const devices = all(kind === 'dma' ? namesOf('device') : ['dev0'], 'device');
   const kernel = all(kind === 'dma' ? [] : ['kswapd'], 'cpu');
   const timers = all(kind === 'dma' ? meta.spaces.map(({ name }) => `flush timer of ${name}`) : [], 'timer');
+  if (meta.schedule !== undefined) {
+    const [recorded, hardware] = [
+      all(scheduledCpus(meta), 'cpu'),
+      [...all(['IOMMU'], 'iommu'), ...all(['ATS link'], 'link')],
+    ];
+    return [...recorded, ...kernel, ...devices, ...hardware, ...all(['dev0'], 'access')];
+  }
   const accesses = devices.flatMap(({ name }) => all(Array<string>(device.outstanding).fill(name), 'access'));
   return [
     ...cpus,

@@ -14,3 +14,5 @@ export const MAX_AGENTS = 256;
 export const MAX_VPN = 2 ** 45 - 1;
 /** Bytes of one line of a foreign text format. */
 export const MAX_LINE = 1 << 16;
+/** Entries of each TLB of a scheduled trace: a race's are small. */
+export const MAX_SCHEDULE_ENTRIES = 64;

@@ -118,12 +118,23 @@ export interface RunSafety {
   readonly first: FirstViolation | null;
 }
 
+/** How far a run has followed the schedule of its trace, in steps. */
+export interface FollowedSchedule {
+  readonly taken: number;
+  /** Their agent waited, or was at its end: under another policy it has other steps. */
+  readonly passed: number;
+  /** Behind the schedule, in the order of clocks. */
+  readonly after: number;
+}
+
 /** One row of a result: a policy on a machine. */
 export interface RunResult {
   readonly policy: string;
   readonly machine: string;
   readonly seed: number;
   readonly repro: string;
+  /** Of a scheduled trace. */
+  readonly schedule?: FollowedSchedule;
   readonly cost: RunCost;
   readonly safety: RunSafety;
 }
@@ -169,5 +180,6 @@ export interface RawRun {
   readonly paths: Readonly<Record<string, { count: number; pages: number; invalidations: number; ps: number }>>;
   readonly distributions: Readonly<Record<string, Distribution>>;
   readonly openAtEnd: number;
+  readonly schedule?: FollowedSchedule;
   readonly first: { property: number; page: number; changed: number; at: number; agent: number; record: number } | null;
 }

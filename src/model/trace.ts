@@ -93,6 +93,19 @@ export const EVENTS = {
   unshare: ['space', 'first', 'end'],
   /** The process is gone, and all that it has mapped. */
   exit: ['space'],
+  /** Of a scheduled trace, see `TraceSchedule`. All records before it have come to their ends, one after the other; those behind
+   * it are the programs of the agents. */
+  started: [],
+  /** So many next steps are those of `of` in `TURNS_OF`; the agent's own, or whoever's they are. */
+  turn: ['steps', 'of'],
+  /** The agent reclaims pages, in one batch. */
+  reclaim: ['space', 'first', 'end'],
+  /** The first half of `merge`, and the second. */
+  mergeProtect: ['space', 'first', 'end'],
+  mergeReplace: ['space', 'first', 'end'],
+  /** The PASID becomes that of the process that has the page; or is given back. */
+  bind: ['space', 'first'],
+  unbind: ['space'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
@@ -118,8 +131,24 @@ export const MM_EVENTS: ReadonlySet<EventName> = new Set([
     'collapse',
     'unshare',
     'exit',
+    'reclaim',
+    'mergeProtect',
+    'mergeReplace',
   ] as const),
 ]);
+
+/** Events of scheduled traces; others have none. */
+export const SCHEDULED_EVENTS: ReadonlySet<EventName> = new Set([
+  'started',
+  'turn',
+  'reclaim',
+  'mergeProtect',
+  'mergeReplace',
+  'bind',
+  'unbind',
+]);
+/** Whose the steps of a `turn` are: the agent's, those of the IOMMU's command processor, of its link to devices. */
+export const TURNS_OF = ['agent', 'iommu', 'link'] as const;
 
 /** `kind` of an `iommu` event. */
 export const IOMMU_KINDS = ['vtd', 'amdvi'] as const;
@@ -170,6 +199,12 @@ export interface TraceAgent {
 export interface TraceSpace {
   readonly name: string;
   readonly kind: 'mm' | 'domain';
+}
+
+/** Of a scheduled trace: its `turn` events say who takes the next step, as a race's schedule does; see traces/FORMAT.md. */
+export interface TraceSchedule {
+  /** Entries of each TLB: what a schedule does hangs on what has been evicted. */
+  readonly entries: number;
 }
 
 /** Where a trace comes from, in words. */
@@ -229,6 +264,8 @@ export interface TraceMeta {
   readonly tally: ImportTally;
   /** Runs keep the exact interleaving of fetches and data accesses: every access is a record of its own. */
   readonly interleaved: boolean;
+  /** Of a scheduled trace; absent in others. */
+  readonly schedule?: TraceSchedule;
   /** Assumptions the importer made, one sentence each. */
   readonly inferred: readonly string[];
 }

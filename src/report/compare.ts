@@ -123,7 +123,7 @@ function intro({ label, meta, added }: ComparisonView): string[] {
   const { counts, source } = meta;
   const name = label.file.replace(/\.trace$/, '').padEnd(8);
   const accesses = ((counts.fetches + counts.datas) / 1e6).toFixed(1);
-  const cpus = meta.agents.filter((agent) => agent.kind === 'cpu').length;
+  const cpus = meta.agents.filter(({ kind, name }) => kind === 'cpu' && !(meta.schedule && name === 'kswapd')).length;
   const recorded = `${cpus} CPU, ${accesses} M accesses, ${count(counts.mmOps)} address-space changes (${source.format}, ${label.sha256.slice(0, 6)}..)`;
   return [
     `${name} ${origin(meta)} ${recorded}`,

@@ -8,6 +8,7 @@ export function runGrid(result: RunResult): Grid {
     ['machine', result.machine],
     ['seed', String(result.seed)],
   ];
+  if (result.schedule) flatten('schedule', result.schedule, rows);
   flatten('cost', result.cost, rows);
   flatten('safety', result.safety, rows);
   rows.push(['repro', result.repro]);

@@ -26,7 +26,8 @@ export function traceResult(label: TraceLabel, meta: TraceMeta): TraceResult {
 }
 
 /** Whether a trace was recorded, in nine characters. */
-export function origin({ source }: TraceMeta): string {
+export function origin({ source, schedule }: TraceMeta): string {
+  if (schedule !== undefined) return 'scheduled';
   return source.format === 'gen' ? 'generated' : 'recorded ';
 }
 

@@ -26,6 +26,8 @@ interface Offsets {
  * order; between traces nothing tells it, and each is spread evenly over the whole. Recorded outcomes are left out.
  */
 export function mergeTraces(parts: readonly Part[], out: TraceWriter, onRecord: () => void = () => {}): Provenance {
+  for (const { name, trace } of parts)
+    if (trace.meta.schedule !== undefined) throw new TraceError(name, 'is scheduled: merged, its order would be lost');
   const offsets = parts.map(({ name, trace }, i) => enter(name, trace.meta, i, parts, out));
   const streams = parts.map(({ trace }) => {
     return { items: itemsOf(trace), done: 0, records: Math.max(1, trace.meta.counts.records) };

@@ -1,6 +1,6 @@
 import { TraceError } from '../model/errors.ts';
-import { MAX_AGENTS, MAX_PAGES } from '../model/limits.ts';
-import type { ImportTally, TraceCounts, TraceMeta, TraceSource } from '../model/trace.ts';
+import { MAX_AGENTS, MAX_PAGES, MAX_SCHEDULE_ENTRIES } from '../model/limits.ts';
+import type { ImportTally, TraceCounts, TraceMeta, TraceSchedule, TraceSource } from '../model/trace.ts';
 
 /** Sentences of `inferred`, and rules of a tally. */
 const MAX_SENTENCES = 1000;
@@ -43,10 +43,23 @@ export class MetaChecks {
     for (const key of COUNTS) this.count(`counts.${key}`, meta.counts[key]);
     if (meta.counts.pages > MAX_PAGES) this.bad(`counts.pages is ${meta.counts.pages}, expected at most ${MAX_PAGES}`);
     if (typeof meta.interleaved !== 'boolean') this.bad('interleaved is neither true nor false');
+    if (meta.schedule !== undefined) this.schedule(meta.schedule);
     this.source(meta.source);
     this.tally(meta.tally);
     this.inferred(meta.inferred);
     return meta;
+  }
+
+  schedule(value: unknown): TraceSchedule {
+    const schedule = value as TraceSchedule;
+    if (
+      !isObject(value) ||
+      !isCount(schedule.entries) ||
+      schedule.entries < 1 ||
+      schedule.entries > MAX_SCHEDULE_ENTRIES
+    )
+      this.bad(`schedule is not {"entries": 1..${MAX_SCHEDULE_ENTRIES}}`);
+    return schedule;
   }
 
   source(value: unknown): TraceSource {

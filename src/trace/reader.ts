@@ -1,5 +1,5 @@
 import { TraceError } from '../model/errors.ts';
-import type { Outcome, TraceMeta } from '../model/trace.ts';
+import { type Outcome, SCHEDULED_EVENTS, type TraceMeta } from '../model/trace.ts';
 import {
   CHUNK_HEADER_BYTES,
   CHUNK_KINDS,
@@ -92,7 +92,10 @@ function* readRecords(source: ByteSource, codec: Codec, meta: TraceMeta, end: nu
     if (CHUNK_KINDS[header.kind] !== 'records') continue;
     if (header.agent >= bounds.agents) throw new TraceError(place, `agent is ${header.agent} of ${bounds.agents}`);
     const { payload } = readChunk(source, codec, at, 'records', place);
-    yield decodeRecords(header, payload, { ...bounds, pagesBefore }, place);
+    const chunk = decodeRecords(header, payload, { ...bounds, pagesBefore }, place);
+    const odd = meta.schedule === undefined && chunk.events.find(({ op }) => SCHEDULED_EVENTS.has(op));
+    if (odd) throw new TraceError(place, `has the event ${odd.op}, and the trace no schedule`);
+    yield chunk;
     pagesBefore += header.pages;
   }
 }

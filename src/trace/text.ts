@@ -23,6 +23,7 @@ import type { Provenance, TraceWriter } from './writer.ts';
  *
  *   iommulator trace text 1
  *   source|tally|inferred|interleaved JSON     provenance
+ *   schedule JSON                              of a scheduled trace
  *   space NAME mm|domain                       numbered from 0 in order
  *   agent NAME cpu|device SPACE                numbered from 0 in order
  *   by AGENT                                   whose runs follow
@@ -75,6 +76,7 @@ export function* textOf(trace: Trace): Generator<string> {
 function headText(meta: TraceMeta): string {
   const lines = [TEXT_MAGIC, `source ${JSON.stringify(meta.source)}`, `tally ${JSON.stringify(meta.tally)}`];
   lines.push(`inferred ${JSON.stringify(meta.inferred)}`, `interleaved ${meta.interleaved}`);
+  if (meta.schedule !== undefined) lines.push(`schedule ${JSON.stringify(meta.schedule)}`);
   for (const space of meta.spaces) lines.push(`space ${JSON.stringify(space.name)} ${space.kind}`);
   for (const agent of meta.agents) lines.push(`agent ${JSON.stringify(agent.name)} ${agent.kind} ${agent.space}`);
   return `${lines.join('\n')}\n`;
@@ -141,6 +143,7 @@ export class TextReader {
     else if (word === 'tally') Object.assign(this.provenance, { tally: checks.tally(this.json(text, rest)) });
     else if (word === 'inferred') Object.assign(this.provenance, { inferred: checks.inferred(this.json(text, rest)) });
     else if (word === 'interleaved' && /^(true|false)$/.test(rest)) this.out.interleaved = rest === 'true';
+    else if (word === 'schedule') this.out.schedule = checks.schedule(this.json(text, rest));
     else if (word === 'by') {
       const [agent] = this.numbers(text, rest);
       this.by = this.below(text, agent!, this.agents, 'agent');

@@ -9,11 +9,13 @@ import {
   type OutcomeKind,
   RUN_OPS,
   type Run,
+  SCHEDULED_EVENTS,
   type TraceAgent,
   type TraceCounts,
   type TraceEvent,
   type TraceMeta,
   type TracePage,
+  type TraceSchedule,
   type TraceSource,
   type TraceSpace,
 } from '../model/trace.ts';
@@ -109,6 +111,9 @@ export class TraceWriter {
     instances: 0,
   } satisfies TraceCounts;
 
+  /** Of a scheduled trace, before its first event. */
+  schedule: TraceSchedule | undefined;
+
   /** `interleaved`: no merging, every access a record; for machines whose first level is unified or inclusive. */
   constructor(
     private readonly sink: ByteSink,
@@ -201,6 +206,8 @@ export class TraceWriter {
         `has fields ${fields.join(' ')}, expected ${EVENTS[op].join(' ')} in 0..2^52-1`,
       );
     }
+    if (SCHEDULED_EVENTS.has(op) && this.schedule === undefined)
+      throw new TraceError(`event ${op}`, 'stands in a trace without a schedule');
     const instance = (EVENTS[op] as readonly string[]).indexOf('instance');
     if (op !== 'map' && instance >= 0 && fields[instance]! >= this.counts.instances) {
       throw new TraceError(`event ${op}`, `names instance ${fields[instance]} of ${this.counts.instances}`);
@@ -235,6 +242,7 @@ export class TraceWriter {
       counts: this.counts,
       tally: provenance.tally,
       interleaved: this.interleaved,
+      ...(this.schedule && { schedule: this.schedule }),
       inferred: provenance.inferred,
     };
     const at = this.offset;
