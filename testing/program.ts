@@ -7,6 +7,7 @@ import {
   type Outcome,
   type OutcomeKind,
   RUN_OPS,
+  SCHEDULED_EVENTS,
   type TraceEvent,
   type TracePage,
 } from '../src/model/trace.ts';
@@ -121,6 +122,8 @@ export const PROVENANCE: Provenance = {
 export function writeProgram(program: Program): Uint8Array {
   const parts: Uint8Array[] = [];
   const writer = new TraceWriter({ write: (bytes) => parts.push(bytes.slice()) }, codec, program.interleaved);
+  if (program.steps.some((step) => 'event' in step && SCHEDULED_EVENTS.has(step.event)))
+    writer.schedule = { entries: 2 };
   for (let i = 0; i < program.spaces; i++) writer.space(`space ${i}`, i === 0 ? 'mm' : 'domain');
   for (const [i, space] of program.agents.entries())
     writer.agent(`cpu${i}`, i < (program.cpus ?? 1) ? 'cpu' : 'device', space);
