@@ -19,6 +19,8 @@ import { initMmapLock } from './mmaplock';
 import { initPasid } from './pasid';
 import { initLists, initPaths, tableInserted } from './path';
 import { initPending, stepLink } from './pending';
+import { programOf } from './program';
+import { goesRound, gotOn, initProgress } from './progress';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
@@ -45,6 +47,7 @@ let wanting: u32 = 0;
 export const WANTS_RECORDS: u32 = 0;
 export const IS_OVER: u32 = 1;
 export const IS_STUCK: u32 = 2; // nobody can go on: there are too few frames for what is in flight
+export const GOES_ROUND: u32 = 3; // no CPU gets on: agents keep each other busy
 
 /** Lays out a machine from the settings; the host has written them. */
 export function init(): void {
@@ -56,6 +59,7 @@ export function init(): void {
   link = cpus + 2;
   device = cpus + 3;
   flights = cpus + 4;
+  initProgress();
   initCauses(flights + setting(SET_OUTSTANDING));
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
@@ -103,19 +107,23 @@ export function defineTable(keyLow: u32, keyHigh: u32): void {
   tableInserted(firstTable(key << TABLE_LG2));
 }
 
-/** Runs until a CPU wants its next piece, or the program is over, or nobody can go on. */
+/** Runs until a CPU wants its next piece, or the program is over, or no CPU can get on. */
 export function run(): u32 {
+  gotOn();
   while (true) {
     const id = nextAgent();
     if (id < 0) return over(u64.MAX_VALUE) ? IS_OVER : IS_STUCK;
     const who = agent(id);
     if (over(who.clock)) return IS_OVER;
+    if (goesRound()) return GOES_ROUND;
     if (<u32>id < cpus) {
       if (catchUp(who)) continue;
+      const record = programOf(id).cursor;
       if (stepCpu(who, horizon(who)) == NEEDS_INPUT) {
         wanting = id;
         return WANTS_RECORDS;
       }
+      if (programOf(id).cursor != record) gotOn();
     } else if (<u32>id == reclaimer) stepReclaim(who);
     else if (<u32>id == hardware) stepIommu(who);
     else if (<u32>id == link) stepLink(who);

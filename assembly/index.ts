@@ -23,7 +23,7 @@ export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
 export { pasidStateAt } from './pasid';
 export {
-  agents, definePage, defineTable, elapsed, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu, WANTS_RECORDS,
+  agents, definePage, defineTable, elapsed, GOES_ROUND, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu, WANTS_RECORDS,
 } from './engine';
 export {
   ORDER_ATTACH, ORDER_DMA, ORDER_DMA_RAW, ORDER_EVENT_WORDS, ORDER_HOLD, ORDER_IOMMU, ORDER_LAZY, ORDER_MAP, ORDER_OTHER,

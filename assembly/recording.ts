@@ -7,6 +7,7 @@
 //   RAW     an access to an IOVA that nothing was ever mapped at
 import { region, setting } from './layout';
 import { SET_CPUS, SET_DEVICES, SET_RECORDS } from './ops';
+import { gotOn } from './progress';
 
 export const RECORD_WORDS: u32 = 8;
 export const RECORD_MAP: u32 = 1;
@@ -33,6 +34,7 @@ function rowAt(index: u32): usize {
 
 /** Moves the actor to its next record. Returns its number + 1, or 0 at the end. */
 export function nextRecord(actor: u32): u32 {
+  gotOn();
   const at = cursors + (<usize>actor << 2);
   for (let i = load<u32>(at); i < count; i++) {
     if (<u32>load<f64>(rowAt(i), 8) != actor) continue;

@@ -15,6 +15,7 @@ import { initMappings } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { initPasid } from './pasid';
 import { initPending, stepLink } from './pending';
+import { goesRound, initProgress } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
 import { initRegisters } from './registers';
@@ -41,6 +42,7 @@ export function dmaInit(): void {
   timers = hardware + 2;
   issuers = timers + setting(SET_SPACES);
   flights = issuers + setting(SET_DEVICES);
+  initProgress();
   initCauses(flights + setting(SET_OUTSTANDING));
   initAgents(flights + setting(SET_OUTSTANDING));
   initCounters();
@@ -67,12 +69,13 @@ export function dmaInit(): void {
   block(agent(hardware), CAUSE_IDLE);
 }
 
-/** Runs to the end. Returns 0; 1 if nobody could go on; 2 if IOVAs ran out. */
+/** Runs to the end. Returns 0; 1 if nobody could go on; 2 if IOVAs ran out; 3 if no record ends any more. */
 export function dmaRun(): u32 {
   while (!over()) {
     const id = nextAgent();
     if (id < 0) return 1;
     if (exhausted != 0) return 2;
+    if (goesRound()) return 3;
     const who = agent(id);
     if (<u32>id < cpus) stepDriver(who);
     else if (<u32>id == hardware) stepIommu(who);

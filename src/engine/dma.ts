@@ -6,7 +6,7 @@ import type { Chunk } from '../trace/format.ts';
 import { DmaRecords } from './dma-records.ts';
 import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
-import { type Instance, instantiate } from './load.ts';
+import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
@@ -141,6 +141,7 @@ export class DmaEngine {
     const end = instance.exports.dmaRun();
     if (end === 2)
       throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
+    if (end === 3) throw endless(what);
     if (end !== 0) throw new Error(`${what}: the recording waits for itself`);
     return this.result(instance, numbers);
   }

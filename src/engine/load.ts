@@ -1,3 +1,5 @@
+import { UsageError } from '../model/errors.ts';
+
 /** One instance of the engine: its memory and its exports. The bytes of the module come from outside. */
 export interface Instance<Exports> {
   readonly memory: WebAssembly.Memory;
@@ -20,4 +22,11 @@ export function instantiate<Exports>(module: WebAssembly.Module): Instance<Expor
 /** Exported constants arrive as WebAssembly.Global. */
 export function constant(value: unknown): number {
   return (value as WebAssembly.Global).value as number;
+}
+
+/** Of a run in which an agent's next record is not to be reached: agents have taken millions of turns since the last one. */
+export function endless(what: string): UsageError {
+  return new UsageError(
+    `${what}: a record has not ended after millions of turns of the machine's agents: a driver that submits anew what its devices lose each time (machine.hazards) never gets on, and one whose device is active for nanoseconds (--device) hardly does`,
+  );
 }

@@ -17,7 +17,7 @@ import {
   type Numbers,
   numbersOf,
 } from './encode.ts';
-import { type Instance, instantiate } from './load.ts';
+import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type RunExports, readRun } from './raw.ts';
 
@@ -137,10 +137,12 @@ export class MachineEngine {
   }
 
   private checkStuck(): void {
-    if (this.state !== this.numbers('IS_STUCK')) return;
     const { frames, policy, machine } = this.setup;
+    const what = `${policy.name} on ${machine.name}`;
+    if (this.state === this.numbers('GOES_ROUND')) throw endless(what);
+    if (this.state !== this.numbers('IS_STUCK')) return;
     throw new UsageError(
-      `${policy.name} on ${machine.name}: ${frames} pages of memory are too few: all are in use by what is in flight (record ${this.fedRecords}); give more with --memory`,
+      `${what}: ${frames} pages of memory are too few: all are in use by what is in flight (record ${this.fedRecords}); give more with --memory`,
     );
   }
 

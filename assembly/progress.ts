@@ -1,0 +1,26 @@
+// Whether a run gets on. Agents can keep each other busy for ever: a driver that submits anew what a device loses each time, as
+// Linux does (drivers/iommu/dmar.c qi_submit_sync: restart). A run that does so is ended.
+import { setting } from './layout';
+import { SET_PAGES } from './ops';
+
+/** Turns that a record may take, and as many again for each page there is: many times what any has been seen to need. */
+const TURNS: u64 = 1 << 22;
+const TURNS_PER_PAGE: u64 = 1 << 10;
+
+let turns: u64 = 0;
+let most: u64 = 0;
+
+/** An agent has come to the next of its records. */
+@inline
+export function gotOn(): void {
+  turns = 0;
+}
+export function initProgress(): void {
+  gotOn();
+  most = TURNS + TURNS_PER_PAGE * setting(SET_PAGES);
+}
+/** One more turn; whether there have been too many since anybody got on. */
+@inline
+export function goesRound(): bool {
+  return ++turns > most;
+}
