@@ -61,8 +61,11 @@ test('invalidations lost while a device comes and goes every 100 ns: thousands o
     cpus: 1,
     lookahead: 0,
   };
-  const discard = [{ access: 'write', agent: 0, vpn: 20, straddle: false }, { event: 'madvise', agent: 0, gap: 0, fields: [0, 20, 21, 4] }] as const; // biome-ignore format: a table
-  const trace = traceOf(Array<readonly Step[]>(10).fill(discard).flat());
+  const discard: Step[] = [
+    { access: 'write', agent: 0, vpn: 20, straddle: false },
+    { event: 'madvise', agent: 0, gap: 0, fields: [0, 20, 21, 4] },
+  ];
+  const trace = traceOf(Array(10).fill(discard).flat());
   const { raw } = runEngine(engineModule('release'), setup, trace)!;
   expect(raw).toEqual(runReference(setup, trace)!.raw);
   expect(raw.counters.N_ACTIVATIONS).toBeGreaterThan(5000);
