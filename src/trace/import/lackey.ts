@@ -71,9 +71,9 @@ class Lead {
   second = 0;
   last = 0;
 
-  /** Keeps the lead of the line at `at`, if its page is the only one of the access. */
-  keep(view: DataView, at: number, length: number, more: number): void {
-    const kept = more === 0 && length >= 8 && length <= 12;
+  /** Keeps the lead of the line at `at`. */
+  keep(view: DataView, at: number, length: number): void {
+    const kept = length >= 8 && length <= 12;
     this.first = kept ? view.getInt32(at, true) & BUT_LETTER : NO_LEAD;
     if (!kept) return;
     this.length = length;
@@ -258,7 +258,7 @@ class Scanner {
     const more = (offset + size - 1) >> 12;
     if (vpn + more > MAX_VPN) return NONE;
     this.runs.touch(kind, vpn, more);
-    (kind === FETCH ? this.fetchLead : this.dataLead).keep(this.view, at, lead, more);
+    (kind === FETCH ? this.fetchLead : this.dataLead).keep(this.view, at, lead);
     return p + 1;
   }
 
