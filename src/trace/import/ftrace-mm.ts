@@ -1,7 +1,9 @@
+import { MAX_VPN } from '../../model/limits.ts';
+import { ADVICE, type EventName } from '../../model/trace.ts';
 import type { TraceWriter } from '../writer.ts';
 import { KINDS } from './accesses.ts';
 import { NO_PAGE, placeOf } from './address.ts';
-import { fieldsOf, type TracedEvent } from './ftrace-lines.ts';
+import { addressOf, fieldsOf, type TracedEvent } from './ftrace-lines.ts';
 import { ACCEPTED, type Fate, ignored, rejected } from './importer.ts';
 import { SystemCalls } from './lackey-syscalls.ts';
 
@@ -19,26 +21,50 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   brk: ['brk'],
 };
 
+/**
+ * What became of a range, by `enum mmu_notifier_event` (include/linux/mmu_notifier.h, 5.2 to 7.0): an event, and what it has
+ * besides the range. MMU_NOTIFY_RELEASE (5) comes by another callback.
+ */
+const CHANGES: Readonly<Record<string, readonly [op: Exclude<EventName, 'switch'>, ...rest: number[]]>> = {
+  0: ['munmap'], // UNMAP
+  1: ['madvise', ADVICE.dontneed], // CLEAR
+  2: ['numaHint'], // PROTECTION_VMA
+  3: ['clearRefs'], // PROTECTION_PAGE
+  4: ['clearRefs'], // SOFT_DIRTY
+  6: ['migrateVma'], // MIGRATE
+  7: ['madvise', ADVICE.dontneed], // EXCLUSIVE
+};
+const UNMAP = '0';
+
 const CROWDED = ignored(`event of a thread beyond the first ${MAX_THREADS}`);
 const ORPHAN = ignored('result whose system call is not in the recording');
 const BEGUN = ignored('system call whose result is on a later line');
 const SYMBOL = ignored('page fault at a symbol of the kernel');
+const OWN_CALL = ignored('range of a system call that is in the recording');
+const OTHER_RANGE = ignored('range of mmu_notifiers without what became of it');
+const STRANGER = ignored('range of an address space of which nothing is known yet');
+const NO_RANGE = rejected('a range of mmu_notifiers with start and end');
 const NO_FAULT = rejected('a page fault with address and error code');
 const NO_CALL = rejected('a system call on an address space with its arguments');
 
 interface Thread {
   readonly agent: number;
+  readonly space: number;
   readonly calls: SystemCalls;
   /** A call that has begun, as valgrind would print it. */
   begun: { readonly name: string; readonly text: string } | undefined;
 }
 
-/** Page faults and system calls of processes: one agent a thread, one space a process. */
+/** Page faults, system calls and mmu_notifiers of processes: one agent a thread, one space a process. */
 export class MmEvents {
   faults = 0;
   calls = 0;
+  ranges = 0;
+  /** By thread id; of a thread of the kernel, which changes spaces of others, by id and space. */
   private readonly threads = new Map<string, Thread>();
   private readonly spaces = new Map<string, number>();
+  /** Spaces by the address of their mm_struct. */
+  private readonly owners = new Map<string, number>();
 
   constructor(private readonly out: TraceWriter) {}
 
@@ -107,6 +133,30 @@ export class MmEvents {
     return ACCEPTED;
   }
 
+  /** `__mmu_notifier_invalidate_range_start`, by kprobe or bpftrace: pages that are about to change, and how. */
+  range(event: TracedEvent): Fate {
+    const fields = fieldsOf(event.payload);
+    const [start, end] = [addressOf(fields.get('start')), addressOf(fields.get('end'))];
+    if (!start || !end || end.page < start.page || start.page > MAX_VPN) return NO_RANGE;
+    const what = fields.get('event');
+    const change = CHANGES[what ?? ''];
+    if (!change) return OTHER_RANGE;
+    const mm = fields.get('mm');
+    // Programs unmap pages of their own: that is how the space of an mm_struct becomes known.
+    const own = this.threads.get(event.thread) ?? (what === UNMAP || mm === undefined ? this.thread(event) : undefined);
+    if (own && mm !== undefined && !this.owners.has(mm)) this.owners.set(mm, own.space);
+    const space = mm === undefined ? own?.space : this.owners.get(mm);
+    if (space === undefined) return STRANGER;
+    const thread = own?.space === space ? own : this.threadIn(event.thread, `${event.thread} in ${space}`, space);
+    if (!thread) return CROWDED;
+    if (thread.begun) return OWN_CALL;
+    const last = Math.min(end.page + (end.offset > 0 ? 1 : 0), MAX_VPN + 1);
+    const [op, ...rest] = change;
+    this.ranges++;
+    this.out.event(thread.agent, op, [space, start.page, last, ...rest], 0);
+    return ACCEPTED;
+  }
+
   private thread({ thread: id, process }: TracedEvent): Thread | undefined {
     const known = this.threads.get(id);
     if (known || this.threads.size >= MAX_THREADS) return known;
@@ -115,9 +165,15 @@ export class MmEvents {
       space = this.out.space(`mm ${process}`, 'mm');
       this.spaces.set(process, space);
     }
+    return this.threadIn(id, id, space);
+  }
+
+  private threadIn(id: string, key: string, space: number): Thread | undefined {
+    const known = this.threads.get(key);
+    if (known || this.threads.size >= MAX_THREADS) return known;
     const agent = this.out.agent(`thread ${id}`, 'cpu', space);
-    const made = { agent, calls: new SystemCalls(this.out, agent, space), begun: undefined };
-    this.threads.set(id, made);
+    const made = { agent, space, calls: new SystemCalls(this.out, agent, space), begun: undefined };
+    this.threads.set(key, made);
     return made;
   }
 }

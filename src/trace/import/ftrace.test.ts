@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { imported, inputOf, samplesOf } from '../../../testing/imports.ts';
+import { KERNEL_RECIPE } from '../../report/recipe.ts';
 import { FtraceLines } from './ftrace-lines.ts';
 
 const qemu = new Map(samplesOf('qemu').map(({ name, bytes }) => [name, bytes]));
@@ -71,4 +72,17 @@ test('a recording that begins in the middle: what was mapped before is left out,
   );
   expect(meta.tally.rejected).toBe(0);
   expect(meta.tally.rules['unmap of what was mapped before the recording began']).toBeGreaterThan(0);
+});
+
+test('what `record --kernel` makes bpftrace print is read, each kind of line', async () => {
+  const values = { '%s': 'app', '%d': '1', '%03d': '001', '%09llu': '000000001', '%llu': '4096', '%llx': '2000' };
+  const lines = [...KERNEL_RECIPE.matchAll(/printf\("(.*)\\n"/g)].map(([, format]) =>
+    format!
+      .replace('start=0x%llx', 'start=0x1000')
+      .replace('event=%d', 'event=0')
+      .replace(/%\w+/g, (field) => values[field as keyof typeof values]),
+  );
+  const { meta } = await imported(inputOf(Buffer.from(`${lines.join('\n')}\n`)));
+  expect(meta.tally).toMatchObject({ lines: 6, accepted: 5, rejected: 0, ignored: 1 });
+  expect(meta.counts).toMatchObject({ maps: 1, unmaps: 1, mmOps: 1, datas: 1 });
 });

@@ -32,7 +32,8 @@ import {
  */
 export const ftrace: Importer = {
   name: 'ftrace',
-  summary: 'Linux tracepoints: ftrace, trace-cmd report, perf script (iommu, intel_iommu, dma, page faults)',
+  summary:
+    'Linux tracepoints: ftrace, trace-cmd report, perf script (iommu, intel_iommu, dma, page faults, mmu_notifiers)',
   source: 'Linux 4.14..7.0 include/trace/events/{iommu,intel_iommu,dma,tlb}.h',
 
   sniff: (head) => linesOfHead(head).some(isFtraceLine),
@@ -141,6 +142,7 @@ class Recorder {
     if (call) return this.call(event, call[1], call[2]!);
     if (name === 'page_fault_user') return this.mm.fault(event);
     if (/^(page|minor|major)-faults$/.test(name)) return this.mm.sample(event);
+    if (NOTIFIER.test(name)) return name.endsWith('_start') ? this.mm.range(event) : CHANGE_OF_POLICY;
     if (name === 'tlb_flush') {
       const reason = FLUSH_REASONS[Number(/\((\d+)\)\s*$/.exec(payload)?.[1])];
       return ignored(`TLB flush, which names no page: ${reason ?? 'unknown reason'}`);
@@ -344,6 +346,10 @@ class Recorder {
       sentences.push(
         `Threads are agents, ${mm.count} of them. A page fault is one access; accesses without a fault are not in the recording.`,
       );
+    if (mm.ranges > 0)
+      sentences.push(
+        `${mm.ranges} ranges of mmu_notifiers: unmapped ones are munmaps; cleared ones are discarded (MADV_DONTNEED), whether by reclaim, a copy or the program; changes of protection are NUMA hints, and write protection is that of clear_refs.`,
+      );
     sentences.push(
       this.lines.ticks
         ? 'Time stamps count ticks of a clock whose rate is not in the file: they are taken as nanoseconds (`--time-scale` corrects).'
@@ -352,6 +358,9 @@ class Recorder {
     return sentences;
   }
 }
+
+/** Probes of the callbacks of mmu_notifiers, which have no tracepoints: `record --kernel` prints how to set them. */
+const NOTIFIER = /(^|_)invalidate_(range_(start|end)|secondary_tlbs)$/;
 
 /** Events of maps and unmaps. */
 const DMA_NAMES = /^(un)?map$|^(bounce_)?(un)?map_(single|sg)$/;
