@@ -37,7 +37,7 @@ export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
 export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { devicesAt } from './space';
-export { RECORD_ACCESS, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, RECORD_WORDS, recordsAt } from './recording';
+export { RECORD_ACCESS, RECORD_BYTES, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, recordsAt, turnsAt } from './recording';
 export { SCRIPT_ACTIONS, scriptsAt } from './actor';
 export {
   raceAgents, raceElapsed, raceEnabled, raceInit, raceNext, raceOver, racePrice, raceRun, raceScripts, raceStep, raceTurn,

@@ -7,7 +7,7 @@ import { cost, region, setting } from './layout';
 import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, leafOf, wasReused } from './mapping';
 import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
 import { publish } from './recent';
-import { fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf, timeOf } from './recording';
+import { delayOf, fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf } from './recording';
 import { violation } from './safety';
 import { flight } from './space';
 import { vpnOf } from './table';
@@ -57,7 +57,7 @@ export function stepIssuer(who: Agent): void {
     store<u32>(state + (<usize>device << 3), next - 1);
     who.phase = READY;
     // An access after its unmap has its time from there.
-    if (opOf(next - 1) == RECORD_RAW || timeOf(next - 1, 3) == 0) spend(who, CAUSE_IDLE, thinkOf(next - 1));
+    if (opOf(next - 1) == RECORD_RAW || delayOf(next - 1) == 0) spend(who, CAUSE_IDLE, thinkOf(next - 1));
     return;
   }
   const record = recordOf(device);
@@ -77,7 +77,7 @@ export function stepIssuer(who: Agent): void {
 function ready(who: Agent, device: u32, record: u32): bool {
   const id = fieldOf(record, 0);
   const mapping = instance(id);
-  const after = timeOf(record, 3);
+  const after = delayOf(record);
   if (mapping.state < (after == 0 ? IS_MAPPED : IS_ENDING)) {
     setWaits(device, id);
     block(who, CAUSE_IDLE);
@@ -124,9 +124,9 @@ export function stepAccess(who: Agent): bool {
     const held = flight(place);
     const fresh = held.holds != 0 && held.stale == 0;
     if (!stepFlight(who)) return false;
-    if (fresh && timeOf(record, 3) != 0) bump(N_MISDIRECTED);
+    if (fresh && delayOf(record) != 0) bump(N_MISDIRECTED);
   }
-  if (timeOf(record, 3) == 0) instance(fieldOf(record, 0)).landed++;
+  if (delayOf(record) == 0) instance(fieldOf(record, 0)).landed++;
   const issuer = agent(issuers + place / places);
   if (issuer.state == BLOCKED && issuer.phase == LAUNCH) wake(issuer, who.clock);
   return true;

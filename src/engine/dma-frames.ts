@@ -61,8 +61,8 @@ export class DmaFrames {
   }
 
   /** Number of the frame of each page of each mapping. */
-  numbers(): number[] {
-    return this.pages.map((index) => this.ids[index]!);
+  numbers(): Uint32Array {
+    return Uint32Array.from(this.pages, (index) => this.ids[index]!);
   }
   /** Page number of a frame in memory. */
   frameNumber(number: number): number {

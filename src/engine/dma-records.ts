@@ -2,39 +2,41 @@ import { TraceError } from '../model/errors.ts';
 import { PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
 import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
 import { DmaFrames } from './dma-frames.ts';
+import { DmaRows, type RowOp } from './dma-rows.ts';
 import type { Numbers } from './encode.ts';
 import type { DmaSizes } from './encode-dma.ts';
 
-/** One record that is replayed; `fields` as assembly/recording.ts draws them. */
-interface Row {
-  readonly op: 'MAP' | 'UNMAP' | 'ACCESS' | 'RAW';
-  readonly actor: number;
-  readonly think: number;
-  readonly fields: number[];
-  /** Its number in the trace. */
-  readonly origin: number;
+/** Columns of the mappings, by instance; there are as many as maps, so that they are no objects. */
+class Mappings {
+  readonly space: number[] = [];
+  readonly pages: number[] = [];
+  /** Place of its first page among the pages of all mappings. */
+  readonly offset: number[] = [];
+  /** Actor whose row begins its IOVA allocation, and which row of that actor. */
+  readonly actor: number[] = [];
+  readonly row: number[] = [];
 }
 
-interface Mapping {
-  readonly space: number;
-  readonly pages: number;
-  /** Place of its first page among the pages of all mappings. */
-  readonly offset: number;
-  /** Row that begins its IOVA allocation. */
-  readonly head: Row;
+/** What the engine reads of a recording, in its layout. */
+interface Encoded {
+  readonly rows: Uint32Array;
+  readonly turns: Uint32Array;
+  readonly instances: Uint32Array;
 }
 
 /** The records of a DMA recording on their way into the engine: think times, allocations, dense frames. Runs may share them. */
 export class DmaRecords {
-  private readonly rows: Row[] = [];
-  private readonly mappings: (Mapping | undefined)[] = [];
+  /** By actor: CPUs, then devices. */
+  private readonly rows: readonly DmaRows[];
+  private readonly mappings = new Mappings();
   private readonly pages = new DmaFrames();
   private readonly actors: readonly number[];
   private readonly think: number[];
   private readonly cpus: number;
   private readonly devices: number;
   private record = 0;
-  private made: { readonly sizes: DmaSizes; readonly frames: Uint32Array; rows?: Float64Array } | undefined;
+  private made: { readonly sizes: DmaSizes; readonly frames: Uint32Array } | undefined;
+  private encoded: Encoded | undefined;
 
   constructor(
     private readonly meta: TraceMeta,
@@ -47,6 +49,7 @@ export class DmaRecords {
     let device = this.cpus;
     this.actors = agents.map(({ kind }) => (kind === 'cpu' ? cpu++ : device++));
     this.think = agents.map(() => 0);
+    this.rows = agents.map(() => new DmaRows());
   }
 
   feed(chunk: Chunk): void {
@@ -59,30 +62,28 @@ export class DmaRecords {
   private add({ op, agent, gap, fields }: TraceEvent): void {
     const origin = this.record++;
     this.think[agent] = this.think[agent]! + gap;
-    if (op !== 'map' && op !== 'unmap' && op !== 'dma' && op !== 'dmaRaw') return;
-    const think = Math.round(this.think[agent]! * this.timeScale);
-    this.think[agent] = 0;
-    const row = (name: Row['op'], ...values: number[]): Row => {
-      const made = { op: name, actor: this.actors[agent]!, think, fields: values, origin };
-      this.rows.push(made);
-      return made;
-    };
-    if (op === 'dmaRaw') row('RAW');
-    else if (op === 'map') this.map(row, fields, origin);
-    else {
-      const [first, second, third, fourth, fifth] = fields as [number, number, number, number, number];
-      if (op === 'unmap') {
-        for (let id = second; id < second + third; id++) this.mapping(id, origin);
-        row('UNMAP', second, third, fourth);
-        return;
-      }
-      const { pages } = this.mapping(first, origin);
-      if (second >= pages) throw new TraceError(`record ${origin}`, `page ${second} of a mapping of ${pages}`);
-      row('ACCESS', first, second, fourth, fifth);
+    if (op === 'dmaRaw') this.push(agent, origin, 'RAW', 0, 0, 0, 0);
+    else if (op === 'map') this.map(agent, origin, fields);
+    else if (op === 'unmap') {
+      const [, first, instances, accesses] = fields as [number, number, number, number];
+      for (let id = first; id < first + instances; id++) this.pagesOf(id, origin);
+      this.push(agent, origin, 'UNMAP', 0, first, instances, accesses);
+    } else if (op === 'dma') {
+      const [id, page, , write, after] = fields as [number, number, number, number, number];
+      const pages = this.pagesOf(id, origin);
+      if (page >= pages) throw new TraceError(`record ${origin}`, `page ${page} of a mapping of ${pages}`);
+      this.push(agent, origin, 'ACCESS', after, id, page, write);
     }
   }
 
-  private map(row: (name: 'MAP', ...values: number[]) => Row, fields: readonly number[], origin: number): void {
+  /** Adds a row, after the time that its agent thinks before it; values as assembly/recording.ts draws them. */
+  private push(agent: number, origin: number, op: RowOp, time: number, a: number, b: number, c: number): number {
+    const think = Math.round(this.think[agent]! * this.timeScale);
+    this.think[agent] = 0;
+    return this.rows[this.actors[agent]!]!.push(origin, op, think, time, a, b, c);
+  }
+
+  private map(agent: number, origin: number, fields: readonly number[]): void {
     const [space, id, pages, frame, prot, , joined] = fields as [
       number,
       number,
@@ -92,19 +93,27 @@ export class DmaRecords {
       number,
       number,
     ];
-    if (this.mappings[id]) throw new TraceError(`record ${origin}`, `instance ${id} is mapped twice`);
-    const before = joined === 0 ? undefined : this.mappings[id - 1];
-    const made = row('MAP', id, before ? 0 : pages, (prot & PROT.write) === 0 ? 0 : 1);
+    const { mappings } = this;
+    if (mappings.pages[id] !== undefined) throw new TraceError(`record ${origin}`, `instance ${id} is mapped twice`);
+    const isPiece = joined !== 0 && mappings.pages[id - 1] !== undefined;
+    const made = this.push(agent, origin, 'MAP', 0, id, isPiece ? 0 : pages, (prot & PROT.write) === 0 ? 0 : 1);
+    const actor = isPiece ? mappings.actor[id - 1]! : this.actors[agent]!;
+    const row = isPiece ? mappings.row[id - 1]! : made;
     // A scatter list is one allocation: its first piece asks for all of it.
-    if (before) before.head.fields[1] = before.head.fields[1]! + pages;
-    this.mappings[id] = { space, pages, offset: this.pages.length, head: before?.head ?? made };
+    if (isPiece) this.rows[actor]!.widen(row, pages);
+    mappings.space[id] = space;
+    mappings.pages[id] = pages;
+    mappings.offset[id] = this.pages.length;
+    mappings.actor[id] = actor;
+    mappings.row[id] = row;
     for (let i = 0; i < pages; i++) this.pages.add(space, frame + i);
   }
 
-  private mapping(id: number, origin: number): Mapping {
-    const found = this.mappings[id];
-    if (!found) throw new TraceError(`record ${origin}`, `instance ${id} is not mapped before`);
-    return found;
+  /** Pages of a mapping, which must be there. */
+  private pagesOf(id: number, origin: number): number {
+    const pages = this.mappings.pages[id];
+    if (pages === undefined) throw new TraceError(`record ${origin}`, `instance ${id} is not mapped before`);
+    return pages;
   }
 
   /** How much there is, once everything has been fed. */
@@ -122,12 +131,12 @@ export class DmaRecords {
         devices: this.devices,
         devicesOfOne: mostOften(this.deviceSpaces()),
         spaces: this.meta.spaces.length,
-        records: this.rows.length,
-        instances: this.mappings.length,
+        records: this.rows.reduce((sum, { length }) => sum + length, 0),
+        instances: this.mappings.pages.length,
         pages: this.pages.length,
         frames: this.pages.arrange(),
       };
-      this.made = { sizes, frames: Uint32Array.from(this.pages.numbers()) };
+      this.made = { sizes, frames: this.pages.numbers() };
     }
     return this.made;
   }
@@ -140,41 +149,52 @@ export class DmaRecords {
   frameNumber(id: number): number {
     return this.pages.frameNumber(id);
   }
-  /** Number in the trace of a row. */
+  /** Number in the trace of a row of the engine. */
   origin(row: number): number {
-    return this.rows[row]!.origin;
+    let at = row;
+    for (const rows of this.rows) {
+      if (at < rows.length) return rows.origin(at);
+      at -= rows.length;
+    }
+    throw new RangeError(`row ${row} of a recording`);
   }
 
-  writeRows(into: Float64Array, numbers: Numbers): void {
-    const whole = this.whole();
-    whole.rows ??= this.encoded(numbers);
-    into.set(whole.rows);
+  /** Rows, where those of each actor are, and instances. Made for the first run. */
+  columns(numbers: Numbers): Encoded {
+    this.encoded ??= {
+      ...this.encodeRows(numbers),
+      instances: this.encodeInstances(numbers('INSTANCE_BYTES') / 4),
+    };
+    return this.encoded;
   }
 
-  private encoded(numbers: Numbers): Float64Array {
-    const words = numbers('RECORD_WORDS');
-    const rows = new Float64Array(this.rows.length * words);
-    const ops = { MAP: 0, UNMAP: 0, ACCESS: 0, RAW: 0 };
-    for (const op of Object.keys(ops) as Row['op'][]) ops[op] = numbers(`RECORD_${op}`);
-    this.rows.forEach(({ op, actor, think, fields }, i) => {
-      const at = i * words;
-      rows[at] = ops[op];
-      rows[at + 1] = actor;
-      rows[at + 2] = think;
-      rows.set(fields, at + 3);
+  /** The rows of one actor after the other; of each actor, its first row and the end of its rows. */
+  private encodeRows(numbers: Numbers): Pick<Encoded, 'rows' | 'turns'> {
+    const words = numbers('RECORD_BYTES') / 4;
+    const rows = new Uint32Array(this.sizes().records * words);
+    const turns = new Uint32Array(this.rows.length * 2);
+    let end = 0;
+    this.rows.forEach((own, actor) => {
+      turns[actor * 2] = end;
+      own.encode(rows.subarray(end * words), numbers);
+      end += own.length;
+      turns[actor * 2 + 1] = end;
     });
-    return rows;
+    return { rows, turns };
   }
 
   /** The columns of each instance that the host knows: the u32 words 4, 5 and 6. */
-  writeInstances(into: Uint32Array, stride: number): void {
-    this.mappings.forEach((mapping, id) => {
-      if (mapping === undefined) return;
+  private encodeInstances(stride: number): Uint32Array {
+    const { space, pages, offset } = this.mappings;
+    const instances = new Uint32Array(pages.length * stride);
+    for (let id = 0; id < pages.length; id++) {
+      if (pages[id] === undefined) continue;
       const at = id * stride + 4;
-      into[at] = mapping.offset;
-      into[at + 1] = mapping.pages;
-      into[at + 2] = mapping.space;
-    });
+      instances[at] = offset[id]!;
+      instances[at + 1] = pages[id]!;
+      instances[at + 2] = space[id]!;
+    }
+    return instances;
   }
 }
 

@@ -18,6 +18,7 @@ interface DmaExports extends LogExports {
   configAt(): number;
   recipesAt(): number;
   recordsAt(): number;
+  turnsAt(): number;
   instancesAt(): number;
   framesAt(): number;
   devicesAt(): number;
@@ -161,12 +162,13 @@ export class DmaEngine {
     encodeRecipes(drained(setup), setup.machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * words);
     });
-    const rows = new Float64Array(memory.buffer, exports.recordsAt(), sizes.records * numbers('RECORD_WORDS'));
-    records.writeRows(rows, numbers);
-    const stride = numbers('INSTANCE_BYTES') / 4;
-    records.writeInstances(new Uint32Array(memory.buffer, exports.instancesAt(), sizes.instances * stride), stride);
-    new Uint32Array(memory.buffer, exports.framesAt(), sizes.pages).set(records.frames());
-    new Uint32Array(memory.buffer, exports.devicesAt(), sizes.devices).set(records.deviceSpaces());
+    const put = (at: number, column: Uint32Array) => new Uint32Array(memory.buffer, at, column.length).set(column);
+    const { rows, turns, instances } = records.columns(numbers);
+    put(exports.recordsAt(), rows);
+    put(exports.turnsAt(), turns);
+    put(exports.instancesAt(), instances);
+    put(exports.framesAt(), records.frames());
+    put(exports.devicesAt(), Uint32Array.from(records.deviceSpaces()));
   }
 
   private result({ memory, exports }: Instance<DmaExports>, numbers: Numbers): RawRun {
