@@ -102,6 +102,16 @@ export function lookup(cache: Cache, set: usize, want: u32, mask: u32): usize {
   return 0;
 }
 
+/** Uses the way at `at`, which a `find` has come to. Returns the address of its entry from now on. */
+export function use(cache: Cache, set: usize, at: usize): usize {
+  if (cache.replacement == LRU) {
+    toFront(set, at);
+    return set;
+  }
+  if (inPlace(cache.replacement)) used(cache.replacement, cache.marksOf(set), cache.ways, wayOf(set, at), 1);
+  return at;
+}
+
 /** The same in a set that is kept in order. For the loops that know: the hot ones. */
 @inline
 export function lookupInOrder(set: usize, end: usize, want: u32, mask: u32, replacement: u32): usize {
@@ -116,6 +126,21 @@ export function lookupInOrder(set: usize, end: usize, want: u32, mask: u32, repl
   return 0;
 }
 
+/**
+ * End of the ways of a set that may hold something: where a set is in order, empty ways are last, and an IOTLB of more than a
+ * hundred ways has often but a few in use.
+ */
+export function usedEnd(cache: Cache, set: usize): usize {
+  let end = cache.end(set);
+  if (inPlace(cache.replacement)) return end;
+  for (let low = set; low < end; ) {
+    const middle = low + (((end - low) >> (WAY + 1)) << WAY);
+    if (load<u64>(middle) == 0) end = middle;
+    else low = middle + 8;
+  }
+  return end;
+}
+
 @inline
 function wayOf(set: usize, at: usize): u32 {
   return <u32>((at - set) >> WAY);
@@ -125,9 +150,8 @@ function wayOf(set: usize, at: usize): u32 {
 export function fill(cache: Cache, set: usize, entry: u64): u64 {
   const end = cache.end(set);
   if (inPlace(cache.replacement)) return fillInPlace(cache, set, end, entry);
-  const last = end - 8;
-  const evicted = load<u64>(last);
-  let way = last; // two at a time, for the same reason as in `find`
+  const evicted = load<u64>(end - 8);
+  let way = evicted != 0 ? end - 8 : usedEnd(cache, set); // two at a time, for the same reason as in `find`
   for (; way >= set + 16; way -= 16) v128.store(way - 8, v128.load(way - 16));
   if (way > set) store<u64>(way, load<u64>(way - 8));
   store<u64>(set, entry);
@@ -148,21 +172,27 @@ function fillInPlace(cache: Cache, set: usize, end: usize, entry: u64): u64 {
   return evicted;
 }
 
-/**
- * Address of the way that holds `id` in any state, or 0. Changes nothing. Four ways at a time: this is asked of every cache at
- * each PTE change, and an IOTLB has more than a hundred ways in a set.
- */
+/** Address of the way that holds `id` in any state, or 0. Changes nothing. */
 export function find(cache: Cache, id: u32): usize {
-  if (cache.sets == 0) return 0;
+  return cache.sets == 0 ? 0 : findIn(cache, cache.set(id), id);
+}
+/**
+ * The same in the set at `set`. Four ways at a time: this is asked of every cache at each PTE change, and an IOTLB has more than
+ * a hundred ways in a set.
+ */
+export function findIn(cache: Cache, set: usize, id: u32): usize {
   const want = (id << ENTRY_SHIFT) | ENTRY_V;
   const wants = i32x4.splat(want);
   const mask = i32x4.splat(~(ENTRY_STALE | ENTRY_W));
-  let at = cache.set(id);
-  const end = cache.end(at);
+  const end = cache.end(set);
+  let at = set;
+  const ordered = !inPlace(cache.replacement);
   for (; at + 32 <= end; at += 32) {
     const lows = v128.shuffle<u32>(v128.load(at), v128.load(at, 16), 0, 2, 4, 6);
     const same = i32x4.bitmask(i32x4.eq(v128.and(lows, mask), wants));
     if (same != 0) return at + (<usize>ctz(same) << WAY);
+    // Empty ways are last.
+    if (ordered && load<u64>(at, 24) == 0) return 0;
   }
   for (; at < end; at += 8) if ((load<u32>(at) & ~(ENTRY_STALE | ENTRY_W)) == want) return at;
   return 0;
@@ -185,8 +215,13 @@ export function removeAt(cache: Cache, set: usize, at: usize): void {
     return;
   }
   const last = cache.end(set) - 8;
-  for (let way = at; way < last; way += 8) store<u64>(way, load<u64>(way + 8));
-  store<u64>(last, 0);
+  for (let way = at; load<u64>(way) != 0; way += 8) {
+    if (way == last) {
+      store<u64>(way, 0);
+      return;
+    }
+    store<u64>(way, load<u64>(way + 8));
+  }
 }
 
 /** Drops the entry of `id`. Returns it, or 0 if there was none. */

@@ -23,11 +23,13 @@ const AGENT_BYTES: usize = offsetof<Agent>();
 
 let agents: usize = 0; //    Agent[agentCount]
 let runnable: usize = 0; //  u64: bit = agent whose state is RUNNABLE, so that who is next is asked of those alone
+let rival: u64 = 0; //       clock of the agent that would be next if the one that `nextAgent` found were not there
 let causes: usize = 0; //    u64[agentCount * CAUSES]: picoseconds by cause
 let rows: usize = 0; //      u32[rowRoom]: rows of agentCount epochs that locks and flags keep, of a race
 let rowCount: u32 = 0;
 let rowRoom: u32 = 0;
 let moved: bool = true; //   since `settleEpochs`
+let hears: bool = true; //   whether anybody asks who knows what
 let knowledge: usize = 0; // u32[agentCount * agentCount]: vector clocks, row = who knows, column = of whom
 export let agentCount: u32 = 0;
 
@@ -35,9 +37,10 @@ export let agentCount: u32 = 0;
 export function initCauses(count: u32): void {
   causes = region(<usize>count * CAUSES << 3);
 }
-/** All agents runnable at time 0, each at epoch 1 of its own. */
-export function initAgents(count: u32): void {
+/** All agents runnable at time 0, each at epoch 1 of its own. `asked`: whether anybody will ask what somebody knows. */
+export function initAgents(count: u32, asked: bool = true): void {
   assert(count <= MAX_AGENTS);
+  hears = asked;
   rowCount = rowRoom = 0;
   agentCount = count;
   agents = region(<usize>count * AGENT_BYTES);
@@ -68,6 +71,7 @@ export function spend(who: Agent, cause: u32, ps: u64): void {
 @inline
 function setState(who: Agent, state: u32): void {
   const bit = <u64>1 << who.id;
+  rival = 0;
   who.state = state;
   store<u64>(runnable, state == RUNNABLE ? load<u64>(runnable) | bit : load<u64>(runnable) & ~bit);
 }
@@ -103,13 +107,29 @@ export function wake(who: Agent, now: u64): u64 {
 export function nextAgent(): i32 {
   let best: i32 = -1;
   let clock: u64 = u64.MAX_VALUE;
+  rival = u64.MAX_VALUE;
   for (let left = load<u64>(runnable); left != 0; left &= left - 1) {
     const id = <u32>ctz(left);
-    if (agent(id).clock >= clock) continue;
-    clock = agent(id).clock;
+    const other = agent(id).clock;
+    if (other >= clock) {
+      rival = min(rival, other);
+      continue;
+    }
+    rival = clock;
+    clock = other;
     best = <i32>id;
   }
   return best;
+}
+/** Whether the agent that `nextAgent` has found is certainly still the next: its clock is behind, and nobody has come or gone. */
+@inline
+export function staysNext(who: Agent): bool {
+  return who.clock < rival;
+}
+/** A runnable agent's time is taken back to `now`. */
+export function bringForward(who: Agent, cause: u32, now: u64): void {
+  rival = 0;
+  spend(who, cause, now - who.clock);
 }
 
 // ---- vector clocks: who has heard of whose epoch, through sync edges only ----
@@ -158,6 +178,7 @@ export function heardRow(index: u32): usize {
 
 /** Copies what `id` knows into a row of agentCount words, and starts its next epoch. */
 export function release(id: u32, row: usize): void {
+  if (!hears) return;
   moveEpochs();
   const own = knowledgeOf(id);
   memory.copy(row, own, <usize>agentCount << 2);
@@ -165,6 +186,7 @@ export function release(id: u32, row: usize): void {
 }
 /** Takes in what a row knows. */
 export function acquire(id: u32, row: usize): void {
+  if (!hears) return;
   const own = knowledgeOf(id);
   for (let i: usize = 0; i < <usize>agentCount << 2; i += 4) {
     const heard = load<u32>(row + i);

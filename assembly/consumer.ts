@@ -6,7 +6,7 @@ import { acquire, agent, Agent, agentCount, block, release, wake } from './clock
 import { fixed, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, RETRY_ANY, RETRY_NONE, SET_RETRY } from './ops';
 import { staleCopyGone } from './safety';
-import { dropFrom, flight, flightCount, IN_HAND, own } from './space';
+import { dropFrom, flight, flightsInUse, IN_HAND, own } from './space';
 import { firstTable, keyAt, pageAt, pageIn, PTE_P, pte, TABLE_LG2, tableAt, tableCount, vpnOf } from './table';
 
 let ranges: usize = 0; //  u64[2 * agentCount]: first page + 1 of the range that an agent has begun and not ended, or 0; last
@@ -71,8 +71,8 @@ export function mapsAny(first: u64, last: u64): bool {
 /** The sequence has moved on: faults that have read a PTE begin anew. */
 export function moveOn(first: u64, last: u64, now: u64): void {
   if (retry == RETRY_NONE) return;
-  for (let i: u32 = 0; i < flightCount; i++) {
-    const held = flight(i);
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const held = flight(<u32>ctz(left));
     if (held.holds != IN_HAND || !concerns(held.page - 1, first, last)) continue;
     held.holds = 0;
     if (held.stale != 0) staleCopyGone(held.page - 1, now);

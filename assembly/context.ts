@@ -2,7 +2,7 @@
 // (VT-d 9.1-9.6), AMD device table and GCR3 table (48882, 2.2.2). The words of a context entry, a PASID entry or a DTE are
 // cached as they were read. Faults are VT-d fault reasons (VT-d 7.1.3), or AMD event codes (48882, 2.5).
 import { NO_PASID, tagId } from './block';
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, lookup, newCache, placeId, removeAt } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, find, newCache, placeId, removeAt, use } from './cache';
 import {
   FORMAT_AMD_V1, FORMAT_FIRST, FORMAT_SECOND, FORMAT_X86, GRANTS_ALL, GRANTS_READ, GRANTS_WRITE, HAS_1G, HAS_2M, HAS_XD,
   PROTECTS_SUPERVISOR, SETS_ACCESSED, SETS_DIRTY, SETS_EXTENDED,
@@ -113,8 +113,7 @@ function recall(cache: Cache, source: u32, pasid: u32): Words {
   if (id == 0 || cache.sets == 0) return changetype<Words>(0);
   const at = find(cache, id - 1);
   if (at == 0) return changetype<Words>(0);
-  const set = cache.set(id - 1);
-  lookup(cache, set, load<u32>(at), ~0);
+  use(cache, cache.set(id - 1), at);
   return wordsOf(id - 1);
 }
 /** Words at an address; they are read as one. Null: there is no memory. */

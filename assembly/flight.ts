@@ -1,7 +1,7 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
 import { isHandedOver, otherPage, pageWalked } from './binding';
-import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, use } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import { awaitEnd, hasOwnTable, isShut } from './consumer';
 import {
@@ -26,7 +26,7 @@ import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import {
-  ABSENT, aim, AT_DEVICE, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, iotlbOf, largeCopies, ON_ITS_WAY, own, recheck,
+  ABSENT, aim, AT_DEVICE, closeFlight, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, iotlbOf, largeCopies, ON_ITS_WAY, openFlight, own, recheck,
   SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { frameOf, isInReach, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
@@ -107,7 +107,7 @@ export function stepFlight(who: Agent): bool {
   const half = cost(COST_TRANSLATION) / 2;
   switch (who.phase) {
     case TRANSLATE: {
-      held.page = page + 1;
+      openFlight(place, page);
       touch(page);
       const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), place, page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
@@ -261,7 +261,7 @@ function forbidden(page: u32, write: bool): bool {
 function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   tell(who, DENIED, write, page);
   bump(N_DEVICE_FAULTS);
-  rest(who, held);
+  rest(who);
   return true;
 }
 
@@ -299,7 +299,7 @@ function addressOf(place: u32, page: u32): u64 {
 }
 
 /** Address of an entry, stale or not, that allows the access, the smallest first; it is the most recent then. Or 0. */
-function use(cache: Cache, place: u32, page: u32, write: bool): usize {
+function useSmallest(cache: Cache, place: u32, page: u32, write: bool): usize {
   if (cache.sets == 0) return 0;
   if (largeOrders == 0 || (!largeCopies && orderOf(page) == 0)) return useOf(cache, page, write);
   const vpn = vpnOf(page) + offsetOf(place);
@@ -315,12 +315,12 @@ function use(cache: Cache, place: u32, page: u32, write: bool): usize {
 function useOf(cache: Cache, page: u32, write: bool): usize {
   const at = find(cache, page);
   if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0 && load<u32>(at, 4) != ABSENT)) return 0;
-  return lookup(cache, cache.set(page), load<u32>(at), ~0);
+  return use(cache, cache.set(page), at);
 }
 
 /** The same of all that is tagged with the PASID, whoever had it then. */
 function useOfPasid(cache: Cache, place: u32, page: u32, write: bool): usize {
-  const own = use(cache, place, page, write);
+  const own = useSmallest(cache, place, page, write);
   if (own != 0) return own;
   const other = otherPage(page);
   return other == 0 || cache.sets == 0 ? 0 : useOf(cache, other - 1, write);
@@ -435,11 +435,11 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
     landStale(owner, write, freed, same, who.id, who.clock, <u32>cursor());
     staleCopyGone(owner, who.clock);
   }
-  rest(who, held);
+  rest(who);
 }
 
-function rest(who: Agent, held: Flight): void {
-  memory.fill(changetype<usize>(held), 0, offsetof<Flight>());
+function rest(who: Agent): void {
+  closeFlight(who.id - first);
   memory.fill(request(who.id - first), 0, 16);
   who.phase = REST;
   landed(who.id - first, who.clock);

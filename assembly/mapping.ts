@@ -9,7 +9,7 @@ import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_PAGES, SE
 import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
-  addLeaf, addPage, addTable, largeOrders, makePlace, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+  addLeaf, addPage, addTable, largeOrders, makePlace, orderOf, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
   vpnOf,
 } from './table';
 
@@ -42,6 +42,7 @@ let instances: usize = 0; // Instance[]
 let frames: usize = 0; //    u32[pages of all instances]: frame of each page, written by the host
 let live: usize = 0; //      u32[frames]: live mappings that cover it
 let lives: usize = 0; //     u32[frames]: how often it was handed back with no mapping left
+let leaves: usize = 0; //    u32[pages of all instances]: id of the leaf by which a page is mapped, from its map on
 let born: usize = 0; //      u32[pages of all instances]: its frame's `lives` when nothing but memory was lent
 let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last invalidation must cover; 0 = covered
 let built: usize = 0; //     u64[spaces]: page tables of the last two levels; none is given back
@@ -55,6 +56,7 @@ export function initMappings(): void {
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
   lives = region(<usize>setting(SET_FRAMES) << 2);
+  leaves = region(<usize>pages << 2);
   born = region(<usize>pages << 2);
   unmapped = region(<usize>pages << 3);
   built = region(<usize>setting(SET_SPACES) << 3);
@@ -138,16 +140,20 @@ function orderAt(mapping: Instance, page: u32): u32 {
   }
   return 0;
 }
-/** Id of the leaf by which a page of an instance is mapped. */
+/** Id of the leaf by which a page of an instance is mapped, or was. */
+@inline
 export function leafOf(mapping: Instance, page: u32): u32 {
-  const order = orderAt(mapping, page);
-  return leafId(((mapping.page + page) >> order) << order, order);
+  return load<u32>(leaves + (<usize>(mapping.offset + page) << 2));
+}
+@inline
+function setLeaf(mapping: Instance, page: u32, id: u32): void {
+  store<u32>(leaves + (<usize>(mapping.offset + page) << 2), id);
 }
 /** Leaves of an instance: the entries that its map and unmap write. */
 export function leavesOf(mapping: Instance): u32 {
   if (largeOrders == 0) return mapping.pages;
   let count: u32 = 0;
-  for (let i: u32 = 0; i < mapping.pages; i += 1 << orderAt(mapping, i)) count++;
+  for (let i: u32 = 0; i < mapping.pages; i += 1 << orderOf(leafOf(mapping, i))) count++;
   return count;
 }
 function tableId(key: u64): u32 {
@@ -191,7 +197,10 @@ export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u3
     setKind(id, KIND_ANON);
     setReadOnly(id, writable ? 0 : 1);
     recheck(id, now);
-    for (let page = i; page < i + size; page++) count(frameAt(mapping, page), 1);
+    for (let page = i; page < i + size; page++) {
+      setLeaf(mapping, page, id);
+      count(frameAt(mapping, page), 1);
+    }
     add(N_MAPPED, size);
   }
   return replaces;
@@ -216,9 +225,8 @@ export function unmapPages(mapping: Instance, now: u64): void {
   const number = load<u64>(state) + 1;
   store<u64>(state, number);
   for (let i: u32 = 0, size: u32 = 0; i < mapping.pages; i += size) {
-    const order = orderAt(mapping, i);
-    size = 1 << order;
-    const id = leafId(mapping.page + i, order);
+    const id = leafOf(mapping, i);
+    size = 1 << orderOf(id);
     store<u64>(unmapped + (<usize>id << 3), number);
     setPte(id, 0);
     setKind(id, KIND_GONE);
@@ -251,8 +259,9 @@ export function wasReused(mapping: Instance, page: u32): bool {
 
 /** The mapping's own invalidation is complete. */
 export function setCovered(mapping: Instance): void {
-  for (let i: u32 = 0; i < mapping.pages; i += 1 << orderAt(mapping, i)) {
-    store<u64>(unmapped + (<usize>leafOf(mapping, i) << 3), 0);
+  for (let i: u32 = 0, id: u32 = 0; i < mapping.pages; i += 1 << orderOf(id)) {
+    id = leafOf(mapping, i);
+    store<u64>(unmapped + (<usize>id << 3), 0);
   }
 }
 /** Unmaps so far: what a flush of the domain that begins now will cover. */
@@ -275,8 +284,8 @@ export function spaceBase(space: u32): u64 {
 export function handBack(mapping: Instance, now: u64): void {
   mapping.state = IS_RETURNED;
   for (let i: u32 = 0, size: u32 = 0; i < mapping.pages; i += size) {
-    size = 1 << orderAt(mapping, i);
     const id = leafOf(mapping, i);
+    size = 1 << orderOf(id);
     // A window that is younger belongs to a later unmap of the same IOVA.
     if (openedBy(id, mapping.began)) oblige(id, now, OWES_NOTHING, true);
     for (let page = i; page < i + size; page++) {

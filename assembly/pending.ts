@@ -1,7 +1,7 @@
 // Invalidations that have been started and are not complete, oldest first: ATS requests on their way to a device, at the
 // device, or answered, each under an ITag (PCIe ATS 10.3); drains of accesses that the IOMMU has translated. The link to
 // the devices is an agent: it takes the next step of the request that is due first.
-import { Agent, agent, block, BLOCKED, MAX_AGENTS, spend, wake } from './clock';
+import { Agent, agent, block, BLOCKED, bringForward, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
@@ -10,7 +10,7 @@ import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPW
 import { rouse } from './ring';
 import { SOURCE } from './command';
 import {
-  AT_DEVICE, deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK,
+  AT_DEVICE, deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, flightsInUse, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK,
 } from './space';
 import { isNamed } from './table';
 
@@ -130,9 +130,10 @@ export function drain(number: u64, first: u64, last: u64): void {
 /** Places in flight, of one device or of all, that have a translation of these pages. */
 function using(first: u64, last: u64, device: u32, far: u32): u64 {
   let places: u64 = 0;
-  for (let i: u32 = 0; i < flightCount; i++) {
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const i = <u32>ctz(left);
     const held = flight(i);
-    if (held.page == 0 || held.holds < far || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
+    if (held.holds < far || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
     if (isNamed(held.page - 1, first, last)) places |= <u64>1 << i;
   }
   return places;
@@ -180,7 +181,7 @@ function wakeAt(due: u64): void {
   if (due == NEVER) return;
   const who = agent(link);
   if (who.state == BLOCKED) wake(who, due);
-  else if (who.clock > due) spend(who, CAUSE_IDLE, due - who.clock);
+  else if (who.clock > due) bringForward(who, CAUSE_IDLE, due);
 }
 /** Index of what is due first, the oldest of several; or -1. */
 function next(): i32 {
@@ -243,9 +244,10 @@ function advance(index: u32, now: u64): void {
 
 /** Translations of these pages that are asked for must not get into the TLB of the device; of all: into the IOTLB. */
 export function squash(first: u64, last: u64, device: u32): void {
-  for (let i: u32 = 0; i < flightCount; i++) {
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const i = <u32>ctz(left);
     const held = flight(i);
-    if (held.page == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
+    if (device != ALL_DEVICES && deviceOf(i) != device) continue;
     if (isNamed(held.page - 1, first, last)) held.squashed |= device == ALL_DEVICES ? SQUASHED_WALK : SQUASHED_FILL;
   }
 }

@@ -1,6 +1,6 @@
 // Timed replay of a DMA recording: CPUs that call the DMA API, the IOMMU's command processor, a flush timer per domain,
 // devices and their accesses in flight, in the order of their clocks.
-import { agent, agentCount, block, DONE, initAgents, initCauses, nextAgent } from './clock';
+import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, staysNext } from './clock';
 import { initCounters } from './counters';
 import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
 import { initEventLog } from './eventlog';
@@ -44,7 +44,8 @@ export function dmaInit(): void {
   flights = issuers + setting(SET_DEVICES);
   initProgress();
   initCauses(flights + setting(SET_OUTSTANDING));
-  initAgents(flights + setting(SET_OUTSTANDING));
+  // No CPU translates here, so that nobody is a page's first user.
+  initAgents(flights + setting(SET_OUTSTANDING), false);
   initCounters();
   initNames();
   initTable(setting(SET_PAGES), setting(SET_TABLES));
@@ -74,17 +75,23 @@ export function dmaRun(): u32 {
   while (!over()) {
     const id = nextAgent();
     if (id < 0) return 1;
-    if (exhausted != 0) return 2;
-    if (goesRound()) return 3;
     const who = agent(id);
-    if (<u32>id < cpus) stepDriver(who);
-    else if (<u32>id == hardware) stepIommu(who);
-    else if (<u32>id == link) stepLink(who);
-    else if (<u32>id < issuers) stepTimer(who);
-    else if (<u32>id < flights) stepIssuer(who);
-    else if (stepAccess(who)) rouseDrivers(who.clock);
+    do {
+      if (exhausted != 0) return 2;
+      if (goesRound()) return 3;
+      step(who);
+    } while (staysNext(who));
   }
   return 0;
+}
+function step(who: Agent): void {
+  const id = who.id;
+  if (id < cpus) stepDriver(who);
+  else if (id == hardware) stepIommu(who);
+  else if (id == link) stepLink(who);
+  else if (id < issuers) stepTimer(who);
+  else if (id < flights) stepIssuer(who);
+  else if (stepAccess(who)) rouseDrivers(who.clock);
 }
 
 function over(): bool {

@@ -4,7 +4,7 @@
 // The caches are each CPU's three TLBs, the IOTLB, each device's TLB, and `flights`: translations that a device has been
 // given and has not used yet. A consumer that does not share the tables has its own, a cache with a place for each page.
 import {
-  Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt,
+  Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt, usedEnd,
 } from './cache';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
@@ -59,6 +59,7 @@ const FLIGHT_BYTES: usize = offsetof<Flight>();
 let stages: usize = 0; //  Stage per CPU, and the IOMMU's
 let cpus: usize = 0; //    CpuCaches[cpuCount]
 let flights: usize = 0; // Flight[flightCount], so many of each device
+let inUse: usize = 0; //   u64: flights with a page, a bit each, so that a change of a PTE looks at those alone
 let devices: usize = 0; // u32[deviceCount]: space of each, written by the host; 0 without
 let tlbs: usize = 0; //    Cache[deviceCount]
 export let cpuCount: u32 = 0;
@@ -102,6 +103,7 @@ export function initSpace(): void {
   largeCopies = false;
   cpus = fixed(<usize>cpuCount * CPU_BYTES);
   flights = region(<usize>flightCount * FLIGHT_BYTES);
+  inUse = region(8);
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     cpu.l1i = cacheAt(SET_L1I_SETS, pages, i);
@@ -130,6 +132,24 @@ export function cpuCaches(index: u32): CpuCaches {
 @inline
 export function flight(index: u32): Flight {
   return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
+}
+
+/** Flights with a page, a bit each: `for (let left = flightsInUse(); left != 0; left &= left - 1)`, and `ctz(left)` is one. */
+@inline
+export function flightsInUse(): u64 {
+  return load<u64>(inUse);
+}
+/** A flight begins: an access asks for the page. */
+@inline
+export function openFlight(index: u32, page: u32): void {
+  flight(index).page = page + 1;
+  store<u64>(inUse, flightsInUse() | (<u64>1 << index));
+}
+/** It is over. */
+@inline
+export function closeFlight(index: u32): void {
+  memory.fill(changetype<usize>(flight(index)), 0, FLIGHT_BYTES);
+  store<u64>(inUse, flightsInUse() & ~(<u64>1 << index));
 }
 
 /** The IOTLB that a leaf of the size of a page goes into. */
@@ -212,8 +232,8 @@ export function recheck(page: u32, now: u64): void {
   recheckCopy(iotlbOf(page), page, now);
   recheckCopy(own, page, now);
   for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
-  for (let i: u32 = 0; i < flightCount; i++) {
-    const held = flight(i);
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const held = flight(<u32>ctz(left));
     if (held.owner != page + 1 || held.holds == 0) continue;
     const stale: u32 = agrees(page, held.frame, held.written != 0) ? 0 : 1;
     if (stale == held.stale) continue;
@@ -275,8 +295,8 @@ export function markFreed(frame: u32): void {
     markFreedIn(cpu.l1d, frame);
     markFreedIn(cpu.l2, frame);
   }
-  for (let i: u32 = 0; i < flightCount; i++) {
-    const held = flight(i);
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const held = flight(<u32>ctz(left));
     if (held.holds != 0 && held.stale != 0 && isOf(held.page - 1, held.frame, frame)) held.frame |= FREED;
   }
 }
@@ -362,7 +382,7 @@ export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void 
   const bytes = <usize>cache.ways << 3;
   const all = cache.entries + <usize>cache.sets * bytes;
   for (let set = cache.entries; set < all; set += bytes) {
-    for (let at = set + bytes - 8; at >= set; at -= 8) {
+    for (let at = usedEnd(cache, set) - 8; at >= set; at -= 8) {
       const low = load<u32>(at);
       if (low == 0) continue;
       const page = low >> ENTRY_SHIFT;

@@ -1,7 +1,7 @@
 // A cache of blocks: a TLB of several page sizes, or the walk cache of a level. Its entries hold 28 bits of a frame or a
 // table and four of what they grant; what an invalidation drops is found by tag and range.
 import { blockId, domainOf, findBlock, meets, NO_PASID, numberOf, pasidOf, tagOfBlock } from './block';
-import { Cache, ENTRY_SHIFT, ENTRY_V, fill, lookup, removeAt } from './cache';
+import { Cache, ENTRY_SHIFT, ENTRY_V, fill, findIn, removeAt, use, usedEnd } from './cache';
 
 /** The set of a block, by its number. */
 @inline
@@ -18,8 +18,15 @@ export function useBlock(cache: Cache, tag: u32, order: u32, number: u64): u32 {
   if (cache.sets == 0) return 0;
   const block = findBlock(tag, order, number);
   if (block == 0) return 0;
-  const at = lookup(cache, setOf(cache, block - 1), entryOf(block - 1), ~0);
+  const at = useIn(cache, setOf(cache, block - 1), block - 1);
   return at == 0 ? 0 : load<u32>(at, 4);
+}
+
+/** Address of the entry of a block in its set, which is used by that, or 0. */
+@inline
+function useIn(cache: Cache, set: usize, block: u32): usize {
+  const at = findIn(cache, set, block);
+  return at == 0 ? 0 : use(cache, set, at);
 }
 
 /** Puts a block with a frame word other than 0 into the cache, in place of an older entry of it. */
@@ -28,7 +35,7 @@ export function putBlock(cache: Cache, tag: u32, order: u32, number: u64, value:
   const block = blockId(tag, order, number);
   if (block == 0) return;
   const set = setOf(cache, block - 1);
-  const old = lookup(cache, set, entryOf(block - 1), ~0);
+  const old = useIn(cache, set, block - 1);
   if (old != 0) removeAt(cache, set, old);
   fill(cache, set, (<u64>value << 32) | entryOf(block - 1));
 }
@@ -37,9 +44,7 @@ export function holdsBlock(cache: Cache, tag: u32, order: u32, number: u64): boo
   const block = findBlock(tag, order, number);
   if (block == 0 || cache.sets == 0) return false;
   const set = setOf(cache, block - 1);
-  const end = cache.end(set);
-  for (let at = set; at < end; at += 8) if (load<u32>(at) == entryOf(block - 1)) return true;
-  return false;
+  return findIn(cache, set, block - 1) != 0;
 }
 
 // Of a scope: any domain; any PASID and entries without one; any PASID, but not entries without one.
@@ -54,7 +59,7 @@ export function dropBlocks(cache: Cache, domain: u32, pasid: u32, first: u64, la
   const bytes = <usize>cache.ways << 3;
   const all = cache.entries + <usize>cache.sets * bytes;
   for (let set = cache.entries; set < all; set += bytes) {
-    for (let at = set + bytes - 8; at >= set; at -= 8) {
+    for (let at = usedEnd(cache, set) - 8; at >= set; at -= 8) {
       const low = load<u32>(at);
       if (low == 0) continue;
       const block = low >> ENTRY_SHIFT;
