@@ -235,6 +235,7 @@ export function invalidate(cache: Cache, id: u32): u64 {
 
 /** Drops everything. */
 export function empty(cache: Cache): void {
+  if (cache.sets == 0 || (cache.sets == 1 && usedEnd(cache, cache.entries) == cache.entries)) return;
   memory.fill(cache.entries, 0, <usize>cache.sets * cache.ways << WAY);
   if (countsRuns(cache.replacement)) memory.fill(cache.marks, 0, <usize>cache.sets * cache.ways << 2);
 }

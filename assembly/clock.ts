@@ -107,18 +107,18 @@ export function wake(who: Agent, now: u64): u64 {
 export function nextAgent(): i32 {
   let best: i32 = -1;
   let clock: u64 = u64.MAX_VALUE;
-  rival = u64.MAX_VALUE;
+  let rivals: u64 = u64.MAX_VALUE;
   for (let left = load<u64>(runnable); left != 0; left &= left - 1) {
-    const id = <u32>ctz(left);
+    const id = <i32>ctz(left);
     const other = agent(id).clock;
-    if (other >= clock) {
-      rival = min(rival, other);
-      continue;
-    }
-    rival = clock;
-    clock = other;
-    best = <i32>id;
+    // Selected, not branched on: who of many is next cannot be foretold.
+    const isFirst = other < clock;
+    const second = select<u64>(clock, other, isFirst);
+    rivals = select<u64>(second, rivals, second < rivals);
+    clock = select<u64>(other, clock, isFirst);
+    best = select<i32>(id, best, isFirst);
   }
+  rival = rivals;
   return best;
 }
 /** Whether the agent that `nextAgent` has found is certainly still the next: its clock is behind, and nobody has come or gone. */

@@ -10,7 +10,7 @@ import {
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
-import { cost, region, setting } from './layout';
+import { clear, cost, region, setting } from './layout';
 import {
   DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST,
   WALK_DONE, WALK_FAULT,
@@ -277,7 +277,7 @@ function endWalk(place: u32, address: u64, write: bool): u32 {
   found.table = load<u32>(at, 16);
   found.level = load<u32>(at, 20);
   found.path = load<u32>(at, 24);
-  memory.fill(at + 16, 0, 12);
+  clear(at + 16, 12);
   newTrail();
   return walkAgain(iommuStage, address, ASKS_AS_USER | (write ? ASKS_WRITE : ASKS_READ), found);
 }
@@ -440,7 +440,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
 
 function rest(who: Agent): void {
   closeFlight(who.id - first);
-  memory.fill(request(who.id - first), 0, 16);
+  clear(request(who.id - first), 16);
   who.phase = REST;
   landed(who.id - first, who.clock);
   block(who, CAUSE_IDLE);

@@ -18,7 +18,7 @@ import {
   decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_PASIDS, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
   pageOrder, scopeDomain, scopePasid, scopeSource,
 } from './invalidation';
-import { cost, region, setting } from './layout';
+import { clear, cost, region, setting } from './layout';
 import { COMMAND_DONE, COMMAND_FETCHED, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
@@ -192,7 +192,7 @@ function begin(hardware: Agent): bool {
     bump(N_DEVICE_TLB);
     sendRequest(state.fetched, scopeSource, firstPage, lastPage, hardware.clock);
   } else {
-    memory.copy(hand, at, slotBytes());
+    for (let i: usize = 0; i < slotBytes(); i += 8) store<u64>(hand + i, load<u64>(at + i));
     hardware.phase = SERVE;
     spend(hardware, CAUSE_IDLE, cost(price));
   }
@@ -217,7 +217,7 @@ function reject(reason: u32): void {
 /** The effect of what is in hand. */
 function carryOut(hardware: Agent): void {
   decode(hand);
-  memory.fill(hand, 0, slotBytes());
+  clear(hand, slotBytes());
   // AMD's guest translations take the entry of the GCR3 table along (Linux 4.14 drivers/iommu/amd_iommu.c __set_gcr3).
   if (does == DOES_PASIDS || (isAmd() && what == IS_IOTLB && pageOrder >= ORDER_ALL)) dropEntry();
   if (what != IS_IOTLB && does != DOES_PASIDS) return;
@@ -271,8 +271,8 @@ function completeWait(hardware: Agent): void {
   if ((does & INTERRUPTS) != 0) raiseWaited(isAmd());
   if ((does & FENCES) != 0) state.fenced = 0;
   state.waits--;
-  memory.copy(waits, waits + offsetof<Wait>(), <usize>state.waits * offsetof<Wait>());
-  memory.fill(changetype<usize>(wait(state.waits)), 0, offsetof<Wait>());
+  if (state.waits != 0) memory.copy(waits, waits + offsetof<Wait>(), <usize>state.waits * offsetof<Wait>());
+  clear(changetype<usize>(wait(state.waits)), offsetof<Wait>());
 }
 
 /**

@@ -76,7 +76,7 @@ export function give(lock: Lock, who: Agent): void {
   }
   const next = agent(load<u8>(lock.waiters));
   lock.waiting--;
-  memory.copy(lock.waiters, lock.waiters + 1, lock.waiting);
+  if (lock.waiting != 0) memory.copy(lock.waiters, lock.waiters + 1, lock.waiting);
   store<u8>(lock.waiters + lock.waiting, 0);
   const waited = wake(next, who.clock);
   if (lock.kind == PAGE_TABLE_LOCK) add(N_LOCK_WAIT_PS, waited);

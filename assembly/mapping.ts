@@ -5,11 +5,11 @@ import { SPACE_PAGES_LG2 } from './command';
 import { hazard, HAZARD_SHARED_DOMAIN_ID } from './hazard';
 import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
-import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
+import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_LEAVES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
-  addLeaf, addPage, addTable, largeOrders, makePlace, orderOf, pageCount, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
+  addLeaf, addPage, addTable, largeOrders, makePlace, orderOf, pageCount, pageIn, PTE_A, PTE_D, PTE_P, PTE_W, setEntry, setKind, setPte, setReadOnly, TABLE_LG2, tableCount,
   vpnOf,
 } from './table';
 
@@ -31,8 +31,9 @@ export const IS_MAPPED: u32 = 1;
 export const IS_ENDING: u32 = 2; //   its unmap has begun
 export const IS_RETURNED: u32 = 3; // dma_unmap has returned
 
-// What a number in `ids` is.
-const PAGES: u32 = 0;
+const TABLE_MASK: u32 = (1 << TABLE_LG2) - 1;
+
+// What a number in `ids` is; pages are found by their tables.
 const TABLES: u32 = 1;
 const UPPERS: u32 = 2;
 const LEAVES: u32 = 16; // and their order
@@ -51,7 +52,7 @@ let state: usize = 0; //     u64 unmaps so far
 
 export function initMappings(): void {
   const pages = setting(SET_PAGES);
-  ids = newIntern(pages + setting(SET_TABLES) * 2);
+  ids = newIntern((setting(SET_LEAVES) != 0 ? pages : 0) + setting(SET_TABLES) * 2);
   instances = region(<usize>setting(SET_INSTANCES) * INSTANCE_BYTES);
   frames = region(<usize>pages << 2);
   live = region(<usize>setting(SET_FRAMES) << 2);
@@ -91,14 +92,17 @@ function count(frame: u32, change: i32): void {
 
 /** Id of a page number. */
 function pageId(vpn: u64): u32 {
-  const next = pageCount;
-  const id = ids.id(vpn, PAGES, next);
-  if (id == next) placePage(addPage(vpn, tableId(vpn >> TABLE_LG2), KIND_GONE));
+  const table = tableId(vpn >> TABLE_LG2);
+  const known = pageIn(table, <u32>vpn & TABLE_MASK);
+  if (known != 0) return known - 1;
+  const id = addPage(vpn, table, KIND_GONE);
+  placePage(id);
   return id;
 }
 /** Id + 1 of a page number, or 0 if it was never handed out. */
 function knownPage(vpn: u64): u32 {
-  return ids.find(vpn, PAGES);
+  const table = ids.find(vpn >> TABLE_LG2, TABLES);
+  return table == 0 ? 0 : pageIn(table - 1, <u32>vpn & TABLE_MASK);
 }
 
 /** Whether a DID or DomainID stands for the tables of every domain. */
@@ -123,7 +127,7 @@ function leafId(vpn: u64, order: u32): u32 {
 }
 /** 1 + the id of the leaf of 2^order pages in which a page number lies, or 0 if there never was one. */
 export function findLeaf(vpn: u64, order: u32): u32 {
-  return ids.find((vpn >> order) << order, order == 0 ? PAGES : LEAVES + order);
+  return order == 0 ? knownPage(vpn) : ids.find((vpn >> order) << order, LEAVES + order);
 }
 /**
  * Order of the leaf by which a page of an instance is mapped: the largest that IOVA, frame and length allow (Linux

@@ -4,7 +4,7 @@
 import { Agent, agent, block, BLOCKED, bringForward, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
-import { cost, region, setting, settingU64 } from './layout';
+import { clear, cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
@@ -170,8 +170,8 @@ function complete(index: u32, now: u64): void {
 function remove(index: u32): void {
   state.count--;
   const at = all + <usize>index * BYTES;
-  memory.copy(at, at + BYTES, <usize>(state.count - index) * BYTES);
-  memory.fill(all + <usize>state.count * BYTES, 0, BYTES);
+  if (state.count != index) memory.copy(at, at + BYTES, <usize>(state.count - index) * BYTES);
+  clear(all + <usize>state.count * BYTES, BYTES);
 }
 
 // ---- the link ----

@@ -8,7 +8,7 @@ import {
 } from './cache';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
-import { fixed, region, setting } from './layout';
+import { clear, fixed, region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_HUGE_IOTLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LARGE_IOTLB_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_SPLIT, SET_TABLES, SET_WALK_DROPS,
@@ -74,6 +74,8 @@ export let own: Cache = changetype<Cache>(0);
 /** Of the IOMMU's walks. */
 export let iommuStage: Stage = changetype<Stage>(0);
 let ideal: bool = false;
+/** Whether CPUs have TLBs here; a recording of DMA has none of their accesses. */
+let cpusTranslate: bool = false;
 /** Whether an entry of a large leaf was ever filled; in runs without, nobody has to look for one. */
 export let largeCopies: bool = false;
 
@@ -101,6 +103,7 @@ export function initSpace(): void {
   flightCount = setting(SET_OUTSTANDING);
   ideal = setting(SET_IDEAL) != 0;
   largeCopies = false;
+  cpusTranslate = setting(SET_L1D_SETS) != 0;
   cpus = fixed(<usize>cpuCount * CPU_BYTES);
   flights = region(<usize>flightCount * FLIGHT_BYTES);
   inUse = region(8);
@@ -148,7 +151,7 @@ export function openFlight(index: u32, page: u32): void {
 /** It is over. */
 @inline
 export function closeFlight(index: u32): void {
-  memory.fill(changetype<usize>(flight(index)), 0, FLIGHT_BYTES);
+  clear(changetype<usize>(flight(index)), FLIGHT_BYTES);
   store<u64>(inUse, flightsInUse() & ~(<u64>1 << index));
 }
 
@@ -224,7 +227,7 @@ function agrees(page: u32, frame: u32, writes: bool): bool {
 
 /** Compares every copy of the page with its PTE; what differs is stale, what agrees again is not. */
 export function recheck(page: u32, now: u64): void {
-  for (let i: u32 = 0; i < cpuCount; i++) {
+  for (let i: u32 = 0; cpusTranslate && i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     const changed = recheckCpu(cpu.l1i, page, now) | recheckCpu(cpu.l1d, page, now) | recheckCpu(cpu.l2, page, now);
     if (changed != 0) cpu.poked = 1;
