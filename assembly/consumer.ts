@@ -6,7 +6,8 @@ import { acquire, agent, Agent, agentCount, block, release, wake } from './clock
 import { fixed, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, RETRY_ANY, RETRY_NONE, SET_RETRY } from './ops';
 import { staleCopyGone } from './safety';
-import { dropFrom, flight, flightsInUse, IN_HAND, own } from './space';
+import { flight, flightsInUse, IN_HAND } from './places';
+import { dropFrom, own } from './space';
 import { firstTable, keyAt, pageAt, pageIn, PTE_P, pte, TABLE_LG2, tableAt, tableCount, vpnOf } from './table';
 
 let ranges: usize = 0; //  u64[2 * agentCount]: first page + 1 of the range that an agent has begun and not ended, or 0; last

@@ -25,9 +25,9 @@ import { isReleased } from './pasid';
 import { landed } from './pending';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
+import { AT_DEVICE, closeFlight, Flight, flight, flightCount, IN_HAND, ON_ITS_WAY, openFlight, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import {
-  ABSENT, aim, AT_DEVICE, closeFlight, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, Flight, flight, flightCount, FREED, IN_HAND, iommuStage, iotlb, iotlbOf, largeCopies, ON_ITS_WAY, openFlight, own, recheck,
-  SQUASHED_FILL, SQUASHED_WALK,
+  ABSENT, aim, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, FREED, iommuStage, iotlb, iotlbOf, largeCopies, own, recheck,
 } from './space';
 import { frameOf, isInReach, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
 import {

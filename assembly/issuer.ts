@@ -9,7 +9,7 @@ import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTAND
 import { publish } from './recent';
 import { delayOf, fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf } from './recording';
 import { violation } from './safety';
-import { flight } from './space';
+import { flight } from './places';
 import { vpnOf } from './table';
 
 // Phases of an issuer.

@@ -9,9 +9,8 @@ import { COMMAND_ARRIVES, COMMAND_DONE, COMMAND_SENT, LOG_COMMAND, note } from '
 import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
 import { rouse } from './ring';
 import { SOURCE } from './command';
-import {
-  AT_DEVICE, deviceCount, deviceOf, deviceTlb, dropCopies, flight, flightCount, flightsInUse, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK,
-} from './space';
+import { AT_DEVICE, flight, flightCount, flightsInUse, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK } from './places';
+import { deviceCount, deviceOf, deviceTlb, dropCopies } from './space';
 import { isNamed } from './table';
 
 /** ITags of a device: five bits. */

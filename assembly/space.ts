@@ -8,11 +8,12 @@ import {
 } from './cache';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
-import { clear, fixed, region, setting } from './layout';
+import { fixed, region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_HUGE_IOTLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LARGE_IOTLB_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_SPLIT, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
+import { flight, flightCount, flightsInUse, initFlightPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
   addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
@@ -36,34 +37,11 @@ export class CpuCaches {
 }
 const CPU_BYTES: usize = offsetof<CpuCaches>();
 
-/** Caches that a translation must not get into: the IOTLB, the device TLB. */
-export const SQUASHED_WALK: u32 = 1;
-export const SQUASHED_FILL: u32 = 2;
-export const IN_HAND: u32 = 1;
-export const ON_ITS_WAY: u32 = 2;
-export const AT_DEVICE: u32 = 3;
-
-/** A translation in the device's hands. */
-@unmanaged
-export class Flight {
-  page: u32; //    page id + 1 that is asked for; 0 = none
-  holds: u32; //   IN_HAND: a fault has read it; ON_ITS_WAY: the IOMMU has answered; AT_DEVICE: the device uses it
-  owner: u32; //   page id + 1 that the translation is one of
-  frame: u32; //   frame, and FREED
-  stale: u32;
-  written: u32; // it grants writing
-  squashed: u32; // an invalidation has passed: caches that it must not get into, SQUASHED_*
-}
-const FLIGHT_BYTES: usize = offsetof<Flight>();
-
 let stages: usize = 0; //  Stage per CPU, and the IOMMU's
 let cpus: usize = 0; //    CpuCaches[cpuCount]
-let flights: usize = 0; // Flight[flightCount], so many of each device
-let inUse: usize = 0; //   u64: flights with a page, a bit each, so that a change of a PTE looks at those alone
 let devices: usize = 0; // u32[deviceCount]: space of each, written by the host; 0 without
 let tlbs: usize = 0; //    Cache[deviceCount]
 export let cpuCount: u32 = 0;
-export let flightCount: u32 = 0;
 export let deviceCount: u32 = 0;
 export let iotlb: Cache = changetype<Cache>(0);
 // Of leaves of 2 MiB, and of 1 GiB; the same one, or structures of their own.
@@ -100,13 +78,11 @@ function stage(index: u32, walker: Walker): Stage {
 export function initSpace(): void {
   const pages = setting(SET_PAGES);
   cpuCount = setting(SET_CPUS);
-  flightCount = setting(SET_OUTSTANDING);
   ideal = setting(SET_IDEAL) != 0;
   largeCopies = false;
   cpusTranslate = setting(SET_L1D_SETS) != 0;
   cpus = fixed(<usize>cpuCount * CPU_BYTES);
-  flights = region(<usize>flightCount * FLIGHT_BYTES);
-  inUse = region(8);
+  initFlightPlaces(setting(SET_OUTSTANDING));
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     cpu.l1i = cacheAt(SET_L1I_SETS, pages, i);
@@ -132,29 +108,6 @@ export function initSpace(): void {
 export function cpuCaches(index: u32): CpuCaches {
   return changetype<CpuCaches>(cpus + <usize>index * CPU_BYTES);
 }
-@inline
-export function flight(index: u32): Flight {
-  return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
-}
-
-/** Flights with a page, a bit each: `for (let left = flightsInUse(); left != 0; left &= left - 1)`, and `ctz(left)` is one. */
-@inline
-export function flightsInUse(): u64 {
-  return load<u64>(inUse);
-}
-/** A flight begins: an access asks for the page. */
-@inline
-export function openFlight(index: u32, page: u32): void {
-  flight(index).page = page + 1;
-  store<u64>(inUse, flightsInUse() | (<u64>1 << index));
-}
-/** It is over. */
-@inline
-export function closeFlight(index: u32): void {
-  clear(changetype<usize>(flight(index)), FLIGHT_BYTES);
-  store<u64>(inUse, flightsInUse() & ~(<u64>1 << index));
-}
-
 /** The IOTLB that a leaf of the size of a page goes into. */
 @inline
 export function iotlbOf(page: u32): Cache {
