@@ -2,7 +2,8 @@
 import { Agent, spend } from './clock';
 import { N_UNMAPPED, bump, first } from './counters';
 import { Run, isFault, MODE_BACK, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
-import { allocFrame, freeFrames, refsOf, setPageOf, shareFrame } from './frame';
+import { isUsedElsewhere, share } from './fork';
+import { allocFrame, freeFrames, pageOf, refsOf, setPageOf } from './frame';
 import { cost, setting } from './layout';
 import {
   AT_CLEAN, AT_COLLAPSE, AT_EXIT, AT_FAULT, AT_HINT, AT_LAZYFREE, AT_MERGE, AT_POOL_PROTECT, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_SPLIT, AT_SPLIT_FILE, AT_UNSHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
@@ -47,7 +48,8 @@ function changePage(run: Run, who: Agent, step: u32, page: u32, now: u64): void 
     }
     case STEP_REMOVE_RMAP: {
       if (!gatheredNow(run, page)) break;
-      setPageOf(hasRange(run) ? frameOf(page) : run.oldFrame, 0);
+      const frame = hasRange(run) ? frameOf(page) : run.oldFrame;
+      if (pageOf(frame) == page + 1) setPageOf(frame, 0); // it may be the other's by rmap
       spend(who, CAUSE_RMAP, cost(COST_RMAP));
       break;
     }
@@ -83,7 +85,7 @@ function clear(run: Run, who: Agent, page: u32, flags: u32, now: u64): void {
   if (run.occasion == AT_UNTRACK && (flags & PTE_W) == 0) return;
   if (run.occasion == AT_SHARE) {
     if ((flags & (PTE_ZERO | PTE_CACHE)) != 0) return;
-    shareFrame(frameOf(page), page);
+    share(page);
     flags |= PTE_SHARED;
     setPte(page, flags);
     if ((flags & PTE_W) == 0) return;
@@ -284,7 +286,7 @@ export function check(run: Run): void {
     if ((flags & ~(PTE_A | PTE_D)) != run.expects || kindOf(page) == KIND_GONE) good = false;
     if (run.writes != 0 && isReadOnly(page)) good = false;
     // A child may have come since.
-    if (run.mode == MODE_REUSE && (flags & PTE_SHARED) != 0 && refsOf(run.oldFrame) != 1) good = false;
+    if (run.mode == MODE_REUSE && (flags & PTE_SHARED) != 0 && isUsedElsewhere(page, run.oldFrame)) good = false;
   } else if (run.occasion == AT_MERGE && (flags & PTE_W) != 0) good = false;
   else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
   run.skip = good ? 0 : 1;

@@ -1,7 +1,8 @@
 // Page faults, of CPUs and of devices: what a page needs, a frame for it, and the list that installs it.
 import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { bump, N_FAULTS, N_SWAP_INS } from './counters';
-import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame, refsOf } from './frame';
+import { isUsedElsewhere } from './fork';
+import { allocFrame, anyoneWaits, awaitFrames, callerHolds, freeFrames, getFrame } from './frame';
 import { cost, setting } from './layout';
 import { LOG_FAULT, MODE_COPY, note } from './log';
 import {
@@ -22,9 +23,9 @@ export function initFaults(reclaimAgent: u32): void {
   reclaimer = reclaimAgent;
 }
 
-/** Whether somebody else uses what the page maps. As since Linux 5.8, references count, not mappings (mm/memory.c do_wp_page). */
+/** Whether a write needs a copy of what the page maps. */
 function mustCopy(page: u32, flags: u32, kind: u32): bool {
-  if ((flags & PTE_SHARED) != 0 && refsOf(frameOf(page)) != 1) return true;
+  if ((flags & PTE_SHARED) != 0 && isUsedElsewhere(page, frameOf(page))) return true;
   return (flags & (PTE_ZERO | PTE_MERGED)) != 0 || ((flags & PTE_CACHE) != 0 && kind != KIND_SHARED);
 }
 

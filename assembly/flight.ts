@@ -10,6 +10,7 @@ import {
 } from './counters';
 import { beginFault, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
+import { isOthers } from './fork';
 import { clear, cost, region, setting } from './layout';
 import {
   DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST,
@@ -432,6 +433,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
   }
   if (held.stale != 0) {
     const same = (pte(owner) & PTE_P) != 0 && frameOf(owner) == held.frame;
+    if (!freed && isOthers(owner, held.frame)) violation(N_S2X, 8, page, who.id, who.clock, <u32>cursor());
     landStale(owner, write, freed, same, who.id, who.clock, <u32>cursor());
     staleCopyGone(owner, who.clock);
   }

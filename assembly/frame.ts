@@ -1,8 +1,8 @@
 // Frames: a reference ledger and a stack of free ones. Frame 0 is the shared zero page: always there, never counted.
 import { acquire, Agent, agent, agentCount, block, release, wake } from './clock';
 import { hazard, HAZARD_NO_CALLER_REF } from './hazard';
-import { fixed, region } from './layout';
-import { CAUSE_FRAME_WAIT } from './ops';
+import { fixed, region, setting } from './layout';
+import { CAUSE_FRAME_WAIT, SET_SPACES } from './ops';
 
 /** References of a free frame: nobody can take or put one. */
 const FREE: u32 = u32.MAX_VALUE;
@@ -20,8 +20,8 @@ export let frameCount: u32 = 0;
 export function initFrames(count: u32): void {
   frameCount = count;
   refs = region(<usize>(count + 1) << 2);
-  pages = fixed(<usize>(count + 1) << 2);
-  // No race forks.
+  // In a race who else maps a frame makes a difference where there is a second process. Its child is that one.
+  pages = setting(SET_SPACES) > 1 ? region(<usize>(count + 1) << 2) : fixed(<usize>(count + 1) << 2);
   shares = fixed(<usize>(count + 1) << 2);
   shared = fixed(<usize>(count + 1) << 2);
   stack = region(<usize>count << 2);

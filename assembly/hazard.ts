@@ -16,6 +16,7 @@ export const HAZARD_SHARED_DOMAIN_ID: u32 = 1 << 9;
 export const HAZARD_LEAF_ONLY: u32 = 1 << 10;
 export const HAZARD_REUSE_KEEPS_DEVICE_TLB: u32 = 1 << 11;
 export const HAZARD_REUSE_KEEPS_PASID_ENTRY: u32 = 1 << 12;
+export const HAZARD_REUSE_BY_MAPCOUNT: u32 = 1 << 13;
 
 /** Whether this machine has the fault. */
 @inline

@@ -86,13 +86,15 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],
 };
-const KINDS = { anonymous: 'KIND_ANON', file: 'KIND_FILE', shared: 'KIND_SHARED' } as const;
+const KINDS = { anonymous: 'KIND_ANON', file: 'KIND_FILE', shared: 'KIND_SHARED', hugetlb: 'KIND_POOL' } as const;
 const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   munmap: 'AT_UNMAP',
   dontneed: 'AT_DISCARD',
   madv_free: 'AT_LAZYFREE',
   mprotect: 'AT_PROTECT',
+  fork: 'AT_SHARE',
   clear_refs: 'AT_UNTRACK',
+  unshare: 'AT_UNSHARE',
   page_mkclean: 'AT_CLEAN',
   uprobe: 'AT_REPLACE',
   ksm_write_protect: 'AT_MERGE_PROTECT',

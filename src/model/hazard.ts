@@ -94,6 +94,11 @@ export const HAZARDS = {
     breaks: 'nothing; `faults_spurious`',
     ancestor: 'what Linux __mapping_notify_one and iotlb_sync_map rule out (VT-d CAP.CM, AMD NpCache)',
   },
+  'reuse-by-mapcount': {
+    what: 'a write fault after fork reuses a page that nobody else maps, whoever else has a reference; races with a second process only',
+    breaks: 'S2x',
+    ancestor: 'Linux to 5.7 mm/memory.c do_wp_page: reuse_swap_page counts mappings',
+  },
   'no-caller-ref': {
     what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',
     breaks: 'S1',

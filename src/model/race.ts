@@ -33,6 +33,8 @@ export const ACTIONS = {
   ksm_replace: { by: ['cpu'], operands: 'page', says: 'KSM replaces a page that nobody may write' },
   migrate: { by: ['cpu'], operands: 'page', says: 'a page is moved to another frame' },
   hwpoison: { by: ['cpu'], operands: 'page', says: 'memory failure takes a page away' },
+  fork: { by: ['cpu'], operands: 'pages', says: 'fork: the second process maps neighbouring pages as well' },
+  unshare: { by: ['cpu'], operands: 'pages', says: 'a page table of hugetlbfs that others have as well is given up' },
   mismatch: { by: ['cpu'], operands: 'pages', says: 'SwapBacked and SwapCache of pages disagree from here on' },
   unused: { by: ['cpu'], operands: 'pages', says: 'a guest says that it does not use pages (s390)' },
   reclaim: { by: ['kswapd'], operands: 'pages', says: 'reclaim of a batch; the PTE decides the branch' },
@@ -46,7 +48,7 @@ export const ACTIONS = {
 export type ActionWord = keyof typeof ACTIONS;
 
 /** What a page is before the first access: its memory, or a file's. */
-export const PAGE_KINDS = ['anonymous', 'file', 'shared'] as const;
+export const PAGE_KINDS = ['anonymous', 'file', 'shared', 'hugetlb'] as const;
 export type PageKind = (typeof PAGE_KINDS)[number];
 
 /** A page of a race. Pages follow one another in the order of the file, `far` ones in a page table of their own. */

@@ -111,7 +111,7 @@ export const EVENTS = {
 export type EventName = keyof typeof EVENTS;
 export const EVENT_NAMES = Object.keys(EVENTS) as EventName[];
 
-/** Address-space changes: the events that reach a kernel path. */
+/** Address-space changes: the events that reach a kernel path in every trace. */
 export const MM_EVENTS: ReadonlySet<EventName> = new Set([
   ...(['mmap', 'munmap', 'brk', 'mremap', 'mprotect', 'madvise'] as const),
   ...([
@@ -131,9 +131,6 @@ export const MM_EVENTS: ReadonlySet<EventName> = new Set([
     'collapse',
     'unshare',
     'exit',
-    'reclaim',
-    'mergeProtect',
-    'mergeReplace',
   ] as const),
 ]);
 

@@ -24,13 +24,20 @@ export interface Scheduled {
   readonly turns: readonly Turn[];
 }
 
-const FLAGS = { anonymous: 0, file: MAP_FLAG.file, shared: MAP_FLAG.file | MAP_FLAG.shared } as const;
+const FLAGS = {
+  anonymous: 0,
+  file: MAP_FLAG.file,
+  shared: MAP_FLAG.file | MAP_FLAG.shared,
+  hugetlb: MAP_FLAG.hugetlb,
+} as const;
 /** Agents that take the steps of hardware, whoever's event says so. */
 const HARDWARE: readonly string[] = TURNS_OF;
 
 /** Words of a race whose event is of a range, and nothing else. */
 const RANGES = {
   munmap: 'munmap',
+  fork: 'fork',
+  unshare: 'unshare',
   clear_refs: 'clearRefs',
   page_mkclean: 'writeback',
   uprobe: 'uprobe',
@@ -182,7 +189,8 @@ function placeOf(pages: readonly RacePage[], vpn: number, index: number): string
 export function mappedPages({ op, fields }: TraceEvent): Omit<RacePage, 'name'>[] {
   if (op !== 'mmap') return [];
   const [, first, end, , flags] = fields as [number, number, number, number, number];
-  const kind = (['shared', 'file'] as const).find((name) => (flags & FLAGS[name]) === FLAGS[name]) ?? 'anonymous';
+  const kind =
+    (['hugetlb', 'shared', 'file'] as const).find((name) => (flags & FLAGS[name]) === FLAGS[name]) ?? 'anonymous';
   // One more is refused by whoever collects them.
   const count = Math.min(Math.max(0, end - first), MAX_RACE.pages + 1);
   return Array.from({ length: count }, (_, i) => ({ kind, vpn: first + i }));
