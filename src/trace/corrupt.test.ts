@@ -227,6 +227,11 @@ describe('a forged trace, whose checksums fit', () => {
       (meta) => ({ ...meta, tally: { ...PROVENANCE.tally, rules: { a: 'b' } } }),
       'tally.rules["a"] is "b", expected a count',
     ],
+    [
+      'a line without a fate',
+      (meta) => ({ ...meta, tally: { ...PROVENANCE.tally, lines: 4 } }),
+      'tally has 4 lines, expected 1 + 1 + 1',
+    ],
     ['no source', (meta) => ({ ...meta, source: {} }), 'source is not {"format": NAME, "file": NAME}'],
     ['an odd inference', (meta) => ({ ...meta, inferred: [1] }), 'inferred is not a short list of sentences'],
     ['an odd flag', (meta) => ({ ...meta, interleaved: 1 }), 'interleaved is neither true nor false'],

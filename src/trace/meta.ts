@@ -73,9 +73,12 @@ export class MetaChecks {
     const tally = value as ImportTally;
     if (!isObject(value) || !isObject(tally.rules)) this.bad('tally has no rules');
     for (const key of ['lines', 'accepted', 'rejected', 'ignored'] as const) this.count(`tally.${key}`, tally[key]);
+    const { lines, accepted, rejected, ignored } = tally;
+    if (accepted + rejected + ignored !== lines)
+      this.bad(`tally has ${lines} lines, expected ${accepted} + ${rejected} + ${ignored}`);
     const rules = Object.entries(tally.rules);
     if (rules.length > MAX_SENTENCES) this.bad('tally has too many rules');
-    for (const [rule, lines] of rules) this.count(`tally.rules["${rule}"]`, lines);
+    for (const [rule, count] of rules) this.count(`tally.rules["${rule}"]`, count);
     const { rejections = {} } = tally;
     if (!isObject(rejections) || Object.keys(rejections).length > MAX_SENTENCES) this.bad('tally has odd rejections');
     for (const [kind, rejection] of Object.entries(rejections)) {
