@@ -179,6 +179,31 @@ test('a sweep: points say their numbers, and a filter leaves those of a policy',
     expect(await page.locator('#r4-curves .mark[data-run]:not(.out)').count()).toBe(4);
   }));
 
+test('a sweep of many runs: rows are made, and say what marks do not', async () => {
+  const lines = readFileSync(join(folder, 'stale-dma.ndjson'), 'utf8').trim().split('\n');
+  const [strict, lazy] = ['strict', 'lazy'].map((policy) => lines.find((line) => JSON.parse(line).policy === policy)!);
+  const runs = Array.from({ length: 310 }, (_, i) => ({
+    ...JSON.parse(lazy!),
+    'policy.dma.timeout_ms': i + 2,
+    hash: String(i).padStart(64, '0'),
+  }));
+  const file = join(folder, 'many.ndjson');
+  writeFileSync(file, [strict, ...runs.map((run) => JSON.stringify(run)), ''].join('\n'));
+  write('many', [file]);
+  await visit('many', async (page) => {
+    const rows = page.locator('#r1 .summary tbody tr');
+    expect(await rows.count()).toBe(311);
+    await page.locator('#r1-front path.mark.safe').hover();
+    await expect.poll(() => page.locator('#tip').textContent()).toMatch(/policy strict, verdict safe, .*timeout_ms /);
+    await page.locator('#r1 select').nth(1).selectOption('strict');
+    expect(await page.locator('#r1 .filter output').textContent()).toBe('1 of 311 runs');
+    expect(await wrong(page)).toEqual([]);
+    await page.locator('#r1 select').nth(1).selectOption('');
+    await page.locator('#r1 .summary th', { hasText: 'timeout_ms' }).locator('button').click();
+    expect(await rows.last().textContent()).toContain('icount311');
+  });
+});
+
 test('without scripts everything can be read', () =>
   visit(
     'page',

@@ -1,3 +1,5 @@
+import type { PackedRows } from './table.ts';
+
 /**
  * What a page does where scripts run: words at the pointer, rows and marks that point at each other, tables that sort,
  * runs that can be left out. Goes into the page as its own source text, so that it uses nothing from outside.
@@ -12,6 +14,30 @@ export function behaviour(): void {
     return element;
   };
 
+  // Tables of many rows stand in the page as columns: see `longTable`.
+  for (const place of all('[data-long]')) {
+    const { count, columns } = JSON.parse(place.querySelector('script')!.textContent ?? '') as PackedRows;
+    const rows = Array.from({ length: count }, (_, i) => {
+      const row = document.createElement('tr');
+      row.dataset.run = String(i);
+      for (const { kind, words, at, ranks } of columns) {
+        const cell = make(kind === 'name' ? 'th' : 'td', kind === 'number' || kind === undefined ? words[at[i]!] : '');
+        if (kind === 'name') {
+          cell.setAttribute('scope', 'row');
+          cell.append(make('bdi', words[at[i]!]));
+        } else if (kind === 'verdict') {
+          const word = make('span', words[at[i]!]);
+          word.className = words[at[i]!]!;
+          cell.append(word);
+        } else if (kind === 'number') cell.className = 'number';
+        if (ranks !== undefined) cell.dataset.value = String(ranks[i]);
+        row.append(cell);
+      }
+      return row;
+    });
+    place.querySelector('tbody')!.replaceChildren(...rows);
+  }
+
   // The browser's own tip would come a second later, over ours.
   const tips = new WeakMap<Element, string>();
   for (const mark of all('svg .mark')) {
@@ -20,6 +46,15 @@ export function behaviour(): void {
     tips.set(mark, title.textContent ?? '');
     title.remove();
   }
+  /** Of a mark that has no words of its own: the row of its run. */
+  const rowText = (mark: Element): string | undefined => {
+    const run = mark.getAttribute('data-run');
+    const table = mark.closest('section')?.querySelector('.summary table');
+    const row = table?.querySelector<HTMLTableRowElement>(`tr[data-run="${run}"]`);
+    if (run === null || !table || !row) return undefined;
+    const heads = all('thead th', table).map(({ textContent }) => textContent ?? '');
+    return [...row.cells].map((cell, i) => `${heads[i]} ${cell.textContent}`).join(', ');
+  };
   const tip = make('div');
   tip.id = 'tip';
   tip.setAttribute('role', 'tooltip');
@@ -29,7 +64,7 @@ export function behaviour(): void {
   document.addEventListener('pointermove', (event) => {
     const target = event.target instanceof Element ? event.target : document.body;
     const mark = target.closest('svg .mark');
-    const text = mark === null ? undefined : tips.get(mark);
+    const text = mark === null ? undefined : (tips.get(mark) ?? rowText(mark));
     tip.hidden = text === undefined;
     if (text !== undefined) {
       tip.textContent = text;
@@ -48,8 +83,8 @@ export function behaviour(): void {
 
   const shown = (row: HTMLTableRowElement, column: number): string | number => {
     const cell = row.cells[column]!;
-    const value = cell.dataset.value;
-    return value === undefined ? (cell.textContent ?? '') : Number(value);
+    const text = cell.dataset.value ?? cell.textContent ?? '';
+    return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
   };
   const sort = (head: HTMLTableCellElement): void => {
     const table = head.closest('table')!;

@@ -15,10 +15,17 @@ export interface CurvePoint {
   readonly run: number;
 }
 
-/** The curves of one plot; `title` says what is the same for all of them. */
+/** The runs of one policy in one plot, from left to right. */
+export interface Curve {
+  readonly name: string;
+  readonly points: readonly CurvePoint[];
+}
+
+/** The curves of one plot; `title` says what is the same for all of them, `group` the part that says most. */
 export interface Panel {
   readonly title: string;
-  readonly curves: readonly { readonly name: string; readonly points: readonly CurvePoint[] }[];
+  readonly group: string;
+  readonly curves: readonly Curve[];
 }
 
 /** Plots of cost over one axis, a curve for each policy. */
@@ -44,7 +51,7 @@ interface Crossing {
 }
 
 /** Plots that are drawn; the numbers of all stand in the table. */
-const MOST_PANELS = 24;
+const MOST_PANELS = 12;
 const HALF = WIDTH / 2;
 const LEFT = 46;
 const RIGHT = 18;
@@ -57,29 +64,65 @@ const DASHES = ['', '7 3', '2 3', '9 3 2 3', '4 4', '12 3', '1 4', '6 2 1 2 1 2'
 /** Curves, rings where two of them cross, the numbers, and a table of the crossings. */
 export function curves({ id, axis, values, policies, panels }: Curves): Markup {
   const at = axisOf(values);
-  const found = panels.map((panel) => crossings(panel, at));
-  const drawn = panels.slice(0, MOST_PANELS);
+  const found = panels.flatMap((panel) => crossings(panel, values, at));
+  const drawn = someOf(panels);
   const content = drawn.map((panel, i) => {
     const left = (i % 2) * HALF;
     const top = Math.floor(i / 2) * (HEAD + PLOT + FOOT);
-    return html`<g transform="translate(${left} ${top})">${plot(panel, found[i]!, { axis, values, policies }, at)}</g>\n`;
+    const crossed = found.filter((one) => one.panel === panel);
+    return html`<g transform="translate(${left} ${top})">${plot(panel, crossed, { axis, values, policies }, at)}</g>\n`;
   });
   const title = `Cost by ${axis}`;
   const left = panels.length - drawn.length;
-  const more = left === 0 ? '' : ` ${left} more plots are left out; the table has them.`;
+  const more = left === 0 ? '' : ` ${drawn.length} of ${panels.length} plots are drawn; the table has all.`;
   return html`${figure({
     id,
     title,
-    about: `Upward: work added per page, in us, each plot with a scale of its own. A ring: two policies cost the same.${more}`,
+    about: `Upward: work added per page, in us, each plot with a scale of its own. A ring: two policies cost the same.${levelText(panels, axis)}${more}`,
     legend: policies.map(
       (name, series) =>
         html`<li><svg width="34" height="16" aria-hidden="true" focusable="false">${stroke(series, 'M1 8H33')}${marker(series, 17, 8)}</svg>${name}</li>`,
     ),
     height: Math.ceil(drawn.length / 2) * (HEAD + PLOT + FOOT),
     content,
-    table: numbers(title, { axis, values, policies, panels }),
+    table: numbers(title, { axis, values, panels }),
   })}
-${crossingTable(found.flat(), axis)}`;
+${crossingTable(found, axis)}`;
+}
+
+/** Plots that stand for all: of each group as many, the first, the last, and those at equal steps in between. */
+function someOf(panels: readonly Panel[]): readonly Panel[] {
+  if (panels.length <= MOST_PANELS) return panels;
+  const groups = [...new Set(panels.map(({ group }) => group))].slice(0, MOST_PANELS);
+  const each = Math.floor(MOST_PANELS / groups.length);
+  return groups.flatMap((group) => {
+    const mine = panels.filter((panel) => panel.group === group);
+    const step = (mine.length - 1) / Math.max(1, each - 1);
+    return mine.length <= each ? mine : Array.from({ length: each }, (_, i) => mine[Math.round(i * step)]!);
+  });
+}
+
+/** Whether a policy has one run where others have several: its cost is taken for the same at every value. */
+function isLevel({ points }: Curve, panel: Panel): boolean {
+  return points.length === 1 && panel.curves.some((other) => other.points.length > 1);
+}
+
+/** The runs of a policy by the values of the axis. */
+export function costsOf(curve: Curve, panel: Panel, values: readonly AxisValue[]): ReadonlyMap<AxisValue, CurvePoint> {
+  const { points } = curve;
+  const all = isLevel(curve, panel) ? values.map((at) => ({ ...points[0]!, at })) : points;
+  return new Map(all.map((point) => [point.at, point]));
+}
+
+/** A sentence that says which policies are drawn as levels. */
+export function levelText(panels: readonly Panel[], axis: string): string {
+  const levels = panels.flatMap((panel) =>
+    panel.curves
+      .filter((curve) => isLevel(curve, panel))
+      .map(({ name, points }) => `${name} was run with ${axis} ${points[0]!.at} only`),
+  );
+  const said = [...new Set(levels)];
+  return said.length === 0 || said.length > 3 ? '' : ` ${said.join(', ')}, and counts as the same with any other.`;
 }
 
 /** From a value of the axis to 0..1: numbers on a linear or logarithmic scale, anything else in equal steps. */
@@ -122,13 +165,14 @@ function plot(
     (point) => x(at(point.at)),
     (point) => y(point.cost / 1000),
   ).digits(1);
-  const drawn = panel.curves.map(({ name, points }) => {
+  const drawn = panel.curves.map((curve) => {
+    const { name, points } = curve;
     const series = policies.indexOf(name);
     const marks = points.map(
       ({ at: value, cost, safe, run }) =>
         html`<g class="mark"${runOf({ run })}><title>${name}, ${axis} ${String(value)}: ${duration(cost)} added per page${safe ? '' : ', not safe'}</title>${marker(series, x(at(value)), y(cost / 1000))}</g>`,
     );
-    return html`${stroke(series, path(points) ?? '')}${marks}\n`;
+    return html`${stroke(series, path([...costsOf(curve, panel, values).values()]) ?? '')}${marks}\n`;
   });
   const rings = crossed.map(
     ({ from, to, share, cost, before, behind }) =>
@@ -157,10 +201,14 @@ function marker(series: number, x: number, y: number): Markup {
 }
 
 /** Pairs of policies of one plot whose order changes, where both have a run at the same two values. */
-function crossings(panel: Panel, at: (value: AxisValue) => number): Crossing[] {
+function crossings(panel: Panel, values: readonly AxisValue[], at: (value: AxisValue) => number): Crossing[] {
+  const costs = new Map(panel.curves.map((curve) => [curve, costsOf(curve, panel, values)]));
   return panel.curves.flatMap((one, i) =>
     panel.curves.slice(i + 1).flatMap((other) => {
-      const both = one.points.flatMap((a) => other.points.filter((b) => b.at === a.at).map((b) => ({ a, b })));
+      const both = values.flatMap((value) => {
+        const [a, b] = [costs.get(one)!.get(value), costs.get(other)!.get(value)];
+        return a === undefined || b === undefined ? [] : [{ a, b }];
+      });
       const apart = both.filter(({ a, b }) => a.cost !== b.cost);
       return apart.slice(1).flatMap(({ a, b }, next): Crossing[] => {
         const last = apart[next]!;
@@ -198,37 +246,23 @@ function cellOf(value: AxisValue): string | { text: string; value: number } {
   return typeof value === 'number' ? { text: String(value), value } : String(value);
 }
 
-/** The pivot: a row for each value of each plot, a column for each policy, and the cheapest that is safe. */
-function numbers(title: string, { axis, values, policies, panels }: Omit<Curves, 'id'>): Markup {
+/** The pivot: a row for each policy of each plot, a column for each value of the axis. */
+function numbers(title: string, { axis, values, panels }: Pick<Curves, 'axis' | 'values' | 'panels'>): Markup {
   const rows = panels.flatMap((panel) =>
-    values.flatMap((value) => {
-      const points = policies.map((policy) =>
-        panel.curves.find(({ name }) => name === policy)?.points.find(({ at }) => at === value),
-      );
-      if (points.every((point) => point === undefined)) return [];
-      const safe = points.flatMap((point, i) => (point?.safe ? [{ cost: point.cost, policy: policies[i]! }] : []));
-      const best = safe.sort((a, b) => a.cost - b.cost)[0]?.policy ?? 'none';
-      return [
-        {
-          cells: [
-            panel.title,
-            cellOf(value),
-            ...points.map((point) =>
-              point === undefined ? '-' : { text: short(point.cost / 1000), value: point.cost },
-            ),
-            best,
-          ],
-        },
-      ];
+    panel.curves.map(({ name, points }) => {
+      const costs = new Map(points.map(({ at, cost }) => [at, short(cost / 1000)]));
+      const safe = points.filter((point) => point.safe).length;
+      const said = safe === points.length ? 'yes' : safe === 0 ? 'no' : `${safe} of ${points.length}`;
+      return { cells: [panel.title, name, said, ...values.map((value) => costs.get(value) ?? '-')] };
     }),
   );
   return table(
-    `${title}: us added per page`,
+    `${title}: us added per page, by ${axis}`,
     [
       { title: 'of', kind: 'name' },
-      { title: axis },
-      ...policies.map((policy) => ({ title: policy, kind: 'number' as const })),
-      { title: 'cheapest that is safe' },
+      { title: 'policy', kind: 'name' },
+      { title: 'safe' },
+      ...values.map((value) => ({ title: String(value) })),
     ],
     rows,
   );

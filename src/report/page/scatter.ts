@@ -30,6 +30,14 @@ interface Scatter {
 }
 
 const SHAPES = { safe: symbolCircle, exposed: symbolTriangle, unsafe: symbolSquare } as const;
+/** The same of many dots, behind their middle. The script of the page takes their words from the table. */
+const SMALL: Readonly<Record<Verdict, (x: number, y: number) => string>> = {
+  safe: (x, y) => `M${fixed(x - 4)} ${fixed(y)}a4 4 0 1 0 8 0a4 4 0 1 0-8 0z`,
+  exposed: (x, y) => `M${fixed(x)} ${fixed(y - 5.5)}l4.8 8.2h-9.6z`,
+  unsafe: (x, y) => `M${fixed(x - 3.5)} ${fixed(y - 3.5)}h7v7h-7z`,
+};
+/** Dots that have a drawing of their own each. */
+const MOST_DOTS = 300;
 const VERDICTS = ['safe', 'exposed', 'unsafe'] as const;
 /** How to read any of them. */
 export const ABOUT =
@@ -83,6 +91,7 @@ export function plots(dots: readonly Dot[], { front = [], ...about }: Scatter): 
     0,
     ...Array.from({ length: Math.floor((decade - 2) / step) + 1 }, (_, i) => 10 ** (decade - i * step)),
   ];
+  const crowded = dots.length > MOST_DOTS;
   let top = 0;
   const content = machines.map((machine) => {
     const plot = top + HEAD + ABOVE;
@@ -114,7 +123,10 @@ export function plots(dots: readonly Dot[], { front = [], ...about }: Scatter): 
         Math.abs(ly - cy) > 12
           ? html`<path class="lead" d="M${fixed(cx)} ${fixed(cy)}L${fixed(lx)} ${fixed(ly - 4)}"/>`
           : '';
-      return html`<g class="mark" data-verdict="${verdict}"${runOf({ run: label.index })}><title>${tip}</title>${far}<path class="${verdict}" transform="translate(${fixed(cx)} ${fixed(cy)})" d="${symbol(SHAPES[verdict], 90)()}"/>${word(lx, ly, shorten(noteOf(dot), 160))}</g>\n`;
+      const named = html`${far}${noteOf(dot) === '' ? '' : word(lx, ly, shorten(noteOf(dot), 160))}`;
+      if (crowded)
+        return html`${named}<path class="mark ${verdict}"${runOf({ run: label.index })} d="${SMALL[verdict](cx, cy)}"/>\n`;
+      return html`<g class="mark"${runOf({ run: label.index })}><title>${tip}</title><path class="${verdict}" transform="translate(${fixed(cx)} ${fixed(cy)})" d="${symbol(SHAPES[verdict], 90)()}"/>${named}</g>\n`;
     });
     const head = word(0, top + 15, shorten(machine, 400), 'start', 'machine');
     const part = html`${head}${corner}${lines}${never}${ticks(x.ticks(6), x, String, plot, bottom)}${line === '' ? '' : html`<path class="front" d="${line}"/>`}${drawn}`;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { GatheredRow } from '../../model/sweep.ts';
 import { reportPage } from './page.ts';
+import type { PackedRows } from './table.ts';
 
 const NS = { strict: [900, 900, 900, 900], lazy: [2000, 1000, 500, 250] } as const;
 const SIZES = [8, 2, 4, 16];
@@ -44,15 +45,75 @@ test('curves: a ring where lazy gets cheaper than strict, and the table says bet
   expect(xs).toHaveLength(4);
 });
 
-test('the table under the curves is the pivot, with the cheapest that is safe', async () => {
+test('the table under the curves is the pivot, and says whether the policy was safe', async () => {
   const page = await pageOf(rows('nvme'));
   expect(cells(part(page, '<caption>Cost by queue_size', '</table>'))).toEqual([
-    'of|queue_size|strict|lazy|cheapest that is safe',
-    'nvme|2|0.90|2.00|strict',
-    'nvme|4|0.90|1.00|strict',
-    'nvme|8|0.90|0.50|strict',
-    'nvme|16|0.90|0.25|strict',
+    'of|policy|safe|2|4|8|16',
+    'nvme|strict|yes|0.90|0.90|0.90|0.90',
+    'nvme|lazy|no|2.00|1.00|0.50|0.25',
   ]);
+});
+
+test('a policy that was run at one value of the axis is a level, which curves cross', async () => {
+  const once = rows('nvme').filter((row) => row.policy === 'lazy' || row['policy.dma.queue_size'] === 8);
+  const page = await pageOf(once);
+  const figure = part(page, '<figure id="r1-curves"', '</figure>');
+  expect(figure).toContain('strict was run with queue_size 8 only, and counts as the same with any other.');
+  expect(figure).toContain('strict is cheaper up to 4, lazy from 8 on');
+  const level = /class="curve l0" d="([^"]*)"/.exec(part(figure, '<g transform', '</svg>'))![1]!;
+  expect(new Set([...level.matchAll(/,([\d.]+)/g)].map(([, y]) => y)).size).toBe(1);
+  expect(cells(part(page, '<caption>Cost by queue_size', '</table>')).slice(1)).toEqual([
+    'nvme|strict|yes|-|-|0.90|-',
+    'nvme|lazy|no|2.00|1.00|0.50|0.25',
+  ]);
+});
+
+/** Runs with as many values of a second setting, under which lazy costs less the larger it is. */
+const grid = (times: number): GatheredRow[] =>
+  Array.from({ length: times }, (_, i) =>
+    rows('nvme').map((row) => ({
+      ...{ trace: row.trace, machine: row.machine, seed: row.seed, 'machine.iommu.iotlb': `1x${i + 1}` },
+      ...row,
+      'cost.added_per_page_ns': row['cost.added_per_page_ns'] * (row.policy === 'lazy' ? 2 / (i + 1) : 1),
+      hash: `${row.hash} ${i}`,
+    })),
+  ).flat() as GatheredRow[];
+
+test('over two settings: areas where one policy is the cheapest', async () => {
+  const page = await pageOf(grid(4));
+  expect(cells(part(page, '<caption>The cheapest policy, by queue_size and iotlb', '</table>'))).toEqual([
+    'of|iotlb|cheapest, by queue_size',
+    'nvme|1x1|2..8: strict; 16: lazy',
+    'nvme|1x2|2..4: strict; 8..16: lazy',
+    'nvme|1x3|2: strict; 4..16: lazy',
+    'nvme|1x4|2: strict; 4..16: lazy',
+  ]);
+  const drawn = part(page, '<figure id="r1-areas"', '</svg></div>').matchAll(
+    /<rect class="mark" fill="url\(#(\w+)\)"/g,
+  );
+  expect([...drawn].map(([, fill]) => fill).join()).toBe(Array(4).fill('fill0,fill1').join());
+});
+
+test('many runs: rows as columns for a script, dots without words of their own, some of the plots', async () => {
+  const all = grid(100);
+  const page = await pageOf(all);
+  const [packed] = /(?<=<script type="application\/json">).*?(?=<\/script>)/s.exec(page)!;
+  const { count, columns } = JSON.parse(packed) as PackedRows;
+  // Those of strict are one for each iotlb.
+  expect(count).toBe(500);
+  const column = (i: number) => columns[i]!.at.map((at) => columns[i]!.words[at]);
+  const lazy = new Set(
+    column(1).flatMap((policy, i) => (policy === 'lazy' ? [`${column(3)[i]} ${column(4)[i]} ${column(5)[i]}`] : [])),
+  );
+  expect(lazy.size).toBe(400);
+  // In the order of costs, though their words have three digits.
+  const costs = [...new Map(all.map((row) => [row.hash, row['cost.added_per_page_ns']])).values()];
+  const ranks = columns[6]!.ranks!;
+  for (const [i, rank] of ranks.entries()) expect(Math.sign(rank - ranks[0]!)).toBe(Math.sign(costs[i]! - costs[0]!));
+  expect(page.match(/<path class="mark /g)).toHaveLength(500);
+  expect(part(page, '<figure id="r1-curves"', '</figure>').match(/class="machine"/g)).toHaveLength(12);
+  expect(page).toContain('12 of 100 plots are drawn; the table has all.');
+  expect(page.length / count).toBeLessThan(450);
 });
 
 test('the front: runs that none beats, and only against those of their trace', async () => {

@@ -1,10 +1,14 @@
 import { exposureOf, frontOf } from '../../model/front.ts';
 import type { AxisValue, GatheredRow, GatheredSweep } from '../../model/sweep.ts';
-import { type CurvePoint, curves, type Panel } from './curves.ts';
+import { areas, type Column } from './areas.ts';
+import { type CurvePoint, curves } from './curves.ts';
 import { html, type Markup } from './markup.ts';
 import { duration, whole } from './number.ts';
 import { ABOUT, type Dot, exposureText, plots } from './scatter.ts';
-import { type Row, table } from './table.ts';
+import { longTable, type Row, table } from './table.ts';
+
+/** Runs whose rows stand in the page as they are; of more, a script makes them from a sixth of the bytes. */
+const MOST_ROWS = 300;
 
 /** A sweep: what to choose from, and where one policy becomes cheaper than another. `id` begins the ids of its parts. */
 export function sweepPart(id: string, { name, model, rows }: GatheredSweep): Markup {
@@ -25,7 +29,7 @@ export function sweepPart(id: string, { name, model, rows }: GatheredSweep): Mar
 <dl class="facts"><dt>runs</dt><dd>${whole(runs.length)} for ${whole(rows.length)} combinations, model ${model}</dd>
 ${[...axes].map(([axis, values]) => html`<dt>${axis}</dt><dd>${listOf(values)}</dd>\n`)}</dl>
 ${frontPart(`${id}-front`, runs, runAt, kept, settings)}
-${curvePart(`${id}-curves`, rows, axes, varying, runAt)}
+${curvePart(id, rows, axes, varying, runAt)}
 <h3>How to get this again</h3>
 <details><summary>The command of each numbered run</summary><pre tabindex="0" aria-label="Commands that give this again"><code>${kept.map(({ repro }) => `${repro}\n`)}</code></pre></details>
 </section>`;
@@ -68,7 +72,7 @@ function frontPart(
   const columns = [
     { title: 'machine', kind: 'name' as const },
     { title: 'policy', kind: 'name' as const },
-    { title: 'verdict' },
+    { title: 'verdict', kind: 'verdict' as const },
     { title: 'trace', kind: 'name' as const },
     ...settings.map((axis) => ({ title: brief(axis, settings) })),
     { title: 'added per page', kind: 'number' as const },
@@ -83,7 +87,7 @@ function frontPart(
       cells: [
         run.machine,
         run.policy,
-        { text: html`<span class="${verdict}">${verdict}</span>` },
+        verdict,
         run.trace,
         ...settings.map((axis) => {
           const value = run[axis]!;
@@ -101,7 +105,16 @@ function frontPart(
     title,
     about: `${ABOUT} The numbered runs on the line are those that no other of their trace beats in both.`,
     front: kept.map(({ hash }) => dots[runAt.get(hash)!]!),
-    table: html`<div class="summary">${table(title, columns, runs.map(rowOf))}</div>`,
+    table: html`<div class="summary">${
+      runs.length <= MOST_ROWS
+        ? table(title, columns, runs.map(rowOf))
+        : longTable(
+            title,
+            columns,
+            runs.map((run) => rowOf(run).cells),
+            `${whole(runs.length)} rows, which a script makes; without scripts: iommulator sweep show FILE --rows, or sweep gather for all numbers.`,
+          )
+    }</div>`,
   })}
 ${table('Runs that no other of their trace beats in cost and in exposure, the cheapest first', columns, kept.map(rowOf))}`;
 }
@@ -124,7 +137,10 @@ function exposed(run: GatheredRow): number {
   return exposureOf(run['safety.verdict'], { count, sum });
 }
 
-/** Curves over the setting with the most values, numbers before names; a plot for each combination of the others. */
+/**
+ * Over the setting with the most values, numbers before names: where which policy is the cheapest, if there is a second
+ * setting, and curves of cost; a plot for each combination of the others.
+ */
 function curvePart(
   id: string,
   rows: readonly GatheredRow[],
@@ -133,41 +149,41 @@ function curvePart(
   runAt: ReadonlyMap<string, number>,
 ): Markup {
   const numeric = (axis: string): boolean => axes.get(axis)!.every((value) => typeof value === 'number');
-  const [axis] = varying
+  const [axis, second] = varying
     .filter((one) => !['trace', 'machine', 'policy', 'seed'].includes(one))
     .sort((a, b) => Number(numeric(b)) - Number(numeric(a)) || axes.get(b)!.length - axes.get(a)!.length);
   if (axis === undefined) return html``;
-  const values = [...axes.get(axis)!];
-  if (numeric(axis)) values.sort((a, b) => Number(a) - Number(b));
+  const inOrder = (one: string): AxisValue[] =>
+    numeric(one) ? [...axes.get(one)!].sort((a, b) => Number(a) - Number(b)) : [...axes.get(one)!];
+  const values = inOrder(axis);
   const others = varying.filter((one) => one !== axis && one !== 'policy');
-  const panels = new Map<string, Map<string, CurvePoint[]>>();
-  for (const row of rows) {
-    const title =
-      others.map((one) => `${isFixed(one) ? '' : `${brief(one, varying)} `}${row[one]}`).join(', ') || row.trace;
-    const panel = panels.get(title) ?? new Map<string, CurvePoint[]>();
-    panels.set(title, panel);
-    const points = panel.get(row.policy) ?? [];
-    panel.set(row.policy, points);
-    points.push({
-      at: row[axis]!,
-      cost: row['cost.added_per_page_ns'],
-      safe: row['safety.verdict'] === 'safe',
-      run: runAt.get(row.hash)!,
-    });
-  }
+  const titleOf = (row: GatheredRow, parts: readonly string[]): string =>
+    parts.map((one) => `${isFixed(one) ? '' : `${brief(one, varying)} `}${row[one]}`).join(', ') || row.trace;
   const place = ({ at }: CurvePoint): number => values.indexOf(at);
-  return curves({
-    id,
-    axis: brief(axis, varying),
-    values,
-    policies: axes.get('policy')!.map(String),
-    panels: [...panels].map(
-      ([title, panel]): Panel => ({
-        title,
-        curves: [...panel].map(([name, points]) => ({ name, points: points.sort((a, b) => place(a) - place(b)) })),
-      }),
-    ),
+  const columns = [...grouped(rows, (row) => titleOf(row, others))].map(([title, mine]): Column => {
+    const curves = [...grouped(mine, ({ policy }) => policy)].map(([name, runs]) => ({
+      name,
+      points: runs
+        .map((row) => ({
+          at: row[axis]!,
+          cost: row['cost.added_per_page_ns'],
+          safe: row['safety.verdict'] === 'safe',
+          run: runAt.get(row.hash)!,
+        }))
+        .sort((a, b) => place(a) - place(b)),
+    }));
+    const group = titleOf(
+      mine[0]!,
+      others.filter((one) => one !== second),
+    );
+    return { title, group, across: second === undefined ? '' : mine[0]![second]!, curves };
   });
+  const shared = { axis: brief(axis, varying), values, policies: axes.get('policy')!.map(String) };
+  const map =
+    second === undefined || shared.policies.length < 2
+      ? ''
+      : areas({ id: `${id}-areas`, ...shared, second: brief(second, varying), seconds: inOrder(second), columns });
+  return html`${map}${curves({ id: `${id}-curves`, ...shared, panels: columns })}`;
 }
 
 /** The last word of an axis, `queue_size` of `policy.dma.queue_size`, where no other axis ends in the same. */
@@ -178,4 +194,15 @@ function brief(axis: string, axes: readonly string[]): string {
 
 function isFixed(axis: string): boolean {
   return axis === 'trace' || axis === 'machine';
+}
+
+/** Rows by what they have in common, in their order. */
+function grouped(rows: readonly GatheredRow[], common: (row: GatheredRow) => string): Map<string, GatheredRow[]> {
+  const groups = new Map<string, GatheredRow[]>();
+  for (const row of rows) {
+    const group = groups.get(common(row));
+    if (group === undefined) groups.set(common(row), [row]);
+    else group.push(row);
+  }
+  return groups;
 }
