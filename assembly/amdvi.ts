@@ -10,6 +10,8 @@
 //                              31 MaxPend 24  23 PASID 16  15──── DevID ────0
 //      second word             63──────────────── address ────────────────12  11──6  5 Type 4  GN2  S0
 //                              PASID: bits 15:8 in 23:16, 7:0 in 55:48, 19:16 in 59:56
+//   7  COMPLETE_PPR_REQUEST    63─ 7 ─60  59──52  51──── PASID ────32  31─────16  15──── DevID ────0
+//      second word             63──────48  47─ Status ─44  43─41  40─── Tag ───32  31──────────3  GN2  1─0
 //   8  INVALIDATE_IOMMU_ALL    63─ 8 ─60  59──────────────────────────────────────────────────────────0
 import { ORDER_ALL, setWords, sizedAddress, sizedOrder, sizedPage, word0, word1 } from './command';
 
@@ -18,6 +20,7 @@ export const AMD_DEVICE_ENTRY: u32 = 2;
 export const AMD_PAGES: u32 = 3;
 export const AMD_IOTLB_PAGES: u32 = 4;
 export const AMD_INTERRUPTS: u32 = 5;
+export const AMD_PAGE_RESPONSE: u32 = 7;
 export const AMD_ALL: u32 = 8;
 
 /**
@@ -40,6 +43,10 @@ const GN: u64 = 1 << 2;
 const WAIT_STORE: u64 = 1;
 const WAIT_INTERRUPT: u64 = 1 << 1;
 const WAIT_FLUSH: u64 = 1 << 2;
+const TAG_SHIFT: u64 = 32;
+const TAG_MASK: u64 = 0x1ff;
+const STATUS_SHIFT: u64 = 44;
+const STATUS_MASK: u64 = 15;
 const STORE_MASK: u64 = 0xf_ffff_ffff_fff8;
 
 @inline
@@ -81,6 +88,12 @@ export function encodeAmdIotlbPages(
   setWords(at, opcode(AMD_IOTLB_PAGES) | names | split, amdAddress(page, order) | flags);
 }
 
+/** Answers a group of page requests of a PASID (Linux 4.12 drivers/iommu/amd_iommu.c build_complete_ppr). */
+export function encodeAmdPageResponse(at: usize, device: u32, pasid: u32, group: u32, code: u32): void {
+  const low = opcode(AMD_PAGE_RESPONSE) | (<u64>pasid << 32) | device;
+  setWords(at, low, GN | (<u64>group << TAG_SHIFT) | (<u64>code << STATUS_SHIFT));
+}
+
 /** Drops everything that the IOMMU keeps. */
 export function encodeAmdAll(at: usize): void {
   setWords(at, opcode(AMD_ALL), 0);
@@ -110,6 +123,15 @@ export function amdPasid(at: usize): u32 {
 export function amdPending(at: usize): u32 {
   const pending = <u32>((word0(at) >> PENDING_SHIFT) & PENDING_MASK);
   return pending == 0 ? <u32>PENDING_MASK : pending;
+}
+/** Group and code of opcode 7. */
+@inline
+export function amdResponseGroup(at: usize): u32 {
+  return <u32>((word1(at) >> TAG_SHIFT) & TAG_MASK);
+}
+@inline
+export function amdResponseCode(at: usize): u32 {
+  return <u32>((word1(at) >> STATUS_SHIFT) & STATUS_MASK);
 }
 /** Whether opcode 3 drops upper levels too. */
 @inline

@@ -9,6 +9,7 @@ import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { freeFrames, initFrames } from './frame';
 import { initIommu, stepIommu } from './iommu';
+import { initHandler, stepHandler } from './handler';
 import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
 import {
@@ -19,8 +20,10 @@ import { initMmapLock } from './mmaplock';
 import { initPasid } from './pasid';
 import { initLists, initPaths, tableInserted } from './path';
 import { initPending, stepLink } from './pending';
+import { hasPri } from './pri';
 import { programOf } from './program';
 import { goesRound, gotOn, initProgress } from './progress';
+import { initPrq } from './prq';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
@@ -33,13 +36,15 @@ import { initSubmit } from './submit';
 import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
 
-// Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight.
+// Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight,
+// the handler of page requests where they have a queue.
 let cpus: u32 = 0;
 let reclaimer: u32 = 0;
 let hardware: u32 = 0;
 let link: u32 = 0;
 let device: u32 = 0;
 let flights: u32 = 0;
+let handler: u32 = 0;
 let quantiles: usize = 0;
 let wanting: u32 = 0;
 
@@ -60,8 +65,9 @@ export function init(): void {
   device = cpus + 3;
   flights = cpus + 4;
   initProgress();
-  initCauses(flights + setting(SET_OUTSTANDING));
-  initAgents(flights + setting(SET_OUTSTANDING));
+  handler = flights + setting(SET_OUTSTANDING);
+  initCauses(handler + 1);
+  initAgents(handler + (hasPri() ? 1 : 0));
   initCounters();
   initRandom(setting(SET_SEED));
   quantiles = initQuantiles();
@@ -86,6 +92,11 @@ export function init(): void {
   initFaults(reclaimer);
   initReclaim();
   initFlights(flights);
+  if (hasPri()) {
+    initPrq(handler);
+    initHandler();
+    block(agent(handler), CAUSE_IDLE);
+  }
   initDevice(device);
   initCpu();
   block(agent(reclaimer), CAUSE_IDLE);
@@ -128,6 +139,7 @@ export function run(): u32 {
     else if (<u32>id == hardware) stepIommu(who);
     else if (<u32>id == link) stepLink(who);
     else if (<u32>id == device) stepDevice(who);
+    else if (<u32>id == handler) stepHandler(who);
     else if (stepFlight(who)) rouse(who.clock);
     // A device that answers late has its chance at what has just been unmapped.
     if (takeNews()) rouse(who.clock);

@@ -11,9 +11,10 @@ import {
 } from './ops';
 import { MODE_BACK, MODE_FRAME, MODE_REUSE, MODE_ZERO, Run } from './execution';
 import { beginPage, PART_BODY, stepPath } from './path';
+import { isReleased } from './pasid';
 import { goIdle } from './shootdown';
 import {
-  frameOf, kindOf, pte, PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
+  frameOf, isInReach, isReadOnly, kindOf, pte, PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
   PTE_ZERO, setKind,
 } from './table';
 
@@ -21,6 +22,16 @@ let reclaimer: u32 = 0; // agent, where there is one
 
 export function initFaults(reclaimAgent: u32): void {
   reclaimer = reclaimAgent;
+}
+
+/** Whether a device may use the page as it is. */
+export function allowed(page: u32, write: bool): bool {
+  const flags = pte(page);
+  return isInReach(flags) && (!write || (flags & PTE_W) != 0);
+}
+/** The program has unmapped the page, or may not write it itself: a page request is answered with `invalid`. */
+export function forbidden(page: u32, write: bool): bool {
+  return isReleased() || kindOf(page) == KIND_GONE || (write && isReadOnly(page));
 }
 
 /** Whether a write needs a copy of what the page maps. */

@@ -1,14 +1,14 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
-import { isHandedOver, otherPage, pageWalked } from './binding';
-import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W, find, use } from './cache';
+import { isHandedOver, pageWalked } from './binding';
+import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import { awaitEnd, hasOwnTable, isShut } from './consumer';
 import {
   add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_FAULT_RETRIES, N_IOTLB_HIT, N_IOTLB_MISS,
   N_PAGE_REQUESTS, N_S2X, N_S5, N_S7, N_SPURIOUS, N_WALK_REFS, N_WALKS,
 } from './counters';
-import { beginFault, stepList } from './fault';
+import { allowed, beginFault, forbidden, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
 import { isOthers } from './fork';
 import { clear, cost, region, setting } from './layout';
@@ -19,18 +19,21 @@ import {
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
-  COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, KIND_GONE, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_SPACES, SET_WALKERS,
+  COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_WALKERS,
 } from './ops';
-import { aliasOf, findLeaf, sharesDomains } from './mapping';
+import { fillIotlb, replaceOther, useIotlb, useOf, useOfPasid } from './lookup';
+import { findLeaf } from './mapping';
 import { isReleased } from './pasid';
 import { landed } from './pending';
+import { forgetRequest, hasPri, initPri, IS_GRANTED, IS_REFUSED, sendGroups, stepRequest } from './pri';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, closeFlight, Flight, flight, flightCount, IN_HAND, ON_ITS_WAY, openFlight, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import {
-  ABSENT, aim, deviceOf, deviceTlb, entryOf, fillAbsent, dropFrom, fillCopy, FREED, iommuStage, iotlb, iotlbOf, largeCopies, own, recheck,
+  ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck,
 } from './space';
-import { frameOf, isInReach, isReadOnly, kindOf, largeOrders, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, PTE_W, setPte, touch, vpnOf } from './table';
+import { PASID } from './submit';
+import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
 import {
   ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain,
 } from './walk';
@@ -61,6 +64,7 @@ export function initFlights(firstAgent: u32): void {
   first = firstAgent;
   initFreed();
   requests = region(<usize>flightCount * REQUEST_BYTES);
+  if (hasPri()) initPri(first);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
 }
@@ -97,6 +101,13 @@ export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: A
 
 /** One turn; true when the access has landed or was denied, and the place is free again. */
 export function stepFlight(who: Agent): bool {
+  if (!hasPri()) return turn(who);
+  const now = who.clock;
+  const over = turn(who);
+  sendGroups(now);
+  return over;
+}
+function turn(who: Agent): bool {
   const place = who.id - first;
   const asked = load<u32>(request(place));
   // Tables of the process that the entry of the PASID names, as far as the IOMMU knows.
@@ -110,7 +121,7 @@ export function stepFlight(who: Agent): bool {
     case TRANSLATE: {
       openFlight(place, page);
       touch(page);
-      const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), place, page, write) : 0;
+      const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), leafOf(place, page), page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
@@ -126,7 +137,7 @@ export function stepFlight(who: Agent): bool {
     case ARRIVE: {
       if (isReleased()) return deny(who, held, page, write);
       held.squashed &= ~SQUASHED_WALK;
-      const at = useIotlb(place, asked, write);
+      const at = useIotlb(leafOf(place, asked), asked, write);
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
@@ -187,7 +198,7 @@ export function stepFlight(who: Agent): bool {
         who.phase = REQUEST;
         return false;
       }
-      const leaf = found.order == orderOf(page) ? page : findLeaf(vpnOf(page) + offsetOf(place), found.order) - 1;
+      const leaf = found.order == orderOf(page) ? page : findLeaf(leafOf(place, page), found.order) - 1;
       setPte(leaf, pte(leaf) | PTE_A | (write ? PTE_D : 0));
       recheck(leaf, who.clock);
       held.frame = (<u32>(found.address >> 12) >> found.order) << found.order;
@@ -200,6 +211,15 @@ export function stepFlight(who: Agent): bool {
       return false;
     }
     case REQUEST: {
+      if (hasPri()) {
+        const outcome = stepRequest(who, PASID, vpnOf(page), write);
+        if (outcome == IS_REFUSED) return deny(who, held, page, write);
+        if (outcome == IS_GRANTED) {
+          askAgain(who, held);
+          spend(who, CAUSE_TRANSLATION, half);
+        }
+        return false;
+      }
       if (forbidden(page, write)) return deny(who, held, page, write);
       bump(N_PAGE_REQUESTS);
       tell(who, PAGE_REQUEST, write, page);
@@ -248,17 +268,6 @@ function tell(who: Agent, where: u32, write: bool, page: u32): void {
   note(LOG_DEVICE, who.id, where, write ? 1 : 0, page + 1, who.clock);
 }
 
-@inline
-function allowed(page: u32, write: bool): bool {
-  const flags = pte(page);
-  return isInReach(flags) && (!write || (flags & PTE_W) != 0);
-}
-
-/** The program has unmapped the page, or may not write it itself: the page request is answered with `invalid`. */
-@inline
-function forbidden(page: u32, write: bool): bool {
-  return isReleased() || kindOf(page) == KIND_GONE || (write && isReadOnly(page));
-}
 function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   tell(who, DENIED, write, page);
   bump(N_DEVICE_FAULTS);
@@ -293,66 +302,15 @@ function meets(page: u32, other: u32): bool {
 function offsetOf(place: u32): u32 {
   return load<u32>(request(place), 28);
 }
+/** Its page number. */
+@inline
+function leafOf(place: u32, page: u32): u64 {
+  return vpnOf(page) + offsetOf(place);
+}
 /** The address that a place asks for; the IOMMU's stage translates its space. */
 @inline
 function addressOf(place: u32, page: u32): u64 {
   return aim(iommuStage, page) + (<u64>offsetOf(place) << 12);
-}
-
-/** Address of an entry, stale or not, that allows the access, the smallest first; it is the most recent then. Or 0. */
-function useSmallest(cache: Cache, place: u32, page: u32, write: bool): usize {
-  if (cache.sets == 0) return 0;
-  if (largeOrders == 0 || (!largeCopies && orderOf(page) == 0)) return useOf(cache, page, write);
-  const vpn = vpnOf(page) + offsetOf(place);
-  for (let left = largeOrders | 1; left != 0; left &= left - 1) {
-    const leaf = findLeaf(vpn, ctz(left));
-    if (leaf == 0) continue;
-    const at = useOf(cache == iotlb ? iotlbOf(leaf - 1) : cache, leaf - 1, write);
-    if (at != 0) return at;
-  }
-  return 0;
-}
-/** The same for the entry of a page. One that says that nothing is there refuses reads and writes alike. */
-function useOf(cache: Cache, page: u32, write: bool): usize {
-  const at = find(cache, page);
-  if (at == 0 || (write && (load<u32>(at) & ENTRY_W) == 0 && load<u32>(at, 4) != ABSENT)) return 0;
-  return use(cache, cache.set(page), at);
-}
-
-/** The same of all that is tagged with the PASID, whoever had it then. */
-function useOfPasid(cache: Cache, place: u32, page: u32, write: bool): usize {
-  const own = useSmallest(cache, place, page, write);
-  if (own != 0) return own;
-  const other = otherPage(page);
-  return other == 0 || cache.sets == 0 ? 0 : useOf(cache, other - 1, write);
-}
-
-/** The same of the IOTLB, whose entries may say that there is nothing, or be of a domain with the same tag. */
-function useIotlb(place: u32, page: u32, write: bool): usize {
-  const own = useOfPasid(iotlb, place, page, write);
-  if (own != 0 || !sharesDomains()) return own;
-  for (let space: u32 = 0; space < setting(SET_SPACES); space++) {
-    const alias = aliasOf(page, space);
-    const at: usize = alias == 0 || iotlb.sets == 0 ? 0 : useOf(iotlb, alias - 1, write);
-    if (at != 0) return at;
-  }
-  return 0;
-}
-/** An entry of the IOTLB, in place of those with the same tag. */
-function fillIotlb(page: u32, low: u32, frame: u32, now: u64): void {
-  for (let space: u32 = 0; sharesDomains() && space < setting(SET_SPACES); space++) {
-    const alias = aliasOf(page, space);
-    if (alias != 0) dropFrom(iotlb, alias - 1, now);
-  }
-  replaceOther(iotlb, page, now);
-  if (frame == ABSENT) fillAbsent(page, now);
-  else fillCopy(iotlbOf(page), page, low, frame, now);
-}
-
-/** There is one entry for an address of a PASID. */
-function replaceOther(cache: Cache, page: u32, now: u64): void {
-  const other = otherPage(page);
-  if (other != 0) dropFrom(cache, other - 1, now);
 }
 
 /** The access has the translation of an entry. */
@@ -443,6 +401,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
 function rest(who: Agent): void {
   closeFlight(who.id - first);
   clear(request(who.id - first), 16);
+  if (hasPri()) forgetRequest(who.id - first);
   who.phase = REST;
   landed(who.id - first, who.clock);
   block(who, CAUSE_IDLE);

@@ -1,20 +1,20 @@
 // What an invalidation command drops, read from its words alone: the scope tables of VT-d 6.5.2 and of 48882 section 2.4,
 // in one form for both. IH = 1 of VT-d and PDE = 0 of AMD say the same: walk caches may stay.
 import {
-  AMD_ALL, AMD_DEVICE_ENTRY, AMD_IOTLB_PAGES, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdGuest, amdOpcode,
-  amdOrder, amdPasid, amdPde, amdPending,
+  AMD_ALL, AMD_DEVICE_ENTRY, AMD_IOTLB_PAGES, AMD_PAGE_RESPONSE, AMD_PAGES, AMD_WAIT, amdDevice, amdDomain, amdFirstPage, amdGuest,
+  amdOpcode, amdOrder, amdPasid, amdPde, amdPending,
 } from './amdvi';
 import { NO_PASID } from './block';
 import { ORDER_ALL } from './command';
 import { ANY, ANY_PASID } from './tagged';
 import {
-  VTD_CONTEXT, VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB, VTD_PAGE, VTD_PASID,
-  VTD_PASID_CACHE, VTD_PASID_CACHE_GLOBAL, VTD_PASID_CACHE_PASID, VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdAllPasids, vtdDomain, vtdDrains,
+  VTD_CONTEXT, VTD_DEVICE_TLB, VTD_DOMAIN, VTD_EXTENDED_DEVICE_TLB, VTD_EXTENDED_IOTLB, VTD_GLOBAL, VTD_IOTLB, VTD_PAGE, VTD_PAGE_RESPONSE,
+  VTD_PASID, VTD_PASID_CACHE, VTD_PASID_CACHE_GLOBAL, VTD_PASID_CACHE_PASID, VTD_PASID_PAGE, VTD_WAIT, vtdAddressMask, vtdAllPasids, vtdDomain, vtdDrains,
   vtdFirstPage, vtdFunctionMask, vtdGranularity, vtdHint, vtdOrder, vtdPage, vtdPasid, vtdQueueDepth, vtdSource, vtdType,
 } from './vtd';
 
 // What a command is about.
-export const DOES_OTHER: u32 = 0; //        interrupt entries, page responses, prefetches
+export const DOES_OTHER: u32 = 0; //        interrupt entries, prefetches
 export const DOES_WAIT: u32 = 1;
 export const DOES_TRANSLATIONS: u32 = 2; // IOTLB and walk caches
 export const DOES_DEVICE_TLB: u32 = 3;
@@ -22,6 +22,7 @@ export const DOES_CONTEXTS: u32 = 4;
 export const DOES_PASIDS: u32 = 5;
 export const DOES_DEVICE_ENTRY: u32 = 6; // a DTE, and what it leads to of GCR3 tables
 export const DOES_ALL: u32 = 7;
+export const DOES_RESPONSE: u32 = 8; //     to page requests
 
 // Of the last command decoded.
 export let does: u32 = 0;
@@ -58,6 +59,7 @@ function decodeAmd(at: usize): void {
     : code == AMD_PAGES ? DOES_TRANSLATIONS
     : code == AMD_IOTLB_PAGES ? DOES_DEVICE_TLB
     : code == AMD_ALL ? DOES_ALL
+    : code == AMD_PAGE_RESPONSE ? DOES_RESPONSE
     : DOES_OTHER;
   if (does == DOES_DEVICE_ENTRY) scopeSource = amdDevice(at);
   if (does != DOES_TRANSLATIONS && does != DOES_DEVICE_TLB) return;
@@ -83,6 +85,7 @@ function decodeVtd(at: usize): void {
     : type == VTD_PASID_CACHE ? DOES_PASIDS
     : type == VTD_IOTLB || type == VTD_EXTENDED_IOTLB ? DOES_TRANSLATIONS
     : type == VTD_DEVICE_TLB || type == VTD_EXTENDED_DEVICE_TLB ? DOES_DEVICE_TLB
+    : type == VTD_PAGE_RESPONSE ? DOES_RESPONSE
     : DOES_OTHER;
   if (does == DOES_CONTEXTS) {
     if (granularity == VTD_DOMAIN) scopeDomain = vtdDomain(at);

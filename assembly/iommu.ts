@@ -4,18 +4,18 @@
 // The head moves at the fetch. A wait completes when every earlier command has (VT-d 6.5.2.8; 48882, 2.4.1); commands
 // behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
 // service; requests to devices and drains go on beside (pending.ts).
-import { amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores } from './amdvi';
+import { amdResponseCode, amdResponseGroup, amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores } from './amdvi';
 import { dropEntry } from './binding';
 import { NO_PASID } from './block';
 import { Agent, spend } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
-  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PASID_ENTRY, N_WAIT,
+  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PAGE_RESPONSES, N_PASID_ENTRY, N_WAIT,
 } from './counters';
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
 import {
-  decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_PASIDS, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
+  decodeCommand, depth, does, DOES_ALL, DOES_DEVICE_TLB, DOES_PASIDS, DOES_RESPONSE, DOES_TRANSLATIONS, DOES_WAIT, drains, firstPage as scopePage, leafOnly,
   pageOrder, scopeDomain, scopePasid, scopeSource,
 } from './invalidation';
 import { clear, cost, region, setting } from './layout';
@@ -26,6 +26,7 @@ import {
 } from './ops';
 import { sharesDomains } from './mapping';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
+import { answerGroup } from './pri';
 import {
   clearFaults, FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
@@ -35,13 +36,14 @@ import {
 } from './ring';
 import { deviceCount, dropIotlb, dropTables, spaceOfDevice } from './space';
 import { ANY } from './tagged';
-import { vtdWaitAddress, vtdWaitData, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
+import { vtdResponseCode, vtdResponseGroup, vtdWaitAddress, vtdWaitData, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
 
 // What a command is, after decoding.
 const IS_WAIT: u32 = 0;
 const IS_IOTLB: u32 = 1;
 const IS_DEVICE: u32 = 2;
 const IS_TABLE: u32 = 3; // of tables that are not cached here: nothing is there to drop
+const IS_RESPONSE: u32 = 4; // to page requests
 
 // Phases of the processor.
 const READY: u32 = 0;
@@ -102,11 +104,12 @@ function decode(at: usize): void {
   what =
     does == DOES_WAIT ? IS_WAIT
     : does == DOES_DEVICE_TLB ? IS_DEVICE
+    : does == DOES_RESPONSE ? IS_RESPONSE
     : does == DOES_TRANSLATIONS || does == DOES_ALL ? IS_IOTLB
     : IS_TABLE;
   price = COST_INV_PAGE;
   counter = N_PASID_ENTRY; // in the log, of any command about tables
-  if (what == IS_WAIT || what == IS_TABLE) return;
+  if (what == IS_WAIT || what == IS_TABLE || what == IS_RESPONSE) return;
   span(scopePage, pageOrder);
   if (setting(SET_DMA) != 0 && (what == IS_DEVICE || scopeDomain != ANY)) {
     place(what == IS_DEVICE ? spaceOf(scopeSource) : scopeDomain - DOMAIN);
@@ -191,6 +194,10 @@ function begin(hardware: Agent): bool {
   } else if (what == IS_DEVICE) {
     bump(N_DEVICE_TLB);
     sendRequest(state.fetched, scopeSource, firstPage, lastPage, hardware.clock);
+  } else if (what == IS_RESPONSE) {
+    bump(N_PAGE_RESPONSES);
+    if (isAmd()) answerGroup(amdResponseGroup(at), amdResponseCode(at), hardware.clock);
+    else answerGroup(vtdResponseGroup(at), vtdResponseCode(at), hardware.clock);
   } else {
     for (let i: usize = 0; i < slotBytes(); i += 8) store<u64>(hand + i, load<u64>(at + i));
     hardware.phase = SERVE;
@@ -202,7 +209,7 @@ function begin(hardware: Agent): bool {
 /** The counter that stands for the command in hand. */
 @inline
 function logged(): u32 {
-  return what == IS_WAIT ? N_WAIT : what == IS_DEVICE ? N_DEVICE_TLB : counter;
+  return what == IS_WAIT ? N_WAIT : what == IS_DEVICE ? N_DEVICE_TLB : what == IS_RESPONSE ? N_PAGE_RESPONSES : counter;
 }
 /** The head stays on a command that is invalid, and nothing is fetched until software has seen to it. */
 function reject(reason: u32): void {

@@ -84,10 +84,11 @@ export const COMMAND_DEVICE_RANGE: u32 = 7;
 export const COMMAND_DEVICE_ALL: u32 = 8;
 export const COMMAND_WAIT: u32 = 9;
 export const COMMAND_PASID_ENTRY: u32 = 10; // in no recipe: ahead of that of a PASID that is given back
+export const COMMAND_PAGE_RESPONSE: u32 = 11; // in the recipe of a page response alone
 /** Commands of one recipe, the closing END included. */
 export const RECIPE_WORDS: u32 = 16;
-/** Recipes of a driver: of a page, of a range, of all, of a map. */
-export const RECIPES: u32 = 4;
+/** Recipes of a driver: of a page, of a range, of all, of a map; of a page response. */
+export const RECIPES: u32 = 5;
 
 // ---- causes: what an agent's time went into ----
 export const CAUSE_COMPUTE: u32 = 0;
@@ -182,7 +183,10 @@ export const COST_EXIT: u32 = 54; //         to the hypervisor and back
 export const COST_SHADOW: u32 = 55; //       one entry that it reads there
 export const COST_INVLPGB: u32 = 56;
 export const COST_TLBSYNC: u32 = 57;
-export const COSTS: u32 = 58;
+export const COST_PRQ_INTERRUPT: u32 = 58; // from the first page request in the queue to its handler
+export const COST_PRQ_REQUEST: u32 = 59; //  the handler's work on one, without the page
+export const COST_PRI_BACKOFF: u32 = 60; //  until a device asks again for what it was told is there
+export const COSTS: u32 = 61;
 
 // ---- settings; the host writes them in this order, f64 each ----
 /** Bits of a ways word that are the number of ways; above them stands the replacement. */
@@ -266,7 +270,10 @@ export const SET_SPLIT: u32 = 93; //        which of them are structures of thei
 export const SET_BATCH_COMMANDS: u32 = 94; // commands of one submission beside its wait; 0: any number
 export const SET_DOMAIN_LOCK: u32 = 95; //  1: one invalidation of a domain at a time
 export const SET_BLOCKS: u32 = 96; //       1: a range is covered by aligned blocks that lie in it
-export const SETTINGS: u32 = 97;
+export const SET_PRI: u32 = 97; //          page requests that a device may have outstanding; 0: each is served by itself
+export const SET_PRI_GROUP: u32 = 98; //    of one group at most
+export const SET_PRQ: u32 = 99; //          slots of the page request queue; 0: it is off
+export const SETTINGS: u32 = 100;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

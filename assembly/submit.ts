@@ -1,7 +1,7 @@
 // The driver's side of an invalidation: takes the queue's lock, writes the commands of the machine's recipe, rings the
 // doorbell, waits. A recipe is data; which commands it names is the machine's business. Where a hypervisor emulates the
 // IOMMU, the doorbell is an exit, in which it reads the page tables anew that the commands are about.
-import { encodeAmdIotlbPages, encodeAmdPages, encodeAmdWait } from './amdvi';
+import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { agent, Agent, block, spend } from './clock';
 import { blockOrder, coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { hasOwnTable, zap } from './consumer';
@@ -15,7 +15,7 @@ import { DOMAIN_LOCK, give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './l
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
-  COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW,
+  COMMAND_IOTLB_RANGE, COMMAND_PAGE_RESPONSE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW,
   COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
@@ -26,11 +26,12 @@ import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddre
 import { deviceCount, spaceOfDevice } from './space';
 import { addressBits, TABLE_LG2 } from './table';
 import {
-  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodePasidEntry, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
+  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodePageResponse, encodePasidEntry, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
   VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
-const PASID: u32 = 1; // the one space's
+/** The one space's. */
+export const PASID: u32 = 1;
 
 /** An invalidation under way; part of the agent's path. */
 @unmanaged
@@ -47,6 +48,8 @@ export class Submission {
   spares: u32; //   1: device TLBs are left out
   frees: u32; //    leaf tables that are freed behind it
   releases: u32; // 1: of a PASID that is given back: it is never put off, and on VT-d its entry goes first
+  answers: u32; //  group + 1 of page requests that it answers: it invalidates nothing, and
+  code: u32; //     says this
 }
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
 const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
@@ -66,6 +69,7 @@ export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
 export const RECIPE_ALL: u32 = 2;
 export const RECIPE_MAP: u32 = 3;
+const RECIPE_RESPONSE: u32 = 4;
 
 let recipes: usize = 0; // u32[RECIPES * RECIPE_WORDS], written by the host
 let lock: Lock = changetype<Lock>(0);
@@ -91,7 +95,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  job.spares = job.frees = job.releases = job.sent = 0;
+  job.spares = job.frees = job.releases = job.sent = job.answers = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
 }
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
@@ -99,6 +103,20 @@ export function beginRelease(job: Submission): void {
   beginSubmission(job, 0, 0, true);
   job.releases = 1;
   if (hazard(HAZARD_REUSE_KEEPS_DEVICE_TLB)) job.spares = 1;
+}
+/** Begins the response to a group of page requests. */
+export function beginResponse(job: Submission, group: u32, code: u32): void {
+  job.first = job.last = 0;
+  job.spares = job.frees = job.releases = job.sent = 0;
+  job.answers = group + 1;
+  job.code = code;
+  job.recipe = recipeOf(RECIPE_RESPONSE);
+  job.phase = NEED_LOCK;
+}
+/** Whether nobody waits for it: AMD's driver has a response queued and goes on (Linux 4.12 amd_iommu_complete_ppr). */
+@inline
+function isPosted(job: Submission): bool {
+  return job.answers != 0 && setting(SET_COMMANDS) != 0;
 }
 @inline
 function recipeOf(index: u32): usize {
@@ -142,7 +160,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     skipEmpty(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
-    if (over && domainLocks != 0) give(domainLock(job), who);
+    if (over && domainLocks != 0 && job.answers == 0) give(domainLock(job), who);
     if (over) return true;
     job.phase = held ? READY : NEED_LOCK;
   }
@@ -165,7 +183,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     const count = batchLength(job);
     if (!room(count, who)) return false;
     job.phase = WRITTEN;
-    spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (count - 2));
+    spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (max<u32>(count, 2) - 2));
     return false;
   }
   if (job.phase == WRITTEN && setting(SET_SHADOWED) != 0) {
@@ -181,7 +199,9 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   writeBatch(job, who);
   doorbell(agent(hardware), who.clock);
   seeTimeOut(who);
-  if (!held) give(lock, who);
+  const posted = isPosted(job);
+  if (!held || posted) give(lock, who);
+  if (posted) return true;
   job.phase = COMPLETE;
   block(who, CAUSE_WAIT);
   return false;
@@ -278,6 +298,7 @@ function groupLength(job: Submission): u32 {
 }
 /** Commands of the next submission, its wait included: as many of the group's as one may have. */
 function batchLength(job: Submission): u32 {
+  if (isPosted(job)) return 1;
   const left = groupLength(job) - job.sent;
   const most = setting(SET_BATCH_COMMANDS);
   return most != 0 && left > most + 1 ? most + 1 : left;
@@ -292,7 +313,7 @@ function skipEmpty(job: Submission): void {
 
 /** Writes the next commands of the group and a wait into the ring. */
 function writeBatch(job: Submission, who: Agent): void {
-  const end = job.sent + batchLength(job) - 1;
+  const end = job.sent + batchLength(job) - (isPosted(job) ? 0 : 1);
   const begins = dropsEntry(job);
   const all = end == groupLength(job) - 1;
   let index: u32 = 0;
@@ -315,7 +336,7 @@ function writeBatch(job: Submission, who: Agent): void {
       write(command, job, 0, 0, who);
     }
   }
-  write(COMMAND_WAIT, job, 0, who.id + 1, who);
+  if (!isPosted(job)) write(COMMAND_WAIT, job, 0, who.id + 1, who);
   job.sent = all ? 0 : end;
   if (all) job.recipe = at + 4;
 }
@@ -371,6 +392,7 @@ function writeAmd(at: usize, command: u32, job: Submission, source: u32, status:
   const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
   const page = inDomain(first);
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
+  else if (command == COMMAND_PAGE_RESPONSE) encodeAmdPageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
 }
@@ -381,6 +403,7 @@ function writeVtd(at: usize, command: u32, job: Submission, source: u32, status:
   const page = first & addressBits;
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, source, order);
+  else if (command == COMMAND_PAGE_RESPONSE) encodePageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
   else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
   else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);
   else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), page, order);

@@ -16,6 +16,8 @@
 //   type 8  extended device TLB
 //                           63──52  51──── PASID ────32  31── SID ──16  15──9  8 QDEP 4  3─ 1000 ─0
 //           second word     63──────────── ADDR ───────────12  S11  10───────────────────────────1  GLOB0
+//   type 9  page response   63──52  51──── PASID ────32  31── SID ──16  15─────5  PP4  3─ 1001 ─0
+//           second word     63── PRGI ──55  54──── PRIVATE ────32  31───────────4  3── RC ──0
 import { addressOf, setWords, sizedAddress, sizedOrder, sizedPage, word0, word1 } from './command';
 
 export const VTD_CONTEXT: u32 = 1;
@@ -25,6 +27,7 @@ export const VTD_WAIT: u32 = 5;
 export const VTD_EXTENDED_IOTLB: u32 = 6;
 export const VTD_PASID_CACHE: u32 = 7;
 export const VTD_EXTENDED_DEVICE_TLB: u32 = 8;
+export const VTD_PAGE_RESPONSE: u32 = 9;
 
 /** Granularity of types 1 and 2. Type 1: `page` means one device. */
 export const VTD_GLOBAL: u32 = 1;
@@ -64,6 +67,9 @@ const EXTENDED_SID_SHIFT: u64 = 16;
 const EXTENDED_QDEP_SHIFT: u64 = 4;
 const EXTENDED_S: u64 = 1 << 11;
 const ALL_PASIDS: u64 = 1;
+const PASID_PRESENT: u64 = 1 << 4;
+const PRGI_SHIFT: u64 = 55;
+const RC_MASK: u64 = 15;
 
 /** SDATA of Linux's waits: QI_DONE. */
 export const QI_DONE: u32 = 2;
@@ -124,6 +130,12 @@ export function encodeExtendedDeviceTlb(
   const names = (<u64>pasid << PASID_SHIFT) | (<u64>sid << EXTENDED_SID_SHIFT);
   const low = names | ((<u64>qdep & QDEP_MASK) << EXTENDED_QDEP_SHIFT) | VTD_EXTENDED_DEVICE_TLB;
   setWords(at, low, sizedAddress(page, order) | (order == 0 ? 0 : EXTENDED_S));
+}
+
+/** Response to a group of page requests, of 128 bits (Linux 4.12 intel-svm.c prq_event_thread). */
+export function encodePageResponse(at: usize, sid: u32, pasid: u32, group: u32, code: u32): void {
+  const names = (<u64>pasid << PASID_SHIFT) | (<u64>sid << EXTENDED_SID_SHIFT);
+  setWords(at, names | PASID_PRESENT | VTD_PAGE_RESPONSE, (<u64>group << PRGI_SHIFT) | code);
 }
 
 @inline
@@ -193,6 +205,15 @@ export function vtdQueueDepth(at: usize): u32 {
 /** Whether types 2 and 6 wait for accesses in flight: type 2 if asked to drain reads and writes, type 6 always. */
 export function vtdDrains(at: usize): bool {
   return vtdType(at) == VTD_EXTENDED_IOTLB || (word0(at) & (DR | DW)) == (DR | DW);
+}
+/** Group and code of type 9. */
+@inline
+export function vtdResponseGroup(at: usize): u32 {
+  return <u32>(word1(at) >> PRGI_SHIFT);
+}
+@inline
+export function vtdResponseCode(at: usize): u32 {
+  return <u32>(word1(at) & RC_MASK);
 }
 /** Whether a wait writes its data, raises the completion event, holds back what is behind it. */
 @inline

@@ -232,6 +232,13 @@ const device: fc.Arbitrary<Follow> = fc.record({
   ats: fc.constantFrom(true, true, true, false),
 });
 
+/** Small queues of page requests, so that they overflow, and none. */
+export const pri = fc.record({
+  requests: fc.integer({ min: 1, max: 8 }),
+  group: fc.integer({ min: 1, max: 5 }),
+  prq: fc.constantFrom(2, 2, 3, 4, 5, 9, 0),
+});
+
 /** Orders that are wrong on purpose, and some that nobody ships. */
 const ODD = [
   variant('range-end', 'free first', {

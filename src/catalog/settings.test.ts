@@ -79,6 +79,31 @@ const WRONG: [string, () => unknown, string][] = [
     () => withSetting(costs, 'cost.qi.wait=-1'),
     '--set cost.qi.wait: qi.wait.default: read -1, expected >= 0',
   ],
+  [
+    'a device that asks at once again',
+    () => withSetting(costs, 'cost.device.pri_backoff=0'),
+    '--set cost.device.pri_backoff: device.pri_backoff: read 0, expected 100 or more',
+  ],
+  [
+    'page requests without ATS',
+    () => withSetting(withSetting(amd, 'machine.device.ats=off'), 'machine.device.pri_requests=1'),
+    '--set machine.device.pri_requests: device.pri_requests: read 1, expected 0 without device.ats',
+  ],
+  [
+    'page requests of a DMA machine',
+    () => withSetting(loadMachine('amd-vi'), 'machine.device.pri_requests=1'),
+    '--set machine.device.pri_requests: device.pri_requests: read 1, expected 0 in a machine of family dma',
+  ],
+  [
+    'page requests with a table of its own',
+    () => withSetting(loadMachine('rdma-odp'), 'machine.device.pri_requests=1'),
+    '--set machine.device.pri_requests: device.pri_requests: read 1, expected 0 with',
+  ],
+  [
+    'page request queue of one slot',
+    () => withSetting(amd, 'machine.iommu.prq=1'),
+    '--set machine.iommu.prq: iommu.prq: read 1, expected 0 or 2 and more',
+  ],
 ];
 
 for (const [name, action, expected] of WRONG) {

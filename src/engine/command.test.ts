@@ -14,6 +14,7 @@ const ENTRY = `
   export * from './fields';
   export * from './vtd';
   export * from './amdvi';
+  export * from './prq';
   export function scratch(): usize { return (__heap_base + 15) & ~15; }
 `;
 
@@ -182,10 +183,42 @@ const ROWS: [string, (number | bigint)[], string, Record<string, number>][] = [
     { amdPasid: 0xabcde },
   ],
   ['encodeAmdAll', [], '8000000000000000 0000000000000000', { amdOpcode: 8 }],
+  [
+    'encodePageResponse',
+    [0x300, 0x42, 0x55, 0],
+    '0000004203000019 2a80000000000000',
+    { vtdType: 9, vtdResponseGroup: 0x55, vtdResponseCode: 0 },
+  ],
+  ['encodePageResponse', [0x300, 1, 511, 15], '0000000103000019 ff8000000000000f', { vtdResponseCode: 15 }],
+  // Vector amd-ppr-01.
+  [
+    'encodeAmdPageResponse',
+    [0x310, 0x42, 0x55, 0],
+    '7000004200000310 0000005500000004',
+    { amdOpcode: 7, amdResponseGroup: 0x55, amdResponseCode: 0 },
+  ],
+  ['encodeAmdPageResponse', [0x310, 0, 511, 1], '7000000000000310 000011ff00000004', { amdResponseCode: 1 }],
+];
+// Slots of the page request queue: vectors st-11 and st-12, a stop marker; st-20 of a guest and last in its group.
+const REQUESTS: typeof ROWS = [
+  [
+    'encodeVtdRequest',
+    [0x300, 0x42, 0x7f0000001n, 3, 0x55, 1],
+    '0000004203000101 00007f00000012af',
+    { requestedPage: 0x7f0000001 },
+  ],
+  ['encodeVtdRequest', [0x300, 0x42, 0n, 0, 0, 1], '0000004203000101 0000000000000004', {}],
+  [
+    'encodeAmdRequest',
+    [0x310, 0x42, 0x7f0000001n, 3, 0x55, 1],
+    '1124025500420310 00007f0000001000',
+    { requestedPage: 0x7f0000001 },
+  ],
+  ['encodeAmdRequest', [0x310, 0xabcde, 1n, 1, 0, 0], '11042800bcde0310 0000000000001000', {}],
 ];
 
 describe('commands, bit for bit', () => {
-  test.each(ROWS)('%s, row %#', (encoder, args, words, fields) => {
+  test.each([...ROWS, ...REQUESTS])('%s, row %#', (encoder, args, words, fields) => {
     expect(encode(encoder, args)).toBe(words);
     const decoded = Object.fromEntries(Object.keys(fields).map((name) => [name, decode(name)]));
     expect(decoded).toEqual(fields);
@@ -224,6 +257,10 @@ const ACCESSORS: [string, string, Record<number, string>][] = [
   ['vtdPasid', 'PASID', { 6: 'VTD_ECS_P_IOTLB_INV', 8: 'VTD_P_DEV_TLB_INV' }],
   ['vtdAddressMask', 'AM', { 2: 'VTD_IOTLB_INV', 6: 'VTD_ECS_P_IOTLB_INV' }],
   ['vtdHint', 'IH', { 2: 'VTD_IOTLB_INV', 6: 'VTD_P_IOTLB_INV' }],
+  ['vtdResponseGroup', 'PRGI', { 9: 'VTD_ECS_PAGE_GRP_RESP' }],
+  ['vtdResponseCode', 'RC', { 9: 'VTD_ECS_PAGE_GRP_RESP' }],
+  ['amdResponseGroup', 'TAG', { 7: 'AMD_COMPLETE_PPR_REQUEST' }],
+  ['amdResponseCode', 'STATUS', { 7: 'AMD_COMPLETE_PPR_REQUEST' }],
   ['amdDevice', 'DEVID', { 2: 'AMD_INVALIDATE_DEVTAB_ENTRY', 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
   ['amdDomain', 'DOMID', { 3: 'AMD_INVALIDATE_IOMMU_PAGES' }],
   ['amdPasid', 'PASID', { 3: 'AMD_INVALIDATE_IOMMU_PAGES', 4: 'AMD_INVALIDATE_IOTLB_PAGES' }],
@@ -283,7 +320,7 @@ describe('the timed machine reads commands as the table says', () => {
   test.each(ROWS)('what drivers write is valid: %s, row %#', (encoder, args) => {
     encode(encoder, args);
     const vtd = number('CAP_ECS') | 18;
-    const amd = number('CAP_GTSUP') | number('CAP_IASUP');
+    const amd = number('CAP_GTSUP') | number('CAP_IASUP') | number('CAP_PPRSUP');
     const error = encoder.includes('Amd')
       ? (exports.amdError as (...args: number[]) => number)(at, amd)
       : (exports.vtdError as (...args: number[]) => number)(at, 128, vtd);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import { consumer, fitting, setup, steps } from '../../testing/draw.ts';
-import { costsWith, runEngine, runReference, showSetup, traceOf } from '../../testing/machine.ts';
+import { costsWith, showSetup, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
-import { engineModule } from '../../testing/wasm.ts';
+import { compareTwins, expectReached } from '../../testing/twins.ts';
 
 const MUST_REACH = [
   'table of its own emptied', 'table of its own has nothing of it', 'nothing is mapped: not flushed',
@@ -27,22 +27,8 @@ test('whatever a consumer is told and does then, numbers are those of the refere
     return Object.defineProperty(changed, fc.toStringMethod, { value: text });
   });
   const property = fc.property(drawn, steps, (setup, steps) => {
-    const trace = traceOf(fitting(setup, steps));
-    const reference = runReference(setup, trace);
-    const engine = runEngine(engineModule('checked'), setup, trace);
-    if (engine === null || reference === null) {
-      expect(engine).toBe(reference);
-      return;
-    }
-    expect(engine.raw).toEqual(reference.raw);
-    expect(engine.freeFrames).toBe(reference.freeFrames);
-    reached.add(reference);
+    compareTwins(setup, traceOf(fitting(setup, steps)), reached);
   });
   fc.assert(property, { seed: 5, numRuns: 45, endOnFailure: true });
-  // What else there is machine.test.ts reaches.
-  const missing = reached.missing(new Set());
-  expect(
-    missing.filter((what) => MUST_REACH.includes(what)),
-    reached.text,
-  ).toEqual([]);
+  expectReached(reached, MUST_REACH);
 }, 60_000);

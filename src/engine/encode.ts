@@ -2,7 +2,7 @@ import { type Consumer, hears, pricedAs } from '../model/consumer.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
-import { consumerOf, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { consumerOf, hasPri, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
@@ -143,6 +143,9 @@ const COST: Readonly<Record<string, CostKey>> = {
   COST_DEVICE_WALK: 'iommu.walk_ref',
   COST_DMA: 'device.dma_latency',
   COST_PAGE_REQUEST: 'device.page_request',
+  COST_PRQ_INTERRUPT: 'prq.interrupt',
+  COST_PRQ_REQUEST: 'prq.request',
+  COST_PRI_BACKOFF: 'device.pri_backoff',
 };
 
 const SHOOTDOWN: Readonly<Record<Machine['cpu']['shootdown'], string>> = {
@@ -173,9 +176,11 @@ export function paidCosts(machine: Machine): CostKey[] {
   const keys = [...Object.values(COST), ...Object.values(queueCosts(machine))].map((key) =>
     pricedAs(consumerOf(machine), key),
   );
-  return [...new Set(keys)].filter((key) => broadcasts || !BROADCAST.has(key));
+  const pri = hasPri(machine);
+  return [...new Set(keys)].filter((key) => (broadcasts || !BROADCAST.has(key)) && (pri || !PRI.has(key)));
 }
 const BROADCAST: ReadonlySet<CostKey> = new Set(['cpu.invlpgb', 'cpu.tlbsync']);
+const PRI: ReadonlySet<CostKey> = new Set(['prq.interrupt', 'prq.request', 'device.pri_backoff']);
 
 /** Costs by the engine's index, in picoseconds. */
 export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): number[] {
@@ -259,6 +264,10 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_OWN_WAYS', 1);
   set('SET_IF_PRESENT', consumer.invalidate === 'if-present' ? 1 : 0);
   set('SET_RETRY', numbers(RETRY[consumer.retry]));
+  const pri = hasPri(machine, ats);
+  set('SET_PRI', pri ? machine.device.priRequests : 0);
+  set('SET_PRI_GROUP', machine.device.priGroup);
+  set('SET_PRQ', iommu.prq);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_REUSE', 1);
@@ -309,10 +318,11 @@ function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
   return family === 'mm' ? bits('ECS', 'MAMV') : iommu.maxAm;
 }
 
-/** Commands of an invalidation of one page, of a range, of the whole space, of what was mapped, each closed with END. */
+/** Commands of an invalidation of one page, of a range, of the whole space, of what was mapped; of a page response; each closed with END. */
 export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers): number[][] {
   const shown = ats ? machine : { ...machine, device: { ...machine.device, ats: false } };
-  return (['page', 'range', 'all', 'map'] as const).map((what) => {
+  const ofResponse = ['COMMAND_PAGE_RESPONSE', 'COMMAND_WAIT', 'COMMAND_END'].map(numbers);
+  const recipes = (['page', 'range', 'all', 'map'] as const).map((what) => {
     const words = submission(shown, what);
     if (words.length > 0 && words.at(-1) !== 'wait')
       throw new UsageError(`machine ${machine.name}: driver.${what} does not end in "wait"`);
@@ -321,6 +331,7 @@ export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers):
       numbers('COMMAND_END'),
     ];
   });
+  return [...recipes, ofResponse];
 }
 
 /** What the engine's numbers of steps are called in step lists; `RE!` is two of them. */

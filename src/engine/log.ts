@@ -42,6 +42,7 @@ const COMMAND = {
   N_IOTLB_GLOBAL: 'iotlb.global',
   N_DEVICE_TLB: 'device_tlb',
   N_PASID_ENTRY: 'pasid.entry',
+  N_PAGE_RESPONSES: 'page response',
   N_WAIT: 'wait',
 } as const;
 const COMMAND_STATES = {

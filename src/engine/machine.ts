@@ -1,6 +1,6 @@
 import { UsageError } from '../model/errors.ts';
 import { MAX_VPN } from '../model/limits.ts';
-import { consumerOf } from '../model/machine.ts';
+import { consumerOf, hasPri } from '../model/machine.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
@@ -265,9 +265,10 @@ function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cp
     );
   }
   const places = machine.device.outstanding;
-  if (cpus + 4 + places > MAX_AGENTS) {
+  const agentCount = cpus + 4 + places + (hasPri(machine) ? 1 : 0);
+  if (agentCount > MAX_AGENTS) {
     throw new UsageError(
-      `${what}: ${cpus} CPUs and a device with ${places} accesses in flight are ${cpus + 4 + places} agents, expected at most ${MAX_AGENTS}`,
+      `${what}: ${cpus} CPUs and a device with ${places} accesses in flight are ${agentCount} agents, expected at most ${MAX_AGENTS}`,
     );
   }
   if (counts.pages === 0) throw new UsageError('the trace has no memory access');

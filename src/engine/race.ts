@@ -307,6 +307,8 @@ export class RaceEngine {
     // Races are too short for a device that loses one in eight.
     if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
     row[numbers('SET_LOW')] = 0;
+    // Nobody handles page requests there: each is served by itself.
+    row[numbers('SET_PRI')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_SPACES')] = race.pages.some(({ vpn }) => vpn >= SECOND_PROCESS) ? 2 : 0;
     row[numbers('SET_FLAGS')] = race.flags.length;

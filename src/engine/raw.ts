@@ -70,6 +70,11 @@ const COUNTERS = [
   'N_MMAP_WAIT_PS',
   'N_SKIPPED',
   'N_FAULT_RETRIES',
+  'N_PRI_GROUPS',
+  'N_PRQ_OVERFLOWS',
+  'N_PRQ_DROPPED',
+  'N_AUTO_ANSWERS',
+  'N_PAGE_RESPONSES',
 ] as const; // prettier-ignore
 
 const CAUSES = [

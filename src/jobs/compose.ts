@@ -1,6 +1,6 @@
 import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
 import { PROPERTY_NAMES } from '../model/log.ts';
-import { consumerOf, type Machine } from '../model/machine.ts';
+import { consumerOf, hasPri, type Machine } from '../model/machine.ts';
 import {
   type Distribution,
   pagesOf,
@@ -112,6 +112,17 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
     walk_refs: n('N_WALK_REFS'),
     faults: n('N_FAULTS'),
     page_requests: n('N_PAGE_REQUESTS'),
+    ...(hasPri(machine)
+      ? {
+          pri: {
+            groups: n('N_PRI_GROUPS'),
+            responses: n('N_PAGE_RESPONSES'),
+            overflows: n('N_PRQ_OVERFLOWS'),
+            dropped: n('N_PRQ_DROPPED'),
+            auto_answered: n('N_AUTO_ANSWERS'),
+          },
+        }
+      : {}),
     device_faults: n('N_DEVICE_FAULTS'),
     iovas: { magazine: n('N_IOVA_REUSED'), tree: n('N_IOVA_SLOW') },
     pages_unmapped: unmapped,

@@ -5,7 +5,7 @@ import { MachineEngine } from '../engine/machine.ts';
 import { ScheduledEngine } from '../engine/scheduled.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import { LOG_KINDS, type LogEvent, type LogKind } from '../model/log.ts';
-import type { Machine } from '../model/machine.ts';
+import { hasPri, type Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import {
   type AgentKind,
@@ -161,7 +161,8 @@ async function logRun(
 }
 
 /** The engine's agents in its order; see assembly/engine.ts and assembly/replay.ts. */
-function agentsOf(meta: TraceMeta, { device }: Machine, { kind, setup }: MachineJob | DmaJob): TimelineAgent[] {
+function agentsOf(meta: TraceMeta, machine: Machine, { kind, setup }: MachineJob | DmaJob): TimelineAgent[] {
+  const { device } = machine;
   const namesOf = (which: 'cpu' | 'device'): string[] =>
     meta.agents.filter((agent) => agent.kind === which).map(({ name }) => name);
   const all = (names: readonly string[], kind: AgentKind): TimelineAgent[] => names.map((name) => ({ name, kind }));
@@ -185,6 +186,7 @@ function agentsOf(meta: TraceMeta, { device }: Machine, { kind, setup }: Machine
     ...timers,
     ...devices,
     ...accesses,
+    ...all(hasPri(machine) ? ['page requests'] : [], 'cpu'),
   ];
 }
 

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { COST_KEYS, type Cost, costPs, costsOf } from './cost.ts';
 
 const cost: Cost = { default: 0.333, low: 0, high: 1, confidence: 'assumed', source: 's', note: 'n' };
-const all = Object.fromEntries(COST_KEYS.map((key) => [key, cost]));
+const backoff = { ...cost, default: 100, low: 100, high: 100 };
+const all = { ...Object.fromEntries(COST_KEYS.map((key) => [key, cost])), 'device.pri_backoff': backoff };
 
 test('costs: picoseconds are integers', () => expect(costPs(costsOf(all, 'x'), 'cpu.fetch')).toBe(333));
 

@@ -69,6 +69,9 @@ export const COST_KEYS = [
   'io_pte.unmap_page',
   'viommu.exit',
   'viommu.entry',
+  'prq.interrupt',
+  'prq.request',
+  'device.pri_backoff',
 ] as const;
 export type CostKey = (typeof COST_KEYS)[number];
 
@@ -95,6 +98,9 @@ export interface Cost {
   readonly note: string;
 }
 
+/** Prices that may not be near nothing, nanoseconds. */
+const LEAST: Partial<Record<CostKey, number>> = { 'device.pri_backoff': 100 };
+
 /** All prices. */
 export type Costs = Readonly<Record<CostKey, Cost>>;
 
@@ -106,6 +112,11 @@ export function costsOf(entries: Readonly<Record<string, Cost>>, place: string, 
   for (const [key, cost] of Object.entries(entries)) {
     if (!isCostKey(key)) throw new UsageError(`${place}: ${key}: no such cost${nearText(key, COST_KEYS)}`);
     const { default: value, low, high } = cost;
+    if (low < (LEAST[key] ?? 0)) {
+      throw new UsageError(
+        `${place}: ${key}: read ${low}, expected ${LEAST[key]} or more: a device that asks again at once asks for ever`,
+      );
+    }
     if (!(low <= value && value <= high)) {
       throw new UsageError(
         `${place}: ${key}: read default ${value} outside low ${low} .. high ${high}, expected low <= default <= high`,

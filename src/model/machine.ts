@@ -75,6 +75,8 @@ export interface Iommu {
   /** A hypervisor emulates it: each doorbell is an exit, in which it reads the page tables of what is invalidated. Of dma
    * machines. */
   readonly shadowed: boolean;
+  /** Slots of the page request queue (VT-d PRQ, AMD PPR log), one of which stays empty; 0: it is off. */
+  readonly prq: number;
 }
 
 /** The device behind the IOMMU. */
@@ -88,6 +90,11 @@ export interface Device {
   readonly outstanding: number;
   /** What becomes of the device TLB when the device stops using a PASID. */
   readonly atcOnIdle: 'keep' | 'drop';
+  /** Page requests that may be outstanding (PCIe PRI). 0: each is served by itself, at `device.page_request`, and any number at a
+   * time. Of mm machines with ATS. */
+  readonly priRequests: number;
+  /** Page requests of one group at most. */
+  readonly priGroup: number;
 }
 
 /** Sizes of leaves, and log2 of their 4 KiB pages. */
@@ -188,12 +195,20 @@ const snake = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${let
 /** The machine of a file, checked. `place` is the file. */
 export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
-  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...(spec.iommu as MachineSpec) };
+  const iommu = {
+    iotlb_large: SHARED,
+    iotlb_huge: SHARED,
+    ...(spec.iommu as MachineSpec),
+    prq: 256,
+    ...(spec.iommu as MachineSpec),
+  };
+  const device = { ...(spec.device as MachineSpec), pri_requests: 0, pri_group: 1, ...(spec.device as MachineSpec) };
   const given = { batch: 0, domain_lock: false, ...(spec.driver as MachineSpec) };
-  const whole = { hazards: 'none', ...spec, ...consumer, iommu, driver: given };
+  const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
   checkConsumer(machine, place);
+  checkPri(machine, place);
   if (family === 'dma' && machine.iova === undefined)
     throw new UsageError(`${place}: iova is missing, expected it in a machine of family dma`);
   if (family === 'mm' && machine.iova !== undefined)
@@ -251,6 +266,23 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
     throw new UsageError(`${place}: device.device_tlb: read "none", expected SETSxWAYS with ats: true`);
   }
   return machine;
+}
+
+/** Whether page requests go through the IOMMU's queue; `ats`: unless the device goes without. */
+export function hasPri({ device }: Machine, ats = device.ats): boolean {
+  return ats && device.priRequests > 0;
+}
+/** Who can ask for pages: a device of a process whose tables it shares, by translation requests. */
+function checkPri({ family, consumer, device, iommu }: Machine, place: string): void {
+  const refuse = (key: string, value: number, expected: string): never => {
+    throw new UsageError(`${place}: ${key}: read ${value}, expected ${expected}`);
+  };
+  if (iommu.prq === 1) refuse('iommu.prq', 1, '0 or 2 and more: a slot stays empty');
+  if (device.priRequests === 0) return;
+  if (family === 'dma') refuse('device.pri_requests', device.priRequests, '0 in a machine of family dma');
+  if (!device.ats) refuse('device.pri_requests', device.priRequests, '0 without device.ats');
+  if (consumer?.table === 'own')
+    refuse('device.pri_requests', device.priRequests, '0 with a table of its own, which its own faults fill');
 }
 
 /** What a consumer can do without. */

@@ -30,6 +30,20 @@ export interface PathCost {
   readonly added_ns: number;
 }
 
+/** What became of page requests that went through the IOMMU's queue. */
+export interface PageRequestCounts {
+  /** Groups that the device sent. */
+  readonly groups: number;
+  /** Commands of the driver that answered one. */
+  readonly responses: number;
+  /** Times that the queue was full. */
+  readonly overflows: number;
+  /** Requests that were dropped then. */
+  readonly dropped: number;
+  /** Groups that the IOMMU answered itself: with success, so that the device asks again, or with failure, where the queue is off. */
+  readonly auto_answered: number;
+}
+
 /** The `cost` object of a result. */
 export interface RunCost {
   readonly elapsed_ns: number;
@@ -52,6 +66,8 @@ export interface RunCost {
   readonly walk_refs: number;
   readonly faults: number;
   readonly page_requests: number;
+  /** Where page requests go through a queue. */
+  readonly pri?: PageRequestCounts;
   /** Device accesses that were denied. */
   readonly device_faults: number;
   /** IOVAs handed out: from a magazine, or from the tree. */

@@ -8,6 +8,7 @@ export const COUNTERS = [
   'CPU_FULL', 'IPI', 'DEFERRED', 'SECONDARY', 'OVER', 'UNMAPPED', 'RECLAIMED', 'STALE', 'IN_FLIGHT', 'ALLOWED',
   'S1_READ', 'S1_WRITE', 'S2', 'S3', 'S4', 'S5', 'EXPOSED', 'WINDOWS_EMPTY', 'CPU_STALE', 'SWAP_INS', 'COMPUTE',
   'LOCK_WAITS', 'ACTIVATIONS', 'LOCK_WAIT_PS', 'QUEUE_WAIT_PS', 'DEVICE_STALL_PS', 'MMAP_WAIT_PS', 'SKIPPED', 'FAULT_RETRIES',
+  'PRI_GROUPS', 'PRQ_OVERFLOWS', 'PRQ_DROPPED', 'AUTO_ANSWERS', 'PAGE_RESPONSES',
 ] as const; // biome-ignore format: a table
 /** Counters of a run of a DMA recording that a result names. */
 export const DMA_COUNTERS = [

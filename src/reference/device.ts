@@ -4,10 +4,11 @@ import type { Listener } from './consumer.ts';
 import type { Counts } from './counts.ts';
 import type { Faults } from './fault.ts';
 import type { Page } from './page.ts';
+import type { PageRequests } from './page-request.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
 import type { Flight, Space } from './space.ts';
-import { allows, type Translator } from './translation.ts';
+import { allows, isForbidden, type Translator } from './translation.ts';
 
 /** Unmapped pages that a late device can look back at. */
 const MEMORY = 64;
@@ -49,6 +50,8 @@ export class Device {
     private readonly listener: Listener,
     private readonly safety: Safety,
     private readonly faults: Faults,
+    /** Where page requests have a queue. */
+    private readonly pageRequests: PageRequests | null,
     private readonly price: Price,
     private readonly counts: Counts,
   ) {
@@ -184,7 +187,7 @@ export class Device {
       const { page, write, issued } = this.requests.get(place)!;
       flight.page = page;
       page.touched = true;
-      const request = () => this.request(agent, flight, page, write);
+      const request = () => this.request(place, agent, flight, page, write);
       if (yield* this.translator.translate(agent, flight, page, page.vpn, write, request)) {
         flight.arrived = true;
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
@@ -193,6 +196,7 @@ export class Device {
         this.safety.land(flight.copy!, page, write, agent, this.record);
       } else this.counts.add('DEVICE_FAULTS');
       Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
+      this.pageRequests?.forget(place);
       this.queue.landed(flight, agent.clock);
       this.resting = agent;
       agent.block('idle');
@@ -207,12 +211,18 @@ export class Device {
   afterFlight(flyer: Agent): void {
     if (this.resting === flyer) this.rouse(flyer.clock);
     this.resting = null;
+    this.pageRequests?.settle(flyer.turn);
   }
 
   /** The page is not there, or not writable. False: nor may it be. */
-  private *request(agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
-    const { listener } = this;
-    const forbidden = (): boolean => this.space.released || page.kind === 'gone' || (write && page.readOnly);
+  private *request(place: number, agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
+    const { listener, pageRequests } = this;
+    if (pageRequests !== null) {
+      if (!(yield* pageRequests.ask(place, page, write))) return false;
+      yield* this.askAnew(flight);
+      return true;
+    }
+    const forbidden = (): boolean => isForbidden(this.space, page, write);
     if (forbidden()) return false;
     this.counts.add('PAGE_REQUESTS');
     agent.spend('page_request', this.price('device.page_request'));
@@ -237,7 +247,13 @@ export class Device {
         yield;
       } else if (yield* this.faults.handle(agent, page, write)) yield;
     }
-    yield;
+    yield* this.askAnew(flight);
     return true;
+  }
+
+  /** A new translation request goes out. */
+  private *askAnew(flight: Flight): Turns {
+    flight.squashed.deviceTlb = false;
+    yield;
   }
 }

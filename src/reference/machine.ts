@@ -1,6 +1,6 @@
 import { pricedAs } from '../model/consumer.ts';
 import { type CostKey, costPs } from '../model/cost.ts';
-import { consumerOf } from '../model/machine.ts';
+import { consumerOf, hasPri } from '../model/machine.ts';
 import { PATH_NAMES } from '../model/path.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
@@ -13,6 +13,7 @@ import { Faults } from './fault.ts';
 import { Frames } from './frame.ts';
 import { MmapLock } from './mmap-lock.ts';
 import type { Page } from './page.ts';
+import { PageRequests } from './page-request.ts';
 import { Paths } from './path.ts';
 import { type Program, ProgramReader } from './program.ts';
 import { Queue } from './queue.ts';
@@ -62,14 +63,16 @@ class ReferenceMachine {
     const ats = machine.device.ats && (setup.device?.ats ?? true);
     const places = machine.device.outstanding;
     // In this order they go when their clocks agree.
-    const total = setup.cpus + 4 + places;
+    const pri = hasPri(machine, ats);
+    const total = setup.cpus + 4 + places + (pri ? 1 : 0);
     this.agents = Array.from({ length: total }, (_, id) => new Agent(id, total));
     const cpus = this.agents.slice(0, setup.cpus);
-    const [reclaimer, hardware, link, issuer, ...flyers] = this.agents.slice(setup.cpus) as [
+    const [reclaimer, hardware, link, issuer, ...others] = this.agents.slice(setup.cpus) as [
       Agent, Agent, Agent, Agent, ...Agent[],
     ]; // biome-ignore format: many parts
+    const flyers = others.slice(0, places);
     this.cpus = cpus;
-    for (const agent of [reclaimer, hardware, link, ...flyers]) agent.block('idle');
+    for (const agent of [reclaimer, hardware, link, ...others]) agent.block('idle');
     if (setup.device === null) issuer.block('idle');
 
     const callerHolds = !machine.hazards.includes('no-caller-ref');
@@ -116,9 +119,12 @@ class ReferenceMachine {
     const translator = new Translator(ats, machine.iommu.walkers, space, null, price, counts, (agent, page) =>
       safety.walked(page, agent, this.device.record),
     );
+    const pageRequests = pri
+      ? new PageRequests(machine, others[places]!, flyers, space, queue, faults, price, counts)
+      : null;
     this.device = new Device(
       setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
-      issuer, flyers, space, queue, listener, safety, faults, price, counts,
+      issuer, flyers, space, queue, listener, safety, faults, pageRequests, price, counts,
     ); // biome-ignore format: many parts
     const { device } = this;
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
@@ -144,6 +150,7 @@ class ReferenceMachine {
           device.afterFlight(flyer);
         };
       }),
+      ...(pageRequests === null ? [] : [stepper(pageRequests.life())]),
     ];
   }
 

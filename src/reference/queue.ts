@@ -7,6 +7,7 @@ import type { Counter, Counts } from './counts.ts';
 import { Link } from './link.ts';
 import { Lock } from './lock.ts';
 import { meets } from './page.ts';
+import type { ResponseCode } from './page-request.ts';
 import type { Flight, Space } from './space.ts';
 import { blocksOf, covering, EVERYTHING, rounded, type Span } from './span.ts';
 
@@ -15,7 +16,7 @@ export type Price = (key: CostKey) => number;
 
 /** A command in the ring, and who waits for it. */
 interface Entry {
-  readonly word: Command;
+  readonly word: Command | 'page_response';
   readonly first: number;
   readonly last: number;
   readonly caller: Agent | null;
@@ -25,6 +26,8 @@ interface Entry {
   readonly sparesTables: boolean;
   /** The wait will not be completed. */
   aborted: boolean;
+  /** What a response says, and to which group of page requests. */
+  readonly response?: { readonly index: number; readonly code: ResponseCode };
 }
 
 /** What an invalidation is sent to, or what it is of: a map. */
@@ -42,13 +45,13 @@ export interface Attachments {
   all(): readonly Span[];
 }
 
-const IOTLB_COUNTER: Partial<Record<Command, Counter>> = {
+const IOTLB_COUNTER: Partial<Record<Entry['word'], Counter>> = {
   'iotlb.pasid': 'IOTLB_PASID',
   'iotlb.domain': 'IOTLB_DOMAIN',
   'iotlb.global': 'IOTLB_GLOBAL',
 };
 
-const IOTLB_PRICE: Partial<Record<Command, CostKey>> = {
+const IOTLB_PRICE: Partial<Record<Entry['word'], CostKey>> = {
   'iotlb.page': 'iotlb.inv_page',
   'iotlb.range': 'iotlb.inv_page',
   'iotlb.pasid': 'iotlb.inv_pasid',
@@ -108,6 +111,9 @@ export class Queue {
     this.link = new Link(linkAgent, way, faults, space, counts, (now) => this.rouse(now));
   }
 
+  /** Who hears of responses to page requests. */
+  onResponse: (index: number, code: ResponseCode, now: number) => void = () => {};
+
   private has(hazard: HazardName): boolean {
     return this.machine.hazards.includes(hazard);
   }
@@ -153,9 +159,22 @@ export class Queue {
     return lock;
   }
 
-  private *submit(agent: Agent, span: Span, groups: readonly Entry[][]): Turns {
+  /** A group of page requests is answered, by a command that AMD's driver does not wait for. */
+  *respond(agent: Agent, index: number, code: ResponseCode): Turns {
+    const common = { first: 0, last: 0, device: null, sparesTables: false, aborted: false };
+    const response: Entry = { ...common, word: 'page_response', caller: null, response: { index, code } };
+    const wait: Entry = { ...common, word: 'wait', caller: agent };
+    yield* this.submit(agent, { first: 0, last: 0, whole: false }, [this.amd ? [response] : [response, wait]], false);
+  }
+
+  private *submit(
+    agent: Agent,
+    span: Span,
+    groups: readonly Entry[][],
+    holds = this.amd || this.listener?.hasOwnTable === true,
+  ): Turns {
     const own = this.listener?.hasOwnTable === true;
-    const held = this.amd || own;
+    const held = holds;
     if (own) {
       if (!this.lock.take(agent)) yield;
       if (!this.listener!.empty(agent, span)) {
@@ -164,11 +183,11 @@ export class Queue {
         return;
       }
     }
-    let holds = own;
+    let has = own;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
-      if (!holds && !this.lock.take(agent)) yield;
-      holds = held;
+      if (!has && !this.lock.take(agent)) yield;
+      has = held;
       while (this.occupied.length + group.length >= this.machine.iommu.ring) {
         this.counts.reach('ring full');
         this.roomless.push(agent);
@@ -176,7 +195,7 @@ export class Queue {
         yield;
       }
       const [submit, extra] = this.amd ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
-      agent.spend('submit', this.price(submit) + this.price(extra) * (group.length - 2));
+      agent.spend('submit', this.price(submit) + this.price(extra) * Math.max(0, group.length - 2));
       yield;
       if (this.machine.iommu.shadowed) {
         agent.spend('exit', this.price('viommu.exit') + this.price('viommu.entry') * this.entriesRead(group));
@@ -187,6 +206,7 @@ export class Queue {
       this.rouse(agent.clock);
       this.seeTimeOut(agent);
       if (!held) this.lock.give(agent);
+      if (group.at(-1)!.word !== 'wait') return;
       agent.block('wait');
       yield;
       for (const entry of group) this.seen.add(entry);
@@ -330,6 +350,9 @@ export class Queue {
     if (entry.word === 'wait') {
       if (this.waits.length > 0) this.counts.reach('several waits at a time');
       this.waits.push({ number, entry });
+    } else if (entry.response !== undefined) {
+      this.counts.add('PAGE_RESPONSES');
+      this.onResponse(entry.response.index, entry.response.code, now);
     } else if (device !== null) {
       this.counts.add('DEVICE_TLB');
       this.counts.reach(`command ${entry.word}`);

@@ -81,8 +81,6 @@ export class Translator {
       if (request === null) return false;
       yield;
       if (!(yield* request())) return false;
-      // A new request.
-      flight.squashed.deviceTlb = false;
     }
     if (!this.ats) return true;
     agent.spend('translation', this.half);
@@ -179,6 +177,11 @@ export class Translator {
 /** The access has a translation, of a leaf that may not be the one by which its mapping was mapped. */
 function hold(flight: Flight, copy: Copy): void {
   flight.copy = copy;
+}
+
+/** Whether the program has unmapped the page, or may not write it itself. */
+export function isForbidden({ released }: Space, { kind, readOnly }: Page, write: boolean): boolean {
+  return released || kind === 'gone' || (write && readOnly);
 }
 
 /** Whether the PTE grants the access. */

@@ -31,7 +31,10 @@ const QUEUE = ['submit', 'wait'];
 export function compareSentences(view: ComparisonView): string[] {
   const machines = [...new Set(view.results.map((run) => run.machine))];
   const lines = machines.flatMap((machine) => comparison(view.results.filter((run) => run.machine === machine)));
-  for (const machine of machines) lines.push(...deferral(view.results.filter((run) => run.machine === machine)));
+  for (const machine of machines) {
+    const runs = view.results.filter((run) => run.machine === machine);
+    lines.push(...deferral(runs), ...pageRequests(runs));
+  }
   for (const machine of view.machines) {
     const broken = view.results.some((run) => run.machine === machine.name && run.safety.verdict === 'unsafe');
     if (!broken || machine.driver.rangeCover === 'aligned') continue;
@@ -44,6 +47,17 @@ export function compareSentences(view: ComparisonView): string[] {
   if (view.uncertainty) lines.push(...uncertaintySentences(view.uncertainty));
   lines.push(...repeat(view));
   return lines;
+}
+
+/** Of the first policy: what became of page requests, where they have a queue. */
+function pageRequests([run]: readonly RunResult[]): string[] {
+  if (run?.cost.pri === undefined) return [];
+  const { groups, overflows, dropped, auto_answered } = run.cost.pri;
+  const full = `the queue was full ${count(overflows)} times: ${count(dropped)} dropped, ${count(auto_answered)} groups answered by the IOMMU`;
+  const lost = overflows + auto_answered > 0 ? `; ${full}` : '';
+  return [
+    `${run.machine.padEnd(10)} ${run.policy}: ${count(run.cost.page_requests)} page requests in ${count(groups)} groups${lost}`,
+  ];
 }
 
 /** The pair that the project exists to compare, or the first two policies of a machine. */

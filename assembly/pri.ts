@@ -1,0 +1,225 @@
+// A device's side of PCIe PRI: an access whose translation request was answered with R = W = 0 asks for its page. Requests go
+// in groups with one index (PRGI), the last one marked (LPIG); one response answers the group. So many may be outstanding.
+//
+// A group is sent when it is full, or when no other is out: what comes meanwhile gathers (assumed). What a response said is there
+// and is not is asked for again after a back-off, so that a full queue is not asked for ever. A group of several that is answered `invalid` is
+// asked for again one by one, so that one bad page denies none of the others (assumed).
+import { Agent, agent, block, spend, wake } from './clock';
+import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
+import { cost, region, setting } from './layout';
+import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP } from './ops';
+import { ASKS_TO_READ, ASKS_TO_WRITE, IS_OFF, putRequest, TAKEN } from './prq';
+
+/** Response codes, the same in VT-d, AMD and PCIe 10.4.2. */
+export const SUCCESS: u32 = 0;
+export const INVALID: u32 = 1;
+export const FAILURE: u32 = 15;
+
+// What has become of a request after a turn.
+export const IS_ASKING: u32 = 0;
+export const IS_GRANTED: u32 = 1; // the device asks for the translation anew
+export const IS_REFUSED: u32 = 2;
+
+// States of a place.
+const NONE: u32 = 0;
+const BACKS_OFF: u32 = 1;
+const WANTS: u32 = 2; //  not sent
+const SENT: u32 = 3; //   on its way to the IOMMU
+const WAITS: u32 = 4; //  for the response
+const ANSWERED: u32 = 5; // it is on its way back
+
+@unmanaged
+class Asker {
+  ticket: u64; // when it came to want its page: first come, first sent
+  state: u32;
+  group: u32;
+  code: u32; //  of the response
+  again: u32; // 1: it was told before that the page is there
+  alone: u32; // 1: it goes in a group of its own
+}
+@unmanaged
+class Group {
+  size: u32; //     0: the index is free
+  left: u32; //     members that have not heard of the response
+  last: u32; //     place whose request is the last one
+  complete: u32; // 1: that one has come to the IOMMU
+  answered: u32;
+}
+@unmanaged
+class State {
+  tickets: u64;
+  outstanding: u32;
+  disabled: u32; // 1: a response said failure
+}
+
+let askers: usize = 0; // Asker[places]
+let groups: usize = 0; // Group[places]
+let state: State = changetype<State>(0);
+let places: u32 = 0;
+let first: u32 = 0; //   agent of place 0
+
+export function initPri(firstAgent: u32): void {
+  first = firstAgent;
+  places = setting(SET_OUTSTANDING);
+  askers = region(<usize>places * offsetof<Asker>());
+  groups = region(<usize>places * offsetof<Group>());
+  state = changetype<State>(region(offsetof<State>()));
+}
+/** Whether page requests go through their queue. If not, each is served by itself. */
+@inline
+export function hasPri(): bool {
+  return setting(SET_PRI) != 0;
+}
+@inline
+function asker(place: u32): Asker {
+  return changetype<Asker>(askers + <usize>place * offsetof<Asker>());
+}
+@inline
+function group(index: u32): Group {
+  return changetype<Group>(groups + <usize>index * offsetof<Group>());
+}
+@inline
+function half(): u64 {
+  return cost(COST_TRANSLATION) / 2;
+}
+
+/** One turn of an access that needs a page: IS_*. The agent may be blocked afterwards. */
+export function stepRequest(who: Agent, pasid: u32, vpn: u64, write: bool): u32 {
+  const place = who.id - first;
+  const mine = asker(place);
+  if (mine.state == NONE && state.disabled == 0 && mine.again != 0) {
+    mine.state = BACKS_OFF;
+    spend(who, CAUSE_PAGE_REQUEST, cost(COST_PRI_BACKOFF));
+    return IS_ASKING;
+  }
+  if (mine.state == SENT) {
+    arrive(place, who, pasid, vpn, write);
+    return IS_ASKING;
+  }
+  if (mine.state == ANSWERED) {
+    const size = leave(mine);
+    if (mine.code == SUCCESS) {
+      mine.again = 1;
+      return IS_GRANTED;
+    }
+    if (mine.code == FAILURE) state.disabled = 1;
+    if (mine.code == INVALID && size > 1) mine.alone = 1;
+    else return IS_REFUSED;
+  }
+  if (state.disabled != 0) {
+    mine.state = NONE;
+    return IS_REFUSED;
+  }
+  mine.state = WANTS;
+  mine.ticket = ++state.tickets;
+  block(who, CAUSE_PAGE_REQUEST);
+  return IS_ASKING;
+}
+/** The access is over. */
+export function forgetRequest(place: u32): void {
+  memory.fill(changetype<usize>(asker(place)), 0, offsetof<Asker>());
+}
+
+/** A member of a group has its response; returns how many it had. */
+function leave(mine: Asker): u32 {
+  const all = group(mine.group);
+  const size = all.size;
+  mine.state = NONE;
+  state.outstanding--;
+  all.left--;
+  if (all.left == 0) memory.fill(changetype<usize>(all), 0, offsetof<Group>());
+  return size;
+}
+
+/** Sends what groups it can. */
+export function sendGroups(now: u64): void {
+  while (true) {
+    const oldest = next(0, false);
+    if (oldest < 0) return;
+    if (state.disabled != 0) {
+      asker(oldest).state = NONE;
+      wake(agent(first + oldest), now);
+      continue;
+    }
+    const alone = asker(oldest).alone != 0;
+    const most: u32 = alone ? 1 : min(setting(SET_PRI_GROUP), setting(SET_PRI));
+    const size: u32 = alone ? 1 : min(most, wanting());
+    if (size < most && state.outstanding != 0) return;
+    if (state.outstanding + size > setting(SET_PRI)) return;
+    send(<u32>oldest, size, now);
+  }
+}
+/** The place that has waited longest to be sent, behind a ticket; or -1. `together`: of those that need not go alone. */
+function next(behind: u64, together: bool): i32 {
+  let found: i32 = -1;
+  for (let i: u32 = 0; i < places; i++) {
+    const one = asker(i);
+    if (one.state != WANTS || one.ticket <= behind || (together && one.alone != 0)) continue;
+    if (found < 0 || one.ticket < asker(found).ticket) found = <i32>i;
+  }
+  return found;
+}
+function wanting(): u32 {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < places; i++) if (asker(i).state == WANTS && asker(i).alone == 0) count++;
+  return count;
+}
+/** All that go together reach the IOMMU at one time, in the order of their places. */
+function send(oldest: u32, size: u32, now: u64): void {
+  let index: u32 = 0;
+  while (group(index).size != 0) index++;
+  const all = group(index);
+  all.size = all.left = size;
+  state.outstanding += size;
+  bump(N_PRI_GROUPS);
+  let place = oldest;
+  for (let i: u32 = 0; i < size; i++) {
+    if (i != 0) place = <u32>next(asker(place).ticket, true);
+    const one = asker(place);
+    one.state = SENT;
+    one.group = index;
+    all.last = max(all.last, place);
+    wake(agent(first + place), now);
+    spend(agent(first + place), CAUSE_PAGE_REQUEST, half());
+  }
+}
+
+/** A request is at the IOMMU. */
+function arrive(place: u32, who: Agent, pasid: u32, vpn: u64, write: bool): void {
+  const mine = asker(place);
+  const all = group(mine.group);
+  const last = all.last == place;
+  bump(N_PAGE_REQUESTS);
+  mine.state = WAITS;
+  block(who, CAUSE_PAGE_REQUEST);
+  if (last) all.complete = 1;
+  const asks = ASKS_TO_READ | (write ? ASKS_TO_WRITE : 0);
+  const outcome = putRequest(pasid, vpn, asks, mine.group, last, who.clock);
+  if (outcome == TAKEN) return;
+  if (!last) {
+    bump(N_PRQ_DROPPED);
+    return;
+  }
+  // Full: the IOMMU itself says success, so that the device asks again. Off: failure.
+  bump(N_AUTO_ANSWERS);
+  answerGroup(mine.group, outcome == IS_OFF ? FAILURE : SUCCESS, who.clock);
+}
+
+/**
+ * The IOMMU sends the response to a group. One that is not complete, or is answered already, was not meant: its index was that
+ * of an earlier group, whose response was submitted twice.
+ */
+export function answerGroup(index: u32, code: u32, now: u64): void {
+  if (!hasPri() || index >= places) return;
+  const all = group(index);
+  if (all.complete == 0 || all.answered != 0) return;
+  all.answered = 1;
+  for (let i: u32 = 0; i < places; i++) {
+    const one = asker(i);
+    if (one.state != WAITS || one.group != index) continue;
+    one.state = ANSWERED;
+    one.code = code;
+    wake(agent(first + i), now);
+    spend(agent(first + i), CAUSE_PAGE_REQUEST, half());
+  }
+}

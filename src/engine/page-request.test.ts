@@ -1,0 +1,103 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { fitting, pri, setup, steps } from '../../testing/draw.ts';
+import { COSTS, costsWith, runEngine, showSetup, traceOf } from '../../testing/machine.ts';
+import { Reached } from '../../testing/numbers.ts';
+import type { Step } from '../../testing/program.ts';
+import { compareTwins, expectReached } from '../../testing/twins.ts';
+import { engineModule } from '../../testing/wasm.ts';
+import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import type { CostKey } from '../model/cost.ts';
+import type { RunSetup } from '../model/run.ts';
+
+const MUST_REACH = [
+  'N_PAGE_REQUESTS', 'N_PRI_GROUPS', 'N_PRQ_OVERFLOWS', 'N_PRQ_DROPPED', 'N_AUTO_ANSWERS', 'N_PAGE_RESPONSES',
+  'group of several', 'group held back while another is out', 'as many page requests as there may be', 'group asked for one by one',
+  'response: success', 'response: invalid', 'response: failure', 'refused: PRI is disabled', 'back-off',
+  'requests behind the batch', 'page gone while it was asked for', 'response that nobody waits for', 'wait aborted',
+  'wait for a frame', 'wait for queue', 'ring full', 'denied: the space was released', 'N_S1_READ', 'N_STALE',
+]; // biome-ignore format: a table
+
+const DONTNEED = 4;
+const PRICED: CostKey[] = ['prq.interrupt', 'prq.request', 'ats.translation', 'fault.minor', 'qi.wait', 'amd.wait'];
+
+/** A device that follows a program through pages of which none is there; the queue has so many slots. */
+function firstTouches(prq: number, group: number) {
+  const machine = loadMachine('amd-v2');
+  const setup: RunSetup = {
+    policy: loadPolicy('range-end'),
+    machine: {
+      ...machine,
+      iommu: { ...machine.iommu, prq },
+      device: { ...machine.device, priRequests: 16, priGroup: group },
+    },
+    costs: COSTS,
+    seed: 1,
+    frames: null,
+    device: { every: 1, write: 1, active: 5e9, idle: 0, ats: true },
+    ideal: false,
+    cpus: 1,
+    lookahead: 0,
+  };
+  const touches = Array.from({ length: 64 }, (_, i): Step[] => [
+    { access: 'read', agent: 0, vpn: 1024 + i, straddle: false },
+    { event: 'madvise', agent: 0, gap: 0, fields: [0, 1024 + i, 1025 + i, DONTNEED] },
+  ]).flat();
+  // Time for the device to come to the end of its work.
+  const rest = Array<Step>(300_000).fill({ access: 'read', agent: 0, vpn: 1023, straddle: false });
+  const { counters } = runEngine(engineModule('checked'), setup, traceOf([...touches, ...rest]))!.raw;
+  return (name: string): number => counters[`N_${name}`]!;
+}
+
+test('a queue with room takes every request once, and each group is answered by one command', () => {
+  for (const group of [1, 4, 16]) {
+    const n = firstTouches(512, group);
+    expect(n('PAGE_REQUESTS')).toBeGreaterThanOrEqual(48);
+    expect(n('PRI_GROUPS')).toBeGreaterThanOrEqual(n('PAGE_REQUESTS') / group);
+    expect(n('PAGE_RESPONSES')).toBe(n('PRI_GROUPS'));
+    expect([n('PRQ_OVERFLOWS'), n('PRQ_DROPPED'), n('AUTO_ANSWERS'), n('DEVICE_FAULTS')]).toEqual([0, 0, 0, 0]);
+    if (group > 1) expect(n('PRI_GROUPS')).toBeLessThan(n('PAGE_REQUESTS'));
+  }
+});
+test('one that is too small drops requests and answers groups itself, and the device gets all its pages', () => {
+  const enough = firstTouches(512, 8);
+  const small = firstTouches(4, 8);
+  expect(small('PRQ_OVERFLOWS')).toBeGreaterThan(0);
+  expect(small('PRQ_DROPPED')).toBeGreaterThan(0);
+  expect(small('AUTO_ANSWERS') + small('PAGE_RESPONSES')).toBe(small('PRI_GROUPS'));
+  expect(small('PAGE_REQUESTS')).toBeGreaterThan(enough('PAGE_REQUESTS'));
+  expect(small('DEVICE_FAULTS')).toBe(0);
+  expect(small('DMA')).toBeGreaterThanOrEqual(64);
+});
+test('one that is off: the response is failure, and the device asks for no page any more', () => {
+  const n = firstTouches(0, 1);
+  expect(n('PAGE_RESPONSES')).toBe(0);
+  expect(n('PAGE_REQUESTS')).toBeLessThanOrEqual(16);
+  expect(n('DEVICE_FAULTS')).toBeGreaterThan(n('PAGE_REQUESTS'));
+});
+
+test('however page requests are queued, numbers are those of the reference', () => {
+  const reached = new Reached(MUST_REACH);
+  const prices = fc.array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 700, 5000)), { maxLength: 5 });
+  const drawn = fc.tuple(setup, pri, prices).map(([setup, { requests, group, prq }, prices]) => {
+    const { machine, device } = setup;
+    const lost = machine.hazards.includes('lost-invalidation');
+    const changed = {
+      ...setup,
+      // In the millisecond until a lost request is given up a device that is soon back asks for ever.
+      costs: costsWith([['prq.interrupt', 3000], ['device.pri_backoff', lost ? 20_000 : 700], ...prices]),
+      device: { ...(device ?? { every: 1, write: 0.5, active: 0, idle: 0 }), every: 1, ats: true },
+      machine: {
+        ...machine,
+        iommu: { ...machine.iommu, prq },
+        device: { ...machine.device, ats: true, priRequests: requests, priGroup: group },
+      },
+    };
+    return Object.defineProperty(changed, fc.toStringMethod, { value: () => showSetup(changed) });
+  });
+  const property = fc.property(drawn, steps, (setup, steps) => {
+    compareTwins(setup, traceOf(fitting(setup, steps)), reached);
+  });
+  fc.assert(property, { seed: 5, numRuns: 45, endOnFailure: true });
+  expectReached(reached, MUST_REACH);
+}, 60_000);

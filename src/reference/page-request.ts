@@ -1,0 +1,235 @@
+import type { Machine } from '../model/machine.ts';
+import type { Agent, Turns } from './agent.ts';
+import type { Counts } from './counts.ts';
+import type { Faults } from './fault.ts';
+import type { Page } from './page.ts';
+import type { Price, Queue } from './queue.ts';
+import type { Space } from './space.ts';
+import { allows, isForbidden } from './translation.ts';
+
+/** What a response says: PCIe 10.4.2. */
+export type ResponseCode = 'success' | 'invalid' | 'failure';
+
+/** Page requests with one index, and what has become of them. */
+interface Group {
+  readonly places: readonly number[];
+  /** Members that have not heard of the response. */
+  left: number;
+  /** Its last request has come to the IOMMU. */
+  complete: boolean;
+  response: ResponseCode | null;
+}
+
+/** A request in the queue. */
+interface Slot {
+  readonly page: Page;
+  readonly write: boolean;
+  readonly index: number;
+  readonly last: boolean;
+}
+
+/** Page requests where they have a queue: groups at the device, the queue in memory, the thread that handles it. */
+export class PageRequests {
+  /** Places that want to ask, in the order in which they came. */
+  private wanting: number[] = [];
+  private readonly groups: (Group | undefined)[] = [];
+  /** Index of the group of each place whose request is on its way. */
+  private readonly sentAs = new Map<number, number>();
+  private outstanding = 0;
+  private disabled = false;
+  /** Places whose access was told before that its page is there, and those that ask in groups of their own. */
+  private readonly again = new Set<number>();
+  private readonly alone = new Set<number>();
+
+  private slots: Slot[] = [];
+  private overflow = false;
+  private asleep = true;
+
+  constructor(
+    private readonly machine: Machine,
+    private readonly handler: Agent,
+    private readonly flyers: readonly Agent[],
+    private readonly space: Space,
+    private readonly queue: Queue,
+    private readonly faults: Faults,
+    private readonly price: Price,
+    private readonly counts: Counts,
+  ) {
+    queue.onResponse = (index, code, now) => this.answer(index, code, now);
+  }
+
+  private get way(): number {
+    return Math.floor(this.price('ats.translation') / 2);
+  }
+
+  // ---- the device ----
+
+  /** A page that a translation request has not found. False: it is refused. */
+  *ask(place: number, page: Page, write: boolean): Turns<boolean> {
+    const agent = this.flyers[place]!;
+    if (this.again.has(place) && !this.disabled) {
+      this.counts.reach('back-off');
+      agent.spend('page_request', this.price('device.pri_backoff'));
+      yield;
+    }
+    while (!this.disabled) {
+      this.wanting.push(place);
+      agent.block('page_request');
+      yield;
+      const index = this.sentAs.get(place);
+      if (index === undefined) break;
+      this.sentAs.delete(place);
+      const group = this.groups[index]!;
+      this.arrive(agent, { page, write, index, last: Math.max(...group.places) === place });
+      yield;
+      this.outstanding--;
+      if (--group.left === 0) this.groups[index] = undefined;
+      if (group.response === 'success') {
+        this.again.add(place);
+        agent.spend('translation', this.way);
+        return true;
+      }
+      if (group.response === 'failure') this.disabled = true;
+      else if (group.places.length === 1) break;
+      else {
+        this.counts.reach('group asked for one by one');
+        this.alone.add(place);
+      }
+    }
+    if (this.disabled) this.counts.reach('refused: PRI is disabled');
+    return false;
+  }
+
+  /** The access is over. */
+  forget(place: number): void {
+    this.again.delete(place);
+    this.alone.delete(place);
+  }
+
+  /** Sends what it can. */
+  settle(now: number): void {
+    const { priRequests, priGroup } = this.machine.device;
+    while (this.wanting.length > 0) {
+      if (this.disabled) {
+        for (const place of this.wanting.splice(0)) this.flyers[place]!.wake(now);
+        return;
+      }
+      const [oldest] = this.wanting;
+      const most = this.alone.has(oldest!) ? 1 : Math.min(priGroup, priRequests);
+      const together = this.wanting.filter((place) => !this.alone.has(place)).slice(0, most);
+      const places = this.alone.has(oldest!) ? [oldest!] : together;
+      if (places.length < most && this.outstanding > 0) {
+        this.counts.reach('group held back while another is out');
+        return;
+      }
+      if (this.outstanding + places.length > priRequests) {
+        this.counts.reach('as many page requests as there may be');
+        return;
+      }
+      this.send(places, now);
+    }
+  }
+
+  private send(places: readonly number[], now: number): void {
+    const free = this.groups.indexOf(undefined);
+    const index = free < 0 ? this.groups.length : free;
+    const group: Group = { places, left: places.length, complete: false, response: null };
+    this.groups[index] = group;
+    this.wanting = this.wanting.filter((place) => !places.includes(place));
+    this.outstanding += places.length;
+    this.counts.add('PRI_GROUPS');
+    if (places.length > 1) this.counts.reach('group of several');
+    for (const place of places) {
+      this.sentAs.set(place, index);
+      this.flyers[place]!.wake(now);
+      this.flyers[place]!.spend('page_request', this.way);
+    }
+  }
+
+  /** The IOMMU answers whoever has this index, if that is waiting for it. */
+  private answer(index: number, code: ResponseCode, now: number): void {
+    const group = this.groups[index];
+    if (!group?.complete || group.response !== null) {
+      this.counts.reach('response that nobody waits for');
+      return;
+    }
+    group.response = code;
+    this.counts.reach(`response: ${code}`);
+    for (const place of group.places) {
+      this.flyers[place]!.wake(now);
+      this.flyers[place]!.spend('page_request', this.way);
+    }
+  }
+
+  // ---- the queue ----
+
+  private arrive(agent: Agent, slot: Slot): void {
+    const { prq } = this.machine.iommu;
+    const now = agent.clock;
+    this.counts.add('PAGE_REQUESTS');
+    agent.block('page_request');
+    if (slot.last) this.groups[slot.index]!.complete = true;
+    if (prq > 0 && !this.overflow && this.slots.length === prq - 1) {
+      this.overflow = true;
+      this.counts.add('PRQ_OVERFLOWS');
+    }
+    if (prq > 0 && !this.overflow) {
+      this.slots.push(slot);
+      if (!this.asleep) return;
+      this.asleep = false;
+      this.handler.wake(now);
+      this.handler.spend('page_request', this.price('prq.interrupt'));
+    } else if (slot.last) {
+      this.counts.add('AUTO_ANSWERS');
+      this.answer(slot.index, prq > 0 ? 'success' : 'failure', now);
+    } else this.counts.add('PRQ_DROPPED');
+  }
+
+  // ---- the driver ----
+
+  *life(): Turns {
+    const { handler } = this;
+    while (true) {
+      const batch = [...this.slots];
+      yield;
+      const bad = yield* this.handle(batch);
+      this.slots.splice(0, batch.length);
+      if (this.slots.length > 0) {
+        this.counts.reach('requests behind the batch');
+        this.rest = bad;
+        continue;
+      }
+      this.rest = false;
+      this.overflow = false;
+      this.asleep = true;
+      handler.block('idle');
+      yield;
+    }
+  }
+
+  /** Whether a group that the batch before has begun is refused. */
+  private rest = false;
+
+  private *handle(batch: readonly Slot[]): Turns<boolean> {
+    const { handler } = this;
+    let bad = this.rest;
+    for (const { page, write, index, last } of batch) {
+      handler.spend('page_request', this.price('prq.request'));
+      yield;
+      while (true) {
+        if (!bad && isForbidden(this.space, page, write)) {
+          this.counts.reach('page gone while it was asked for');
+          bad = true;
+        }
+        if (bad || allows(page, write)) break;
+        if (yield* this.faults.handle(handler, page, write)) break;
+      }
+      yield;
+      if (!last) continue;
+      yield* this.queue.respond(handler, index, bad ? 'invalid' : 'success');
+      bad = false;
+      yield;
+    }
+    return bad;
+  }
+}
