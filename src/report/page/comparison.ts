@@ -41,7 +41,7 @@ function facts({ trace, runs }: ComparisonResult): Markup {
   const rows: [string, string][] = [
     [
       'recorded',
-      `${whole(trace.accesses)} accesses by ${whole(trace.agents)} agents, ${whole(trace.mm_ops)} address-space changes`,
+      `${whole(trace.accesses)} accesses by ${trace.agents === 1 ? '1 agent' : `${whole(trace.agents)} agents`}, ${whole(trace.mm_ops)} address-space changes`,
     ],
   ];
   if (trace.maps > 0)

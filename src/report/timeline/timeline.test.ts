@@ -7,7 +7,7 @@ import { iommulator, withFolder } from '../../../testing/cli.ts';
 import { UsageError } from '../../model/errors.ts';
 import type { RunResult } from '../../model/result.ts';
 import { parseStretch } from '../../model/timeline.ts';
-import type { TraceEvent } from './trace-event.ts';
+import { Drawing, type TraceEvent } from './trace-event.ts';
 
 /** The events that are written, as "Trace Event Format" has them: which fields each phase has, and no others. */
 const text = { type: 'string', minLength: 1 };
@@ -81,7 +81,8 @@ function holdsTogether(events: readonly TraceEvent[]): void {
   const track = ({ pid, tid }: { pid: number; tid: number }): string => `${pid}/${tid}`;
   const named = new Set(of(events, 'M').flatMap((event) => (event.name === 'thread_name' ? [track(event)] : [])));
   const slices = of(events, 'X');
-  const ns = (us: number): number => Math.round(us * 1000);
+  // As Perfetto reads it: json_utils.cc, CoerceToTs.
+  const ns = (us: number): number => Math.trunc(us * 1000);
   const open = new Map<string, number[]>();
   for (const slice of slices) {
     expect(named).toContain(track(slice));
@@ -185,6 +186,22 @@ test('an address space: paths and their steps, locks, the queue, ATS requests', 
   expect(locks.some((name) => name.startsWith('page-table lock '))).toBe(true);
   const request = slices.find(({ name }) => name === 'device TLB invalidation')!;
   expect(request.dur).toBeCloseTo(1.5, 3);
+});
+
+test('an inner slice that ends with its outer one does so in whole nanoseconds, too', () => {
+  const drawing = new Drawing();
+  const track = { pid: 1, tid: 1 };
+  // 1001 / 1000 * 1000 is less than 1001.
+  for (let ns = 1; ns < 4000; ns++) {
+    const from = ns * 4_000_000;
+    drawing.slice(track, from, from + ns * 1000, 'outer', 'test');
+    drawing.slice(track, from + 999, from + ns * 1000, 'inner', 'test');
+  }
+  const nanoseconds = (us: number): number => Math.trunc(us * 1000);
+  of(drawing.events, 'X').forEach(({ ts, dur }, i) => {
+    const ns = Math.floor(i / 2) + 1;
+    expect([nanoseconds(ts), nanoseconds(dur)]).toEqual([ns * 4000, ns]);
+  });
 });
 
 describe('what cannot be drawn is said in one line', () => {

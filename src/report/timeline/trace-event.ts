@@ -42,7 +42,16 @@ const PS_PER_NS = 1000;
 
 /** An instant in picoseconds as the format has it. Rounded down, so that what lies within something still does. */
 function micro(ps: number): number {
-  return Math.floor(ps / PS_PER_NS) / 1000;
+  return inMicroseconds(Math.floor(ps / PS_PER_NS));
+}
+
+/**
+ * Whole nanoseconds in microseconds. Perfetto multiplies by 1000 and cuts off what is behind the point (json_utils.cc),
+ * so that the little that is lost on the way would be a nanosecond, and inner slices would end behind outer ones.
+ */
+function inMicroseconds(ns: number): number {
+  const us = ns / 1000;
+  return us * 1000 < ns ? (ns + 0.125) / 1000 : us;
 }
 
 /** Draws processes, tracks and what stands on them; times in picoseconds. */
@@ -87,9 +96,8 @@ export class Drawing {
 
   /** A slice from one instant to another. */
   slice({ pid, tid }: Track, from: number, to: number, name: string, cat: string, args?: Args): Slice {
-    const ts = micro(from);
-    const dur = Math.round((micro(to) - ts) * 1000) / 1000;
-    this.events.push({ ph: 'X', name, cat, pid, tid, ts, dur, ...(args && { args }) });
+    const dur = inMicroseconds(Math.floor(to / PS_PER_NS) - Math.floor(from / PS_PER_NS));
+    this.events.push({ ph: 'X', name, cat, pid, tid, ts: micro(from), dur, ...(args && { args }) });
     return { pid, tid, at: from };
   }
 
