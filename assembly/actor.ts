@@ -3,6 +3,7 @@
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { markPage, settleOccasion } from './area';
 import { bind, meant, release as releasePasid } from './binding';
+import { SPACE_PAGES_LG2 } from './command';
 import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, spend, wake } from './clock';
 import { bump, N_COMPUTE, N_L1D_MISS } from './counters';
@@ -138,9 +139,12 @@ function act(who: Agent, action: usize): void {
     case ACT_RANGE: {
       who.phase = CALL;
       spend(who, CAUSE_SYSCALL, cost(COST_SYSCALL));
-      const end = vpnOf(second) + (third >> 1);
-      const run = beginRange(who, settleOccasion(first, vpnOf(second), end), vpnOf(second), end);
+      const everything = third >> 1 == 0;
+      const begin: u64 = everything ? 0 : vpnOf(second);
+      const end: u64 = everything ? (<u64>1) << SPACE_PAGES_LG2 : begin + (third >> 1);
+      const run = beginRange(who, settleOccasion(first, begin, end), begin, end);
       run.writable = third & 1;
+      run.everything = everything ? 1 : 0;
       return;
     }
     case ACT_MOVE: {

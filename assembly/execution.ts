@@ -43,6 +43,7 @@ export class Run {
   mmap: u32; //       MMAP_*: how it takes mmap_lock, and
   mmapHeld: u32; //   1: it has it
   mmapKept: u32; //   1: it leaves it to the list behind it
+  everything: u32; // 1: it is told to be of 0..~0, whatever there is
   job: Submission; // the invalidation under way
 }
 

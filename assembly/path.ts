@@ -102,7 +102,7 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   run.steps = lists + (<usize>((occasion * PARTS + part) * LIST_WORDS) << 2);
   run.at = run.loop = run.phase = run.touched = run.gathered = run.hold = run.skip = 0;
   run.mmap = mmapOf(occasion);
-  run.mmapHeld = run.mmapKept = 0;
+  run.mmapHeld = run.mmapKept = run.everything = 0;
   run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = run.freed = 0;
   run.part = part;
   run.occasion = occasion;
@@ -372,6 +372,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
     }
     beginSubmission(run.job, first, last, whole);
     run.job.frees = run.freed;
+    run.job.overflows = run.everything != 0 && !whole && first == run.first && last == run.end - 1 ? 1 : 0;
     if (run.occasion == AT_LAZYFREE && hazard(HAZARD_CLEAN_KEEPS_DEVICE_TLB)) run.job.spares = 1;
   }
   if (!stepSubmission(run.job, who)) return false;

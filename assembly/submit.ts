@@ -47,6 +47,7 @@ export class Submission {
   phase: u32;
   spares: u32; //   1: device TLBs are left out
   frees: u32; //    leaf tables that are freed behind it
+  overflows: u32; // 1: of 0..~0, whose pages some drivers count to be none
   releases: u32; // 1: of a PASID that is given back: it is never put off, and on VT-d its entry goes first
   answers: u32; //  group + 1 of page requests that it answers: it invalidates nothing, and
   code: u32; //     says this
@@ -95,7 +96,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
   job.first = first;
   job.last = whole ? LAST_PAGE : last;
   job.phase = BEGIN;
-  job.spares = job.frees = job.releases = job.sent = job.answers = 0;
+  job.spares = job.frees = job.overflows = job.releases = job.sent = job.answers = 0;
   job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
 }
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
@@ -398,7 +399,8 @@ function writeAmd(at: usize, command: u32, job: Submission, source: u32, status:
 }
 
 function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
-  const pages = last - first + 1;
+  // Linux 4.12 to 6.5 drivers/iommu/intel-svm.c, intel/svm.c: (end - start + 4095) >> 12 of 0..~0 is 0.
+  const pages = job.overflows != 0 && setting(SET_ALIGNED) == 0 ? 0 : last - first + 1;
   const order = coveringOrder(first, pages);
   const page = first & addressBits;
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);

@@ -50,6 +50,7 @@ describe('verdicts known from elsewhere', () => {
       'mprotect-write',
       'mremap-reclaim',
       'mremap-write',
+      'soft-dirty-all',
     ]);
   });
 });

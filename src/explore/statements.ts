@@ -104,9 +104,38 @@ export const STATEMENTS: readonly Statement[] = [
     trials: [{ races: ['munmap-reuse'], policies: ['range-end', 'linux-4.14'], machines: AMD, implies: 'holds' }],
   },
   {
+    says: 'tlb_gather_mmu is always called in places that range_start and range_end bracket, so that range_end is enough there',
+    who: 'Jerome Glisse',
+    trials: [
+      {
+        races: ['munmap-dirty-file', 'munmap-table'],
+        policies: ['range-end-no-gather'],
+        machines: AMD,
+        implies: 'holds',
+      },
+    ],
+    note: 'the bracket lies inside: dirty pages are freed before range_end, and tables behind it',
+  },
+  {
     says: 'KVM and Xen only care about range_start and range_end',
     who: 'Jerome Glisse',
-    trials: [],
-    note: 'no hypervisor is modelled; its mappings are gone between range_start and range_end whatever the policy',
+    trials: [
+      {
+        races: ['cow-refault', ...TWO_CASES, 'munmap-reuse'],
+        policies: ['range-end', 'linux-6.6'],
+        machines: ['kvm', 'xen'],
+        implies: 'holds',
+      },
+    ],
+    note: 'their mappings are gone between range_start and range_end; linux-4.12 told them nothing of the first case: explore mismatch-refault --machines kvm',
+  },
+  {
+    says: 'clear_refs_write invalidates nothing between range_start and range_end, so that writes of devices may go unseen',
+    who: 'Nadav Amit',
+    trials: [
+      { races: ['soft-dirty-all'], policies: ['linux-4.12', 'linux-4.14'], machines: AMD, implies: 'S4' },
+      { races: ['soft-dirty-all'], policies: ['linux-4.12', 'linux-4.14'], machines: INTEL, implies: 'S4' },
+    ],
+    note: 'range_end does it, of the whole PASID on AMD; on Intel 0..~0 counts as 0 pages, and page 0 is all that is invalidated',
   },
 ];

@@ -9,7 +9,7 @@ import { nearText, quote } from './near.ts';
 export type AgentKind = 'cpu' | 'kswapd' | 'dev';
 
 /** What stands behind the operands of an action. */
-type Operands = 'page' | 'pages' | 'move' | 'protection' | 'flag' | 'none';
+type Operands = 'page' | 'pages' | 'any' | 'move' | 'protection' | 'flag' | 'none';
 
 interface ActionInfo {
   readonly by: readonly AgentKind[];
@@ -26,7 +26,11 @@ export const ACTIONS = {
   madv_free: { by: ['cpu'], operands: 'pages', says: 'madvise(MADV_FREE)' },
   mprotect: { by: ['cpu'], operands: 'protection', says: 'mprotect to ro or rw' },
   mremap: { by: ['cpu'], operands: 'move', says: 'mremap: page to page' },
-  clear_refs: { by: ['cpu'], operands: 'pages', says: 'soft-dirty tracking of neighbouring pages begins anew' },
+  clear_refs: {
+    by: ['cpu'],
+    operands: 'any',
+    says: 'soft-dirty tracking of neighbouring pages begins anew, or of all',
+  },
   page_mkclean: { by: ['cpu'], operands: 'page', says: 'a page of a shared file is cleaned for write-back' },
   uprobe: { by: ['cpu'], operands: 'page', says: 'a breakpoint is put into a page of a file' },
   ksm_write_protect: { by: ['cpu'], operands: 'page', says: 'KSM protects a page' },
@@ -338,6 +342,8 @@ class Parser {
         if (last !== 'ro' && last !== 'rw') this.fail(cell, `${quote(cell.text)}, expected mprotect PAGE .. ro or rw`);
         return { ...action, pages: this.neighbours(cell, operands), writable: last === 'rw' };
       }
+      case 'any':
+        return { ...action, pages: operands.length === 0 ? [] : this.neighbours(cell, operands) };
       default:
         return { ...action, pages: this.neighbours(cell, operands) };
     }

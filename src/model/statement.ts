@@ -33,7 +33,7 @@ export interface Judged {
   readonly says: string;
   readonly who: string;
   readonly note: string;
-  readonly verdict: 'stands' | 'falls' | 'not tried';
+  readonly verdict: 'stands' | 'falls';
   readonly trials: readonly Tried[];
 }
 
@@ -51,7 +51,7 @@ export function judge({ says, who, note = '', trials: wanted }: Statement, found
     found: found[i]!,
   }));
   const right = trials.every(({ implies, found }) => found.every((one) => brief(one) === implies));
-  return { says, who, note, verdict: trials.length === 0 ? 'not tried' : right ? 'stands' : 'falls', trials };
+  return { says, who, note, verdict: right ? 'stands' : 'falls', trials };
 }
 
 /** `holds`, `bounded`, or the property that breaks. */

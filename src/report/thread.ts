@@ -10,9 +10,7 @@ export function threadGrid(statements: readonly Judged[]): Grid {
   return {
     columns: ['statement', 'who', 'verdict', 'command', 'implies', 'found'],
     rows: statements.flatMap(({ says, who, verdict, trials }) =>
-      trials.length === 0
-        ? [[says, who, verdict, '-', '-', '-']]
-        : trials.map((trial) => [says, who, verdict, trial.command, trial.implies, foundText(trial)]),
+      trials.map((trial) => [says, who, verdict, trial.command, trial.implies, foundText(trial)]),
     ),
   };
 }

@@ -83,7 +83,7 @@ function writeAction(race: Race, by: number, action: RaceAction, out: TraceWrite
 function eventOf(race: Race, action: RaceAction): [Exclude<EventName, 'switch'>, number[]] {
   const { word, pages, to, writable, flag } = action;
   const first = pages.length === 0 ? 0 : race.pages[pages[0]!]!.vpn;
-  const range = [0, first, first + pages.length];
+  const range = [0, first, pages.length === 0 ? SECOND_PROCESS : first + pages.length];
   switch (word) {
     case 'dontneed':
       return ['madvise', [...range, ADVICE.dontneed]];
@@ -236,6 +236,7 @@ function actionOf(said: TraceRecord, pages: readonly RacePage[], record: number)
   const [, first = 0, end = 0, third = 0] = fields;
   const names = (): string => namesOf(pages, first, end, record);
   const word = Object.entries(RANGES).find(([, name]) => name === op)?.[0];
+  if (op === 'clearRefs' && first === 0 && end === SECOND_PROCESS) return 'clear_refs';
   if (word !== undefined) return `${word} ${names()}`;
   switch (op) {
     case 'madvise':
