@@ -1,14 +1,15 @@
 // A CPU's access that misses its TLBs: by a stale entry that hardware would use, by a walk, or by a fault.
 import { Cache, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { Agent, spend } from './clock';
+import { canReach } from './consumers';
 import { bump, N_CPU_STALE, N_L2_HIT, N_L2_MISS } from './counters';
+import { fillCpu } from './cputlbs';
 import { beginFault } from './fault';
 import { cost } from './layout';
 import { BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
 import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
-import { reachable } from './pasid';
 import { noteUser, oblige, OWES_NOTHING } from './safety';
-import { aim, CpuCaches, entryOf, fillCpu, recheck } from './space';
+import { aim, CpuCaches, entryOf, recheck } from './space';
 import { frameOf, isInReach, pte, PTE_A, PTE_D, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
 
@@ -57,7 +58,7 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
     setPte(page, next);
     recheck(page, now);
   }
-  if (noteUser(page, who.id)) oblige(page, now, OWES_NOTHING, reachable());
+  if (noteUser(page, who.id)) oblige(page, now, OWES_NOTHING, canReach(page));
   fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
   fillCpu(first, page, entryOf(page), frameOf(page), now);
   return IS_SERVED;

@@ -1,6 +1,7 @@
 // What a consumer of mmu_notifiers keeps beside the caches of its hardware: a table of its own, which its faults fill
 // (KVM's second stage, an adapter's translations); and when such a fault has met an invalidation and must begin anew
 // (Linux mmu_notifier_seq and mmu_notifier_count; mm/mmu_notifier.c mmu_interval_read_begin).
+import { swap } from './bank';
 import { find, removeAt } from './cache';
 import { acquire, agent, Agent, agentCount, block, release, wake } from './clock';
 import { fixed, region, setting } from './layout';
@@ -21,6 +22,13 @@ export function initConsumer(): void {
   ranges = region(<usize>agentCount << 4);
   waiting = region(agentCount);
   heard = fixed(<usize>agentCount << 2);
+}
+
+export function swapConsumer(): void {
+  ranges = swap(ranges);
+  waiting = swap(waiting);
+  heard = swap(heard);
+  retry = swap(retry);
 }
 
 /** Whether it is translated by a table of its own. */

@@ -1,4 +1,5 @@
 // Counters and histograms. u64 columns; the host reads them as two u32 each and knows their names by position.
+import { swap } from './bank';
 import { region } from './layout';
 import { OCCASIONS } from './ops';
 
@@ -81,7 +82,8 @@ export const N_PRQ_OVERFLOWS: u32 = 75; //   times that their queue was full: un
 export const N_PRQ_DROPPED: u32 = 76; //     requests are dropped,
 export const N_AUTO_ANSWERS: u32 = 77; //    or the last of a group is answered by the IOMMU
 export const N_PAGE_RESPONSES: u32 = 78; //  commands that answer a group
-export const N_PATH_COUNT: u32 = 79; //      per occasion from here on: runs,
+export const N_CALLBACK_PS: u32 = 79; //     of several consumers: in the callbacks of this one
+export const N_PATH_COUNT: u32 = 80; //      per occasion from here on: runs,
 export const N_PATH_PAGES: u32 = N_PATH_COUNT + OCCASIONS; // pages,
 export const N_PATH_SECONDARY: u32 = N_PATH_PAGES + OCCASIONS; // invalidations of the secondary MMU,
 export const N_PATH_PS: u32 = N_PATH_SECONDARY + OCCASIONS; // time
@@ -115,6 +117,14 @@ export function initCounters(): void {
 export function clearCounters(): void {
   memory.fill(counters, 0, first + (<usize>FIRST_WORDS << 3) - counters);
 }
+/** Counters of one more consumer; histograms are of all. */
+export function addCounters(): void {
+  counters = region(<usize>COUNTERS << 3);
+}
+export function swapCounters(): void {
+  counters = swap(counters);
+}
+/** Of the consumer in hand. */
 export function countersAt(): usize {
   return counters;
 }

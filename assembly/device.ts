@@ -1,7 +1,10 @@
 // The device takes work off its queue in order. It is active and idle by turns; work posted while it is idle waits.
+import { banks, beginSwap, swap } from './bank';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
+import { select } from './consumers';
 import { bump, N_DMA_LATE } from './counters';
-import { flightAgent, flying, launch } from './flight';
+import { flightAgent, flying, launch, swapFlights } from './flight';
+import { swapHandler } from './handler';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import {
@@ -9,6 +12,8 @@ import {
   SET_LATE_SHARE, SET_OUTSTANDING, SET_PAGES, SET_POSTS,
 } from './ops';
 import { activate, deactivate } from './pasid';
+import { swapPri } from './pri';
+import { swapPrq } from './prq';
 import { exponential } from './random';
 import { takeUnmapped } from './recent';
 
@@ -22,6 +27,32 @@ let queue: usize = 0; //   SET_POSTS x u32: page << 1 | write
 let heard: usize = 0; //   SET_POSTS x u32[agentCount]: what the poster knew
 let worked: usize = 0; //  u8[pages]: the device has worked on it
 let issuer: u32 = 0;
+
+// Of several consumers: whose device is in hand, those of the others, and how much has been posted to all.
+let attended: u32 = 0;
+const KEPT_BYTES: usize = 32 * 8;
+const kept: usize = memory.data(8 * 32 * 8);
+let posted: u32 = 0;
+
+/** Takes a consumer in hand with its device. */
+export function attend(next: u32): void {
+  select(next);
+  if (next == attended) return;
+  beginSwap(kept + <usize>attended * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  swapFlights();
+  swapPri();
+  swapPrq();
+  swapHandler();
+  state = swap(state);
+  queue = swap(queue);
+  heard = swap(heard);
+  worked = swap(worked);
+  issuer = swap(issuer);
+  attended = next;
+}
+export function resetDevices(): void {
+  attended = posted = 0;
+}
 
 export function initDevice(issuerAgent: u32): void {
   issuer = issuerAgent;
@@ -38,8 +69,14 @@ function slot(index: u32): u32 {
   return index % setting(SET_POSTS);
 }
 
-/** A CPU hands work to the device: a doorbell, and so a sync edge. */
+/** A CPU hands work to a device: of several consumers to theirs by turns. */
 export function post(from: Agent, page: u32, write: u32): void {
+  if (banks > 1) attend(posted++ % banks);
+  hand(from, page, write);
+  if (banks > 1) attend(0);
+}
+/** A doorbell, and so a sync edge. */
+function hand(from: Agent, page: u32, write: u32): void {
   const tail = load<u32>(state, 20);
   assert(tail - load<u32>(state, 16) < setting(SET_POSTS));
   store<u32>(queue + (<usize>slot(tail) << 2), (page << 1) | write);
@@ -61,6 +98,14 @@ export function rouse(now: u64): void {
   // It slept until the end of its active phase; there is work before.
   device.clock = max(nap - 1, now);
   store<u64>(state, 0, 8);
+}
+
+/** Each device has its chance at what has just been unmapped. */
+export function rouseAll(now: u64): void {
+  for (let i: u32 = 0; i < banks; i++) {
+    if (banks > 1) attend(i);
+    rouse(now);
+  }
 }
 
 /** One turn of the issuer. */

@@ -1,25 +1,24 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
+import { bank, banks, resetBanks } from './bank';
 import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
-import { initConsumer } from './consumer';
+import { addConsumer as addHardware, initHardware } from './consumers';
 import { initCounters } from './counters';
 import { initCpu, NEEDS_INPUT, stepCpu } from './cpu';
-import { initDevice, rouse, stepDevice } from './device';
-import { initEventLog } from './eventlog';
+import { attend, initDevice, resetDevices, rouse, rouseAll, stepDevice } from './device';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { freeFrames, initFrames } from './frame';
-import { initIommu, stepIommu } from './iommu';
+import { stepIommu } from './iommu';
 import { initHandler, stepHandler } from './handler';
 import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
 import {
-  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_LOW, SET_OUTSTANDING, SET_PAGES,
+  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_LOW, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
   SET_RECLAIM, SET_SEED, SET_TABLES,
 } from './ops';
 import { initMmapLock } from './mmaplock';
-import { initPasid } from './pasid';
 import { initLists, initPaths, tableInserted } from './path';
-import { initPending, stepLink } from './pending';
+import { stepLink } from './pending';
 import { hasPri } from './pri';
 import { programOf } from './program';
 import { goesRound, gotOn, initProgress } from './progress';
@@ -27,24 +26,22 @@ import { initPrq } from './prq';
 import { initQuantiles, initRandom } from './random';
 import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
-import { initRegisters } from './registers';
-import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initNames, initSpace, placePage } from './space';
 import { catchUp } from './shootdown';
-import { initSubmit } from './submit';
 import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
 
-// Agents: CPUs, then the reclaim agent, the IOMMU's command processor, its link to the device, the device, its accesses in flight,
-// the handler of page requests where they have a queue.
+// Agents: CPUs, then the reclaim agent; then of each consumer the IOMMU's command processor, its link to the device, the
+// device, its accesses in flight, the handler of page requests where they have a queue.
 let cpus: u32 = 0;
 let reclaimer: u32 = 0;
-let hardware: u32 = 0;
-let link: u32 = 0;
-let device: u32 = 0;
-let flights: u32 = 0;
-let handler: u32 = 0;
+const HARDWARE: u32 = 0;
+const LINK: u32 = 1;
+const DEVICE: u32 = 2;
+const FLIGHTS: u32 = 3;
+/** Of each consumer the first agent; behind them all the number of agents. */
+const bases: usize = memory.data(9 * 4);
 let quantiles: usize = 0;
 let wanting: u32 = 0;
 
@@ -58,16 +55,17 @@ export const GOES_ROUND: u32 = 3; // no CPU gets on: agents keep each other busy
 export function init(): void {
   openArena();
   logOff();
+  resetBanks();
+  resetDevices();
   cpus = setting(SET_CPUS);
   reclaimer = cpus;
-  hardware = cpus + 1;
-  link = cpus + 2;
-  device = cpus + 3;
-  flights = cpus + 4;
   initProgress();
-  handler = flights + setting(SET_OUTSTANDING);
-  initCauses(handler + 1);
-  initAgents(handler + (hasPri() ? 1 : 0));
+  const base = cpus + 1;
+  const end = endOf(base);
+  store<u32>(bases, base);
+  store<u32>(bases, end, 4);
+  initCauses(end + setting(SET_MORE_AGENTS));
+  initAgents(end + setting(SET_MORE_AGENTS));
   initCounters();
   initRandom(setting(SET_SEED));
   quantiles = initQuantiles();
@@ -76,32 +74,46 @@ export function init(): void {
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
   initSpace();
-  initRegisters();
-  initEventLog();
-  initRing();
-  initIommu();
-  initPending(hardware, link);
-  initPasid();
-  initConsumer();
-  initSubmit(hardware);
+  initHardware(base + HARDWARE, base + LINK);
   initRecent();
   initLists();
   initMmapLock();
-  initPaths(hardware, flights);
+  initPaths(base, base + FLIGHTS);
   initWork();
   initFaults(reclaimer);
   initReclaim();
-  initFlights(flights);
+  initCpu();
+  block(agent(reclaimer), CAUSE_IDLE);
+  begin(base);
+}
+function begin(base: u32): void {
+  initFlights(base + FLIGHTS);
   if (hasPri()) {
+    const handler = base + FLIGHTS + setting(SET_OUTSTANDING);
     initPrq(handler);
     initHandler();
     block(agent(handler), CAUSE_IDLE);
   }
-  initDevice(device);
-  initCpu();
-  block(agent(reclaimer), CAUSE_IDLE);
-  block(agent(hardware), CAUSE_IDLE);
-  if (setting(SET_DEVICE) == 0) block(agent(device), CAUSE_IDLE);
+  initDevice(base + DEVICE);
+  block(agent(base + HARDWARE), CAUSE_IDLE);
+  if (setting(SET_DEVICE) == 0) block(agent(base + DEVICE), CAUSE_IDLE);
+}
+/** One more consumer, by the settings that the host has written since; it is in hand then. Before the first page. */
+export function addConsumer(): void {
+  attend(0);
+  const base = firstAgent(banks);
+  addHardware(base + HARDWARE, base + LINK);
+  attend(bank);
+  store<u32>(bases + (<usize>banks << 2), endOf(base));
+  begin(base);
+}
+/** The agent behind those of the consumer in hand, whose first is `base`. */
+function endOf(base: u32): u32 {
+  return base + FLIGHTS + setting(SET_OUTSTANDING) + (hasPri() ? 1 : 0);
+}
+/** The first agent of a consumer. */
+export function firstAgent(consumer: u32): u32 {
+  return load<u32>(bases + (<usize>consumer << 2));
 }
 export function quantilesAt(): usize {
   return quantiles;
@@ -127,6 +139,7 @@ export function run(): u32 {
     const who = agent(id);
     if (over(who.clock)) return IS_OVER;
     if (goesRound()) return GOES_ROUND;
+    if (banks > 1) attend(consumerOf(id));
     if (<u32>id < cpus) {
       if (catchUp(who)) continue;
       const record = programOf(id).cursor;
@@ -136,14 +149,23 @@ export function run(): u32 {
       }
       if (programOf(id).cursor != record) gotOn();
     } else if (<u32>id == reclaimer) stepReclaim(who);
-    else if (<u32>id == hardware) stepIommu(who);
-    else if (<u32>id == link) stepLink(who);
-    else if (<u32>id == device) stepDevice(who);
-    else if (<u32>id == handler) stepHandler(who);
-    else if (stepFlight(who)) rouse(who.clock);
+    else {
+      const part = <u32>id - firstAgent(bank);
+      if (part == HARDWARE) stepIommu(who);
+      else if (part == LINK) stepLink(who);
+      else if (part == DEVICE) stepDevice(who);
+      else if (part == FLIGHTS + setting(SET_OUTSTANDING)) stepHandler(who);
+      else if (stepFlight(who)) rouse(who.clock);
+    }
     // A device that answers late has its chance at what has just been unmapped.
-    if (takeNews()) rouse(who.clock);
+    if (takeNews()) rouseAll(who.clock);
   }
+}
+/** Whose agent it is; CPUs and reclaim are the first's. */
+function consumerOf(id: u32): u32 {
+  let consumer: u32 = 0;
+  while (consumer + 1 < banks && id >= firstAgent(consumer + 1)) consumer++;
+  return consumer;
 }
 
 /** The run ends at the last CPU's end: others take their steps before it and none after. */

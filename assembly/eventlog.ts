@@ -1,5 +1,6 @@
 // AMD's event log: entries of 16 bytes, written by hardware, read by software (48882, 2.5). Full, it drops what comes and
 // says so until software has emptied and restarted it.
+import { swap } from './bank';
 import { setWords } from './command';
 import { fixed, region } from './layout';
 import { registers, STATUS_EVENT, STATUS_EVENT_OVERFLOW, STATUS_EVENT_RUN } from './registers';
@@ -17,6 +18,10 @@ let state: usize = 0; // u32 head, tail
 export function initEventLog(): void {
   entries = fixed(<usize>EVENT_ENTRIES * ENTRY_BYTES);
   state = region(8);
+}
+export function swapEventLog(): void {
+  entries = swap(entries);
+  state = swap(state);
 }
 /** Address of the entries; those from head to tail are unread. */
 export function eventLogAt(): usize {

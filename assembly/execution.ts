@@ -40,6 +40,7 @@ export class Run {
   gather: usize; //   u32[2 * pages]: page changed, frame to give back or 0
   asked: u64; //      CPUs that a flush under way has interrupted, a bit each
   generation: u32; // of that flush
+  stepBegan: u64; //  of several consumers: clock at which the callback in hand began
   mmap: u32; //       MMAP_*: how it takes mmap_lock, and
   mmapHeld: u32; //   1: it has it
   mmapKept: u32; //   1: it leaves it to the list behind it

@@ -1,20 +1,20 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
+import { bank, swap } from './bank';
 import { isHandedOver, pageWalked } from './binding';
 import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import { awaitEnd, hasOwnTable, isShut } from './consumer';
 import {
-  add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_FAULT_RETRIES, N_IOTLB_HIT, N_IOTLB_MISS,
-  N_PAGE_REQUESTS, N_S2X, N_S5, N_S7, N_SPURIOUS, N_WALK_REFS, N_WALKS,
+  add, bump, N_DEVICE_FAULTS, N_DEVICE_HIT, N_DEVICE_MISS, N_DEVICE_STALL_PS, N_DMA, N_FAULT_RETRIES, N_IOTLB_HIT, N_IOTLB_MISS, N_PAGE_REQUESTS,
+  N_S2X, N_S5, N_S7, N_SPURIOUS, N_WALK_REFS, N_WALKS,
 } from './counters';
 import { allowed, beginFault, forbidden, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
 import { isOthers } from './fork';
 import { clear, cost, region, setting } from './layout';
 import {
-  DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST,
-  WALK_DONE, WALK_FAULT,
+  DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST, WALK_DONE, WALK_FAULT,
 } from './log';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
@@ -29,14 +29,10 @@ import { forgetRequest, hasPri, initPri, IS_GRANTED, IS_REFUSED, sendGroups, ste
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, closeFlight, Flight, flight, flightCount, IN_HAND, ON_ITS_WAY, openFlight, SQUASHED_FILL, SQUASHED_WALK } from './places';
-import {
-  ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck,
-} from './space';
+import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck } from './space';
 import { PASID } from './submit';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
-import {
-  ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain,
-} from './walk';
+import { ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain } from './walk';
 
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
@@ -62,11 +58,16 @@ let walkers: Lock = changetype<Lock>(0);
 
 export function initFlights(firstAgent: u32): void {
   first = firstAgent;
-  initFreed();
+  if (bank == 0) initFreed();
   requests = region(<usize>flightCount * REQUEST_BYTES);
   if (hasPri()) initPri(first);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
+}
+export function swapFlights(): void {
+  requests = swap(requests);
+  first = swap(first);
+  walkers = swap(walkers);
 }
 @inline
 function request(place: u32): usize {

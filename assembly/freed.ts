@@ -3,7 +3,9 @@
 // that clears its last PTE; one that others share, when its pages are out of reach (mm/hugetlb.c huge_pmd_unshare). Upper
 // tables stay. S5: a walk must not begin at a table, out
 // of a walk cache, that has been freed since it was put there.
-import { bump, N_EXPOSED } from './counters';
+import { bank, banks } from './bank';
+import { select } from './consumers';
+import { add, N_EXPOSED } from './counters';
 import { Run, rowPage } from './execution';
 import { region, setting } from './layout';
 import { AT_EXIT, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNSHARE, KIND_GONE, SET_IDEAL, SET_TABLES } from './ops';
@@ -14,7 +16,7 @@ import {
 } from './table';
 import { cachedAt } from './walk';
 
-let dead: usize = 0; // u8[tables]: the IOMMU's walk caches had it when it was freed
+let dead: usize = 0; // u8[tables]: the IOMMU's walk caches had it when it was freed; a bit per consumer
 
 export function initFreed(): void {
   dead = region(setting(SET_TABLES));
@@ -53,17 +55,29 @@ export function freeTables(run: Run): void {
     const table = tableOfPage(page);
     if (linkOf(table) != UNLINKED) continue;
     setFreed(table);
-    if (!holdsTable(page)) continue;
-    store<u8>(dead + table, 1);
-    if (reachable()) bump(N_EXPOSED);
+    let exposed: u64 = 0;
+    const home = bank;
+    for (let i: u32 = 0; i < banks; i++) {
+      select(i);
+      if (markDead(table, page)) exposed++;
+    }
+    select(home);
+    add(N_EXPOSED, exposed);
   }
+}
+/** Whether the consumer in hand could use a freed table. */
+function markDead(table: u32, page: u32): bool {
+  if (!holdsTable(page)) return false;
+  store<u8>(dead + table, load<u8>(dead + table) | <u8>(<u32>1 << bank));
+  return reachable();
 }
 
 /** Whether the IOMMU's walk that has just begun did so at a table that is not what it was. */
 export function beganAtFreed(page: u32): bool {
   const at = dead + tableOfPage(page);
-  if (load<u8>(at) == 0) return false;
+  const mine = <u8>(<u32>1 << bank);
+  if ((load<u8>(at) & mine) == 0) return false;
   if (cachedAt == 1) return true;
-  store<u8>(at, 0); // it had gone from the cache, and is there anew at most
+  store<u8>(at, load<u8>(at) & ~mine); // it had gone from the cache, and is there anew at most
   return false;
 }

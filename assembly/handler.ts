@@ -1,6 +1,7 @@
 // The driver's handler of page requests, a thread of its own: takes what is in the queue as one batch, faults pages in one by
 // one, answers each group by a command, and gives the slots back behind the batch (Linux 4.12 drivers/iommu/intel-svm.c
 // prq_event_thread). A group is refused as a whole: behind a bad request the others of its group are not looked at.
+import { swap } from './bank';
 import { Agent, block, spend } from './clock';
 import { allowed, beginFault, forbidden, stepList } from './fault';
 import { cost, region } from './layout';
@@ -28,6 +29,10 @@ let state: State = changetype<State>(0);
 
 export function initHandler(): void {
   state = changetype<State>(region(offsetof<State>()));
+}
+
+export function swapHandler(): void {
+  state = swap(state);
 }
 
 /** One turn. */

@@ -22,8 +22,10 @@ export { registersAt } from './registers';
 export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
 export { pasidStateAt } from './pasid';
+export { attend } from './device';
 export {
   agents, definePage, defineTable, elapsed, GOES_ROUND, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu, WANTS_RECORDS,
+  addConsumer, agents, definePage, defineTable, elapsed, firstAgent, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu, WANTS_RECORDS,
 } from './engine';
 export {
   ORDER_ATTACH, ORDER_DMA, ORDER_DMA_RAW, ORDER_EVENT_WORDS, ORDER_HOLD, ORDER_IOMMU, ORDER_LAZY, ORDER_MAP, ORDER_OTHER,

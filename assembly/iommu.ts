@@ -5,6 +5,7 @@
 // behind it may start before, unless it fences. One command at a time is carried out, and its effect is at the end of its
 // service; requests to devices and drains go on beside (pending.ts).
 import { amdResponseCode, amdResponseGroup, amdWaitData, amdWaitFence, amdWaitInterrupt, amdWaitStore, amdWaitStores } from './amdvi';
+import { swap } from './bank';
 import { dropEntry } from './binding';
 import { NO_PASID } from './block';
 import { Agent, spend } from './clock';
@@ -87,6 +88,11 @@ export function initIommu(): void {
   state = changetype<State>(region(offsetof<State>()));
   waits = region(<usize>slotCount() * offsetof<Wait>());
   hand = region(32);
+}
+export function swapIommu(): void {
+  state = swap(state);
+  waits = swap(waits);
+  hand = swap(hand);
 }
 @inline
 function isAmd(): bool {

@@ -32,13 +32,6 @@ export function openArena(): void {
   fixedTop = fixedEnd = 0;
   align = 63;
 }
-/** Takes over settings and costs that the host has written. */
-export function readConfig(): void {
-  for (let i: usize = 0; i < CONFIG_WORDS; i++) {
-    store<u32>(words + (i << 2), <u32>load<f64>(config + (i << 3)));
-    store<u64>(wideWords + (i << 3), <u64>load<f64>(config + (i << 3)));
-  }
-}
 /** From here on regions follow one another without gaps, and fixed ones lie apart, in `bytes` set aside for them. */
 export function openPacked(bytes: usize): void {
   fixedTop = region(bytes);
@@ -119,6 +112,24 @@ const wideWords: usize = memory.data(192 * 8);
 /** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {
   return config;
+}
+/** Takes over what the host has written. */
+export function readConfig(): void {
+  for (let i: usize = 0; i < CONFIG_WORDS; i++) {
+    store<u32>(words + (i << 2), <u32>load<f64>(config + (i << 3)));
+    store<u64>(wideWords + (i << 3), <u64>load<f64>(config + (i << 3)));
+  }
+}
+/** Bytes of all settings and costs as they are read. */
+export const CONFIG_BYTES: usize = 192 * 12;
+/** Keeps them at `at`, and takes them from there. */
+export function keepConfig(at: usize): void {
+  memory.copy(at, words, 192 * 4);
+  memory.copy(at + 192 * 4, wideWords, 192 * 8);
+}
+export function takeConfig(at: usize): void {
+  memory.copy(words, at, 192 * 4);
+  memory.copy(wideWords, at + 192 * 4, 192 * 8);
 }
 @inline
 export function setting(index: u32): u32 {

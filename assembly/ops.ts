@@ -35,6 +35,8 @@ export const STEP_RELEASE: u32 = 29; //      the IOMMU has no entry for the spac
 export const STEP_FREE_TABLES: u32 = 30;
 export const STEP_SET_NUMA: u32 = 31; //     out of reach: the next fault gives the same page back
 export const STEP_SET_CACHE: u32 = 32; //    the same of a page that the page cache keeps
+/** A step of a consumer has so many times its number added: 0 of the first. */
+export const STEP_CONSUMER: u32 = 256;
 
 // ---- occasions: what makes a CPU, or the reclaim agent, run a list ----
 export const AT_RECLAIM_SWAP: u32 = 0;
@@ -273,7 +275,8 @@ export const SET_BLOCKS: u32 = 96; //       1: a range is covered by aligned blo
 export const SET_PRI: u32 = 97; //          page requests that a device may have outstanding; 0: each is served by itself
 export const SET_PRI_GROUP: u32 = 98; //    of one group at most
 export const SET_PRQ: u32 = 99; //          slots of the page request queue; 0: it is off
-export const SETTINGS: u32 = 100;
+export const SET_MORE_AGENTS: u32 = 100; // of all consumers but the first
+export const SETTINGS: u32 = 101;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

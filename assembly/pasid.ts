@@ -1,6 +1,7 @@
 // Whether a device is using the address space, and VT-d 2.x deferred invalidation: an idle PASID is marked instead of
 // invalidated, and hardware makes up for it when the PASID next becomes active (Linux 4.12 drivers/iommu/intel-svm.c
 // intel_flush_svm_range; VT-d 2.x extended context, PASID-state table).
+import { swap } from './bank';
 import { bump, N_ACTIVATIONS, N_DEFERRED } from './counters';
 import { hazard, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_READ_THEN_SET } from './hazard';
 import { region, setting } from './layout';
@@ -17,6 +18,9 @@ let entry: usize = 0; // u64 PASID-state entry, u32 1: the PASID table has no en
 
 export function initPasid(): void {
   entry = region(16);
+}
+export function swapPasid(): void {
+  entry = swap(entry);
 }
 /** Address of the PASID-state entry. */
 export function pasidStateAt(): usize {

@@ -1,10 +1,12 @@
 // Runs a step list: what a policy says for one occasion, one step a turn. A step's effect is at the agent's clock, its
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
+import { bank, banks } from './bank';
 import { isBound } from './binding';
 import { changePages, check } from './change';
 import { Agent, agentCount, knows, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
-import { N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
+import { canReach, select } from './consumers';
+import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
 import { Run, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
@@ -17,11 +19,11 @@ import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
-  STEP_CHANGE_PTE, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
+  STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
   STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
   AT_POOL_COW, AT_POOL_PROTECT, AT_SPLIT, AT_SPLIT_FILE, CAUSE_PAGE_COPY, COST_PAGE_COPY, STEP_FREE_TABLES, STEP_RELEASE, STEP_SET_CACHE,
 } from './ops';
-import { reachable, releaseSpace } from './pasid';
+import { releaseSpace } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
 import { initShootdown, oldRows, shootDown } from './shootdown';
 import { cpuCount, markFreed } from './space';
@@ -131,12 +133,13 @@ export function stepPath(who: Agent): bool {
     if (!takeMmap(run.mmap, who)) return false;
   }
   while (true) {
-    const step = load<u32>(run.steps + (<usize>run.at << 2));
+    const code = load<u32>(run.steps + (<usize>run.at << 2));
+    const step = code % STEP_CONSUMER;
     if (step == STEP_END) {
       finish(run, who);
       return true;
     }
-    if (!perform(run, who, step)) {
+    if (!(banks == 1 ? perform(run, who, step) : performFor(code / STEP_CONSUMER, run, who, step))) {
       // The first of two turns does nothing but take time.
       if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH)) continue;
       return false;
@@ -170,10 +173,10 @@ function finish(run: Run, who: Agent): void {
       setAsked(page, 0);
       const flags = pte(page);
       const owes = owed(run.occasion);
-      if (owes != OWES_NOTHING || (flags & PTE_P) == 0) oblige(page, now, owes, reachable());
+      if (owes != OWES_NOTHING || (flags & PTE_P) == 0) oblige(page, now, owes, canReach(page));
     }
   } else if (run.skip == 0 && owed(run.occasion) != OWES_NOTHING) {
-    oblige(run.page, now, owed(run.occasion), reachable());
+    oblige(run.page, now, owed(run.occasion), canReach(run.page));
   }
   if (run.newFrame != 0) {
     // Somebody else was faster: what this fault brought is not needed.
@@ -207,6 +210,21 @@ function owed(occasion: u32): u32 {
   if (occasion == AT_PROTECT || occasion == AT_POOL_PROTECT || occasion == AT_SHARE) return OWES_PERMISSION;
   const notes = occasion == AT_LAZYFREE || occasion == AT_UNTRACK || occasion == AT_CLEAN || occasion == AT_MERGE_PROTECT;
   return notes ? OWES_DIRTY : OWES_NOTHING;
+}
+
+/** A step with the consumer in hand that it is of. */
+function performFor(consumer: u32, run: Run, who: Agent, step: u32): bool {
+  const home = bank;
+  select(consumer);
+  if (run.phase == 0) run.stepBegan = who.clock;
+  const done = perform(run, who, step);
+  if (done && isCallback(step)) add(N_CALLBACK_PS, who.clock - run.stepBegan);
+  select(home);
+  return done;
+}
+function isCallback(step: u32): bool {
+  if (step == STEP_RANGE_START || step == STEP_RANGE_END || step == STEP_ZAP || step == STEP_CHANGE_PTE) return true;
+  return step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END;
 }
 
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
@@ -311,8 +329,8 @@ function perform(run: Run, who: Agent, step: u32): bool {
 /** What a device writes to the page from here on is lost. Of the one flush of a batch, reclaim knows the pages. */
 function readContent(run: Run, now: u64): void {
   if (run.skip != 0 || run.part == PART_MIDDLE) return;
-  if (!hasRange(run)) oblige(run.page, now, OWES_DIRTY, reachable());
-  for (let i: u32 = 0; i < run.gathered; i++) oblige(rowPage(run, i), now, OWES_DIRTY, reachable());
+  if (!hasRange(run)) oblige(run.page, now, OWES_DIRTY, canReach(run.page));
+  for (let i: u32 = 0; i < run.gathered; i++) oblige(rowPage(run, i), now, OWES_DIRTY, canReach(rowPage(run, i)));
 }
 
 function skipLoop(run: Run): void {
@@ -410,7 +428,7 @@ export function freeOne(page: u32, frame: u32, who: Agent): u64 {
   if (!freeFrame(frame)) return 0;
   const now = who.clock;
   note(LOG_FREE, who.id, frame, 0, page + 1, now);
-  oblige(page, now, OWES_NOTHING, reachable());
+  oblige(page, now, OWES_NOTHING, canReach(page));
   markFreed(frame);
   return 1;
 }

@@ -1,6 +1,7 @@
 // Invalidations that have been started and are not complete, oldest first: ATS requests on their way to a device, at the
 // device, or answered, each under an ITag (PCIe ATS 10.3); drains of accesses that the IOMMU has translated. The link to
 // the devices is an agent: it takes the next step of the request that is due first.
+import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, bringForward, MAX_AGENTS, spend, wake } from './clock';
 import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
@@ -61,6 +62,12 @@ export function initPending(hardwareAgent: u32, linkAgent: u32): void {
   state = changetype<State>(region(offsetof<State>()));
   assert(flightCount <= 64 && MAX_AGENTS <= 64);
   block(agent(link), CAUSE_IDLE);
+}
+export function swapPending(): void {
+  all = swap(all);
+  state = swap(state);
+  hardware = swap(hardware);
+  link = swap(link);
 }
 @inline
 function pending(index: u32): Pending {

@@ -1,4 +1,5 @@
 // Places in flight: the translations that devices have been given and have not used yet. Each place is an agent, see flight.ts.
+import { swap } from './bank';
 import { clear, region } from './layout';
 
 /** Caches that a translation must not get into: the IOTLB, the device TLB. */
@@ -29,6 +30,11 @@ export function initFlightPlaces(count: u32): void {
   flightCount = count;
   flights = region(<usize>count * FLIGHT_BYTES);
   inUse = region(8);
+}
+export function swapPlaces(): void {
+  flights = swap(flights);
+  inUse = swap(inUse);
+  flightCount = swap(flightCount);
 }
 @inline
 export function flight(index: u32): Flight {

@@ -4,6 +4,7 @@
 // A group is sent when it is full, or when no other is out: what comes meanwhile gathers (assumed). What a response said is there
 // and is not is asked for again after a back-off, so that a full queue is not asked for ever. A group of several that is answered `invalid` is
 // asked for again one by one, so that one bad page denies none of the others (assumed).
+import { swap } from './bank';
 import { Agent, agent, block, spend, wake } from './clock';
 import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
 import { cost, region, setting } from './layout';
@@ -64,6 +65,13 @@ export function initPri(firstAgent: u32): void {
   askers = region(<usize>places * offsetof<Asker>());
   groups = region(<usize>places * offsetof<Group>());
   state = changetype<State>(region(offsetof<State>()));
+}
+export function swapPri(): void {
+  askers = swap(askers);
+  groups = swap(groups);
+  state = swap(state);
+  places = swap(places);
+  first = swap(first);
 }
 /** Whether page requests go through their queue. If not, each is served by itself. */
 @inline

@@ -8,6 +8,7 @@
 //
 // AMD's TAG is the group, and above its 9 bits whether the request is the last one (Linux 4.12 drivers/iommu/amd_iommu_v2.c
 // ppr_notifier).
+import { swap } from './bank';
 import { Agent, agent, BLOCKED, spend, wake } from './clock';
 import { addressOf, setWords, SOURCE, word0, word1 } from './command';
 import { bump, N_PRQ_OVERFLOWS } from './counters';
@@ -56,6 +57,12 @@ export function initPrq(handlerAgent: u32): void {
   size = setting(SET_PRQ);
   slots = region(<usize>size * SLOT_BYTES);
   state = changetype<State>(region(offsetof<State>()));
+}
+export function swapPrq(): void {
+  slots = swap(slots);
+  state = swap(state);
+  handler = swap(handler);
+  size = swap(size);
 }
 @inline
 function isAmd(): bool {

@@ -3,29 +3,24 @@ import { initActors, initScripts, rouseDevice, settle, startScripts, stepActor }
 import { initBinding } from './binding';
 import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextAgent, RUNNABLE, spend } from './clock';
 import { SPACE_PAGES_LG2 } from './command';
-import { initConsumer } from './consumer';
+import { initHardware } from './consumers';
 import { clearCounters, initCounters } from './counters';
 import { initEpochs } from './epochs';
-import { initEventLog } from './eventlog';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
-import { initIommu, isQuiet, stepIommu } from './iommu';
+import { isQuiet, stepIommu } from './iommu';
 import { openArena, readConfig, setting } from './layout';
 import { logOff } from './log';
 import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
-import { initPasid } from './pasid';
-import { initPending, onlyAnswers, stepLink, timesOut } from './pending';
+import { onlyAnswers, stepLink, timesOut } from './pending';
 import { initRecent } from './recent';
 import { initReclaim } from './reclaim';
-import { initRegisters } from './registers';
-import { initRing } from './ring';
 import { initSafety } from './safety';
 import { catchUp } from './shootdown';
 import { beginState, endState } from './snapshot';
 import { initNames, initSpace } from './space';
-import { initSubmit } from './submit';
 import { initTable } from './table';
 
 /** Locks besides those of leaf tables: of the queue, of walkers, mmap_lock. */
@@ -64,14 +59,7 @@ export function raceInit(): void {
   initBinding();
   initSafety(setting(SET_PAGES));
   initSpace();
-  initRegisters();
-  initEventLog();
-  initRing();
-  initIommu();
-  initPending(hardware, link);
-  initPasid();
-  initConsumer();
-  initSubmit(hardware);
+  initHardware(hardware, link);
   initPaths(device, flights);
   initFaults(reclaimer);
   initReclaim();

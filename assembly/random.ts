@@ -1,5 +1,6 @@
 // The one generator: xorshift32 (Marsaglia 2003), seeded by the host. States live in the arena with the rest: one for what
 // agents choose, and one in each cache, so that no cache's evictions change what another or an agent draws.
+import { swap } from './bank';
 import { region } from './layout';
 
 let state: usize = 0; // u32
@@ -7,6 +8,10 @@ let state: usize = 0; // u32
 export function initRandom(seed: u32): void {
   state = region(4);
   seedState(state, seed);
+}
+
+export function swapRandom(): void {
+  state = swap(state);
 }
 
 /** Puts the state at `at` to its beginning. */

@@ -1,5 +1,6 @@
 // The reclaim agent: second chance over frames, batches, the lists of a policy. It sleeps while there are frames enough.
 import { Agent, block, spend } from './clock';
+import { canReach } from './consumers';
 import { bump, N_RECLAIMED } from './counters';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, pageOf } from './frame';
 import { cost, region, setting } from './layout';
@@ -9,7 +10,6 @@ import {
 } from './ops';
 import { Run } from './execution';
 import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from './path';
-import { reachable } from './pasid';
 import { oblige, OWES_DIRTY } from './safety';
 import {
   frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
@@ -98,7 +98,7 @@ function spanBatch(run: Run): void {
 function readContents(who: Agent): void {
   for (let i: u32 = 0; i < count(); i++) {
     const swapped = load<u32>(row(i), 8) == AT_RECLAIM_SWAP && load<u32>(row(i), 12) != 0;
-    if (swapped) oblige(load<u32>(row(i)), who.clock, OWES_DIRTY, reachable());
+    if (swapped) oblige(load<u32>(row(i)), who.clock, OWES_DIRTY, canReach(load<u32>(row(i))));
   }
 }
 function reach(run: Run, page: u32): void {

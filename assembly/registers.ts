@@ -1,5 +1,6 @@
 // What software sees of an IOMMU beside its queue: fault status, error record and completion event of VT-d (specification
 // 11.4.7, 11.4.9; fields as in Linux drivers/iommu/intel/iommu.h), status of AMD (48882, 3.4.13).
+import { swap } from './bank';
 import { region } from './layout';
 
 /** VT-d FSTS: an invalid descriptor or tail, a device's malformed completion, a device that did not answer in time. */
@@ -34,6 +35,10 @@ export class Registers {
 }
 
 export let registers: Registers = changetype<Registers>(0);
+
+export function swapRegisters(): void {
+  registers = swap(registers);
+}
 
 /** Both command sets run, VT-d's completion interrupt is masked, as after reset. */
 export function initRegisters(): void {

@@ -1,28 +1,24 @@
 // Timed replay of a DMA recording: CPUs that call the DMA API, the IOMMU's command processor, a flush timer per domain,
 // devices and their accesses in flight, in the order of their clocks.
 import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, staysNext } from './clock';
+import { initHardware } from './consumers';
 import { initCounters } from './counters';
 import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
-import { initEventLog } from './eventlog';
 import { flying, initFlights } from './flight';
 import { initQueues, stepTimer } from './flushqueue';
-import { initIommu, stepIommu } from './iommu';
+import { stepIommu } from './iommu';
 import { initIova } from './iova';
 import { initIssuers, stepAccess, stepIssuer } from './issuer';
 import { openArena, setting } from './layout';
 import { logOff } from './log';
 import { initMappings } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
-import { initPasid } from './pasid';
-import { initPending, stepLink } from './pending';
+import { stepLink } from './pending';
 import { goesRound, initProgress } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
-import { initRegisters } from './registers';
-import { initRing } from './ring';
 import { initSafety } from './safety';
 import { initNames, initSpace } from './space';
-import { initSubmit } from './submit';
 import { initTable, vpnOf } from './table';
 
 let cpus: u32 = 0;
@@ -52,13 +48,7 @@ export function dmaInit(): void {
   initSafety(setting(SET_PAGES));
   // The CPUs of a recording have no caches here: only their calls are recorded.
   initSpace();
-  initRegisters();
-  initEventLog();
-  initRing();
-  initIommu();
-  initPending(hardware, link);
-  initPasid();
-  initSubmit(hardware);
+  initHardware(hardware, link);
   initRecent();
   initRecords();
   initMappings();

@@ -1,6 +1,7 @@
 // The invalidation queue in memory: slots, the head that hardware moves when it fetches, the tail that software writes,
 // the words that waits write when they complete; and what software knows of free slots (Linux drivers/iommu/dmar.c
 // qi_submit_sync, amd/iommu.c iommu_queue_command).
+import { swap } from './bank';
 import { agent, Agent, block, BLOCKED, MAX_AGENTS, wake } from './clock';
 import { COMMAND_BYTES } from './command';
 import { region, setting } from './layout';
@@ -42,6 +43,15 @@ export function initRing(): void {
   queue = region(MAX_AGENTS);
   ring = changetype<State>(region(offsetof<State>()));
   ring.bytes = <u32>COMMAND_BYTES;
+}
+export function swapRing(): void {
+  slots = swap(slots);
+  status = swap(status);
+  owners = swap(owners);
+  marks = swap(marks);
+  queue = swap(queue);
+  size = swap(size);
+  ring = swap(ring);
 }
 /** Bytes of a slot: 16, or 32 as VT-d's scalable mode has them. Before the first command. */
 export function setSlotBytes(bytes: u32): void {

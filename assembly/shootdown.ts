@@ -3,13 +3,14 @@
 // behind flushes all (arch/x86/mm/tlb.c since 5.0, flush_tlb_func); or by INVLPGB, which interrupts nobody (since 6.15).
 import { Agent, agent, BLOCKED, DONE, exchange, spend } from './clock';
 import { bump, N_IPI } from './counters';
+import { flushCpu, flushCpuPage } from './cputlbs';
 import { hasRange, Run, rowPage } from './execution';
 import { cost, region, setting } from './layout';
 import {
   CAUSE_CPU_FLUSH, CAUSE_FRAME_WAIT, CAUSE_INTERRUPTED, CAUSE_IPI, COST_FLUSH_FULL, COST_INVLPG, COST_INVLPGB, COST_IPI_FIRST,
   COST_IPI_HANDLER, COST_IPI_NEXT, COST_TLBSYNC, SET_SHOOTDOWN, SHOOTDOWN_BROADCAST, SHOOTDOWN_GENERATIONS,
 } from './ops';
-import { cpuCount, flushCpu, flushCpuPage } from './space';
+import { cpuCount } from './space';
 
 @unmanaged
 class State {

@@ -2,18 +2,20 @@
 // and so is an invalidation. One space for now: the mm.
 //
 // The caches are each CPU's three TLBs, the IOTLB, each device's TLB, and `flights`: translations that a device has been
-// given and has not used yet. A consumer that does not share the tables has its own, a cache with a place for each page.
+// given and has not used yet. A consumer that does not share the tables has its own, a cache with a place for each page. Of
+// several consumers each has all of these but the CPUs' TLBs; `turnTo` takes those of one in hand.
 import {
-  Cache, cacheAt, empty, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt, usedEnd,
+  Cache, cacheAt, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt, usedEnd,
 } from './cache';
+import { bank, banks, beginSwap, MAX_CONSUMERS, swap } from './bank';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
-import { bump, N_CPU_FULL, N_CPU_PAGE, N_IOTLB_EVICTED, N_OVER } from './counters';
+import { bump, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { fixed, region, setting } from './layout';
 import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_HUGE_IOTLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LARGE_IOTLB_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_SPLIT, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
-import { flight, flightCount, flightsInUse, initFlightPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
+import { flight, flightCount, flightsInUse, initFlightPlaces, swapPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
   addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
@@ -81,8 +83,8 @@ export function initSpace(): void {
   ideal = setting(SET_IDEAL) != 0;
   largeCopies = false;
   cpusTranslate = setting(SET_L1D_SETS) != 0;
+  turned = 0;
   cpus = fixed(<usize>cpuCount * CPU_BYTES);
-  initFlightPlaces(setting(SET_OUTSTANDING));
   for (let i: u32 = 0; i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     cpu.l1i = cacheAt(SET_L1I_SETS, pages, i);
@@ -90,6 +92,12 @@ export function initSpace(): void {
     cpu.l2 = cacheAt(SET_L2_SETS, pages, i);
     cpu.stage = stage(i, newWalker(SET_CPU_PDE_SETS, i));
   }
+  initSecondary();
+}
+/** What one consumer has. */
+export function initSecondary(): void {
+  const pages = setting(SET_PAGES);
+  initFlightPlaces(setting(SET_OUTSTANDING));
   iotlb = cacheAt(SET_IOTLB_SETS, pages, 0);
   const split = setting(SET_SPLIT);
   largeIotlb = (split & 1) != 0 ? cacheAt(SET_LARGE_IOTLB_SETS, pages, 0) : iotlb;
@@ -100,8 +108,31 @@ export function initSpace(): void {
   for (let i: u32 = 0; i < deviceCount; i++) {
     store<usize>(tlbs + <usize>i * sizeof<usize>(), changetype<usize>(cacheAt(SET_DEVICE_TLB_SETS, pages, i)));
   }
-  iommuStage = stage(cpuCount, newWalker(SET_IOMMU_PDE_SETS, 0));
+  const walker = newWalker(SET_IOMMU_PDE_SETS, 0);
+  iommuStage = bank == 0 ? stage(cpuCount, walker) : newStageOf(format, walker);
   own = cacheAt(SET_OWN_SETS, pages, 0);
+}
+
+/** Whose are in hand, and those of the others. */
+let turned: u32 = 0;
+const KEPT_BYTES: usize = 16 * 8;
+const kept: usize = memory.data(8 * 16 * 8);
+
+/** Takes the caches of a consumer in hand. */
+export function turnTo(next: u32): void {
+  if (next == turned) return;
+  assert(next < MAX_CONSUMERS);
+  beginSwap(kept + <usize>turned * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  swapPlaces();
+  devices = swap(devices);
+  tlbs = swap(tlbs);
+  deviceCount = swap(deviceCount);
+  iotlb = swap(iotlb);
+  largeIotlb = swap(largeIotlb);
+  hugeIotlb = swap(hugeIotlb);
+  own = swap(own);
+  iommuStage = swap(iommuStage);
+  turned = next;
 }
 
 @inline
@@ -162,9 +193,14 @@ export function placePage(page: u32): void {
     place(cpu.l1d, page, vpn);
     place(cpu.l2, page, vpn);
   }
-  place(iotlbOf(page), page, vpn);
-  place(own, page, page);
-  for (let i: u32 = 0; i < deviceCount; i++) place(deviceTlb(i), page, vpn);
+  const home = turned;
+  for (let i: u32 = 0; i < banks; i++) {
+    turnTo(i);
+    place(iotlbOf(page), page, vpn);
+    place(own, page, page);
+    for (let j: u32 = 0; j < deviceCount; j++) place(deviceTlb(j), page, vpn);
+  }
+  turnTo(home);
 }
 function place(cache: Cache, page: u32, vpn: u64): void {
   if (cache.sets != 0) placeId(cache, page, <u32>(vpn % cache.sets));
@@ -185,6 +221,14 @@ export function recheck(page: u32, now: u64): void {
     const changed = recheckCpu(cpu.l1i, page, now) | recheckCpu(cpu.l1d, page, now) | recheckCpu(cpu.l2, page, now);
     if (changed != 0) cpu.poked = 1;
   }
+  const home = turned;
+  for (let i: u32 = 0; i < banks; i++) {
+    turnTo(i);
+    recheckSecondary(page, now);
+  }
+  turnTo(home);
+}
+function recheckSecondary(page: u32, now: u64): void {
   recheckCopy(iotlbOf(page), page, now);
   recheckCopy(own, page, now);
   for (let i: u32 = 0; i < deviceCount; i++) recheckCopy(deviceTlb(i), page, now);
@@ -238,6 +282,20 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 
 /** The frame is free: stale copies of it are marked, whatever page they were filled for. */
 export function markFreed(frame: u32): void {
+  const home = turned;
+  for (let i: u32 = 0; i < banks; i++) {
+    turnTo(i);
+    markFreedSecondary(frame);
+  }
+  turnTo(home);
+  for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
+    const cpu = cpuCaches(i);
+    markFreedIn(cpu.l1i, frame);
+    markFreedIn(cpu.l1d, frame);
+    markFreedIn(cpu.l2, frame);
+  }
+}
+function markFreedSecondary(frame: u32): void {
   if (openWindows() != 0) {
     markFreedIn(iotlb, frame);
     if (largeIotlb != iotlb) markFreedIn(largeIotlb, frame);
@@ -245,16 +303,24 @@ export function markFreed(frame: u32): void {
     markFreedIn(own, frame);
     for (let i: u32 = 0; i < deviceCount; i++) markFreedIn(deviceTlb(i), frame);
   }
-  for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
-    const cpu = cpuCaches(i);
-    markFreedIn(cpu.l1i, frame);
-    markFreedIn(cpu.l1d, frame);
-    markFreedIn(cpu.l2, frame);
-  }
   for (let left = flightsInUse(); left != 0; left &= left - 1) {
     const held = flight(<u32>ctz(left));
     if (held.holds != 0 && held.stale != 0 && isOf(held.page - 1, held.frame, frame)) held.frame |= FREED;
   }
+}
+/** Whether one of the copies in hand is stale. */
+export function holdsStale(page: u32): bool {
+  if (isStaleIn(iotlbOf(page), page) || isStaleIn(own, page)) return true;
+  for (let i: u32 = 0; i < deviceCount; i++) if (isStaleIn(deviceTlb(i), page)) return true;
+  for (let left = flightsInUse(); left != 0; left &= left - 1) {
+    const held = flight(<u32>ctz(left));
+    if (held.owner == page + 1 && held.holds != 0 && held.stale != 0) return true;
+  }
+  return false;
+}
+function isStaleIn(cache: Cache, page: u32): bool {
+  const at = find(cache, page);
+  return at != 0 && (load<u32>(at) & ENTRY_STALE) != 0;
 }
 function markFreedIn(cache: Cache, frame: u32): void {
   const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
@@ -278,20 +344,6 @@ function isOf(page: u32, held: u32, frame: u32): bool {
 export function entryOf(page: u32): u32 {
   const writes = (pte(page) & (PTE_W | PTE_D)) == (PTE_W | PTE_D);
   return (page << ENTRY_SHIFT) | ENTRY_V | (writes ? ENTRY_W : 0);
-}
-
-/** Puts a translation of the page into a CPU's TLB in place of an older one. */
-export function fillCpu(cache: Cache, page: u32, low: u32, frame: u32, now: u64): void {
-  if (cache.sets == 0) return;
-  const old = find(cache, page);
-  const set = cache.set(page);
-  if (old != 0) {
-    if ((load<u32>(old) & ENTRY_STALE) != 0) staleCpuGone(page, now);
-    removeAt(cache, set, old);
-  }
-  const evicted = <u32>fill(cache, set, (<u64>frame << 32) | low);
-  if ((evicted & ENTRY_STALE) != 0) staleCpuGone(evicted >> ENTRY_SHIFT, now);
-  if ((low & ENTRY_STALE) != 0) staleCpuMade(page, now);
 }
 
 /** Puts a translation into the IOTLB or the device TLB in place of an older one. */
@@ -368,39 +420,4 @@ export function dropTables(first: u64, last: u64): void {
     const end = part ? min(last - (first & ~inSpace), inSpace) : inSpace;
     dropWalker(walker, space, part ? first & inSpace : 0, end);
   }
-}
-
-/** Drops a CPU's entries of one page, and its walk caches, as INVLPG does (Intel SDM vol. 3A, 4.10.4.1). */
-export function flushCpuPage(index: u32, page: u32, now: u64): void {
-  const cpu = cpuCaches(index);
-  dropCpu(cpu.l1i, page, now);
-  dropCpu(cpu.l1d, page, now);
-  dropCpu(cpu.l2, page, now);
-  emptyWalker(cpu.stage.walker);
-  cpu.poked = 1;
-  bump(N_CPU_PAGE);
-}
-function dropCpu(cache: Cache, page: u32, now: u64): void {
-  const at = find(cache, page);
-  if (at == 0) return;
-  if ((load<u32>(at) & ENTRY_STALE) != 0) staleCpuGone(page, now);
-  removeAt(cache, cache.set(page), at);
-}
-/** Drops everything a CPU has of the space. */
-export function flushCpu(index: u32, now: u64): void {
-  const cpu = cpuCaches(index);
-  emptyCpu(cpu.l1i, now);
-  emptyCpu(cpu.l1d, now);
-  emptyCpu(cpu.l2, now);
-  emptyWalker(cpu.stage.walker);
-  cpu.poked = 1;
-  bump(N_CPU_FULL);
-}
-function emptyCpu(cache: Cache, now: u64): void {
-  const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
-  for (let at = cache.entries; at < end; at += 8) {
-    const low = load<u32>(at);
-    if ((low & ENTRY_STALE) != 0) staleCpuGone(low >> ENTRY_SHIFT, now);
-  }
-  empty(cache);
 }

@@ -2,6 +2,7 @@
 // doorbell, waits. A recipe is data; which commands it names is the machine's business. Where a hypervisor emulates the
 // IOMMU, the doorbell is an exit, in which it reads the page tables anew that the commands are about.
 import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
+import { swap } from './bank';
 import { agent, Agent, block, spend } from './clock';
 import { blockOrder, coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
 import { hasOwnTable, zap } from './consumer';
@@ -85,6 +86,12 @@ export function initSubmit(hardwareAgent: u32): void {
   lock = lockOf(newLocks(1, 1, QUEUE_LOCK), 0);
   domainLocks = setting(SET_DOMAIN_LOCK) != 0 ? newLocks(max<u32>(1, setting(SET_SPACES)), 1, DOMAIN_LOCK) : 0;
   hardware = hardwareAgent;
+}
+export function swapSubmit(): void {
+  recipes = swap(recipes);
+  lock = swap(lock);
+  domainLocks = swap(domainLocks);
+  hardware = swap(hardware);
 }
 export function recipesAt(): usize {
   return recipes;

@@ -68,6 +68,7 @@ test('every shipped file loads, is named as its file, and has a source', () => {
       'conditional-shadow',
       'conditional-shared',
       'intel-sva',
+      'intel-sva-kvm',
       'intel-svm',
       'intel-svm-nodis',
       'intel-vtd',

@@ -157,8 +157,17 @@ export function describe(kind: CatalogKind, name: string): Detail {
     case 'policies':
       return describePolicy(loadPolicy(name));
     case 'machines': {
-      const keys = [...machineKeys(loadMachine(name))];
-      return { columns: KEYS, rows: keys.map(([key, value]) => [`machine.${key}`, value, fieldNote('machine', key)]) };
+      const machine = loadMachine(name);
+      const rows = [...machineKeys(machine)].map(([key, value]) => [
+        `machine.${key}`,
+        value,
+        fieldNote('machine', key),
+      ]);
+      const also = machine.also?.map(({ name }) => name).join(' ');
+      return {
+        columns: KEYS,
+        rows: also === undefined ? rows : [...rows, ['also', also, fieldNote('machine', 'also')]],
+      };
     }
     case 'cpus': {
       const keys = [...keysOf(cpuSpec(name))];

@@ -1,6 +1,8 @@
 /** Machines and the CPUs that they name. A machine file may build on another, and name its CPU. */
 import cpuShape from '../../build/validators/cpu.js';
 import machineShape from '../../build/validators/machine.js';
+import { withConsumers } from '../model/consumers.ts';
+import { UsageError } from '../model/errors.ts';
 import { type Cpu, cpuOf, type Machine, type MachineSpec, machineOf } from '../model/machine.ts';
 import { checkShape, parseFile, parseYaml } from './file.ts';
 import { checkChain, labelOf, namedFrom, placeOf, textOf } from './shelf.ts';
@@ -14,12 +16,25 @@ export interface CpuPart {
   readonly cpu: Cpu;
 }
 
-/** A machine by name, from a YAML file, or from an object in the form of one. */
+/** A machine by name, from a YAML file, or from an object in the form of one; with the consumers that it names. */
 export function loadMachine(given: string | MachineSpec): Machine {
   const place = placeOf('machines', given);
-  const spec = readMachine(given, []);
-  checkShape(spec, machineShape, place);
-  return machineOf(spec as MachineSpec, place);
+  const { machine, also } = readOne(given);
+  const others = also.map((name) => {
+    const other = readOne(name);
+    if (other.also.length > 0)
+      throw new UsageError(`${place}: also: read ${name}, which has consumers of its own, expected machines with one`);
+    return other.machine;
+  });
+  return withConsumers(machine, others, place);
+}
+
+function readOne(given: string | MachineSpec): { readonly machine: Machine; readonly also: readonly string[] } {
+  const place = placeOf('machines', given);
+  const whole = readMachine(given, []);
+  checkShape(whole, machineShape, place);
+  const { also = [], ...spec } = whole as { readonly also?: readonly string[] };
+  return { machine: machineOf(spec as MachineSpec, place), also };
 }
 
 /** A CPU by name or from a YAML file. */
@@ -50,7 +65,9 @@ function readMachine(given: string | MachineSpec, chain: readonly string[]): unk
   checkChain(given, chain);
   const own = typeof given === 'string' ? parseYaml(textOf('machines', given), placeOf('machines', given)) : given;
   if (!isGroup(own)) return own;
-  const named = typeof own.cpu === 'string' ? { ...own, cpu: cpuSpec(namedFrom(given, own.cpu)) } : own;
+  const cpu = typeof own.cpu === 'string' ? { cpu: cpuSpec(namedFrom(given, own.cpu)) } : {};
+  const also = Array.isArray(own.also) ? { also: own.also.map((name) => seenFrom(given, name)) } : {};
+  const named: Group = { ...own, ...cpu, ...also };
   if (typeof own.extends !== 'string') return named;
   const base = readMachine(namedFrom(given, own.extends), [...chain, labelOf(given)]);
   // What a machine is, each says for itself.
@@ -58,6 +75,11 @@ function readMachine(given: string | MachineSpec, chain: readonly string[]): unk
   const { name: _name, title: _title, source: _source, ...inherited } = isGroup(base) ? base : {};
   const whole = typeof own.cpu === 'string' ? { ...inherited, cpu: {} } : inherited;
   return merged(whole, rest);
+}
+
+/** A machine that a file names, if it is one; what else is in its place the schema refuses. */
+function seenFrom(given: string | MachineSpec, name: unknown): unknown {
+  return typeof name === 'string' ? namedFrom(given, name) : name;
 }
 
 type Group = Readonly<Record<string, unknown>>;

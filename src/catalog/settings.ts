@@ -2,6 +2,7 @@
 import costsShape from '../../build/validators/costs.js';
 import machineShape from '../../build/validators/machine.js';
 import policyShape from '../../build/validators/policy.js';
+import { withConsumers } from '../model/consumers.ts';
 import type { Cost, Costs } from '../model/cost.ts';
 import { COST_KEYS, costsOf, isCostKey } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
@@ -18,7 +19,7 @@ export type SettingKind = 'machine' | 'cost' | 'policy';
 const FIXED = new Set(['name', 'family', 'title', 'source']);
 
 /** Keys of a machine that a setting takes, such as `device.outstanding`, with their values as text. */
-export function machineKeys(machine: Machine): Map<string, string> {
+export function machineKeys({ also: _, ...machine }: Machine): Map<string, string> {
   const fields = Object.entries(machineSpec(machine)).filter(([key]) => !FIXED.has(key));
   return keysOf(Object.fromEntries(fields));
 }
@@ -91,7 +92,12 @@ function policyField({ key, place }: { readonly key: string; readonly place: str
   return POLICY_KEYS[key as keyof typeof POLICY_KEYS];
 }
 
-function setMachine(machine: Machine, key: string, value: string, place: string): Machine {
+function setMachine({ also = [], ...machine }: Machine, key: string, value: string, place: string): Machine {
+  return withConsumers(setOne(machine, key, value, place), also, place);
+}
+
+/** The same of a machine by itself: consumers beside it are set in their own files. */
+function setOne(machine: Machine, key: string, value: string, place: string): Machine {
   if (key === 'cpu') return machineOf({ ...machineSpec(machine), cpu: cpuSpec(value) }, place);
   const keys = machineKeys(machine);
   const before = keys.get(key);

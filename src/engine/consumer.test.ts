@@ -1,9 +1,16 @@
 import fc from 'fast-check';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { consumer, fitting, setup, steps } from '../../testing/draw.ts';
-import { costsWith, showSetup, traceOf } from '../../testing/machine.ts';
+import { COSTS, costsWith, runEngine, showSetup, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
+import type { Step } from '../../testing/program.ts';
 import { compareTwins, expectReached } from '../../testing/twins.ts';
+import { engineModule } from '../../testing/wasm.ts';
+import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import type { Consumer } from '../model/consumer.ts';
+import type { Machine } from '../model/machine.ts';
+import type { RawRun } from '../model/result.ts';
+import { DEFAULT_LOOKAHEAD } from '../model/run.ts';
 
 const MUST_REACH = [
   'table of its own emptied', 'table of its own has nothing of it', 'nothing is mapped: not flushed',
@@ -12,23 +19,66 @@ const MUST_REACH = [
   'invalidation waits for landings', 'stale copy filled', 'lost race: fault',
 ]; // biome-ignore format: a table
 
-test('whatever a consumer is told and does then, numbers are those of the reference', () => {
+/** A machine that is a consumer: only who shares the tables can defer. */
+function party(machine: Machine, consumer: Consumer): Machine {
+  const driver = { ...machine.driver, deferral: consumer.table === 'shared' && machine.driver.deferral };
+  return { ...machine, driver, consumer };
+}
+
+/** In a third of the runs the consumer is one of two or three. */
+const others = fc.oneof(
+  { arbitrary: fc.constant([]), weight: 2 },
+  { arbitrary: fc.array(fc.tuple(setup, consumer), { minLength: 1, maxLength: 2 }), weight: 1 },
+);
+
+test('whatever consumers are told and do then, numbers are those of the reference', () => {
   const reached = new Reached(MUST_REACH);
-  const drawn = fc.tuple(setup, consumer).map(([setup, consumer]) => {
-    const { machine, device, frames } = setup;
-    const driver = { ...machine.driver, deferral: consumer.table === 'shared' && machine.driver.deferral };
+  let several = 0;
+  const drawn = fc.tuple(setup, consumer, others).map(([setup, consumer, others]) => {
+    const { device, frames } = setup;
+    const one = party(setup.machine, consumer);
+    const { levels } = one.iommu;
+    const also = others.map(([{ machine }, consumer], i) => {
+      const other = party(machine, consumer);
+      return { ...other, name: `other ${i}`, iommu: { ...other.iommu, levels } };
+    });
+    const machine = also.length === 0 ? one : { ...one, also };
     const busy = device ?? { every: 1, write: 0.5, active: 0, idle: 0, ats: true };
     // With a handful of frames reclaim makes every fault begin anew for ever.
-    const room = frames === null ? null : frames + 12;
+    const room = frames === null ? null : frames + 12 + 16 * also.length;
     // Between what a fault reads and what it installs there is time for others.
     const costs = costsWith([['pte.set', 3000]]);
-    const changed = { ...setup, costs, frames: room, device: busy, machine: { ...machine, driver, consumer } };
-    const text = () => `${showSetup(changed)} ${JSON.stringify(consumer)}`;
+    const changed = { ...setup, costs, frames: room, device: busy, machine };
+    const text = () => `${showSetup(changed)} ${JSON.stringify([consumer, also])}`;
     return Object.defineProperty(changed, fc.toStringMethod, { value: text });
   });
   const property = fc.property(drawn, steps, (setup, steps) => {
     compareTwins(setup, traceOf(fitting(setup, steps)), reached);
+    if (setup.machine.also !== undefined) several++;
   });
-  fc.assert(property, { seed: 5, numRuns: 45, endOnFailure: true });
+  fc.assert(property, { seed: 5, numRuns: 36, endOnFailure: true });
+  expect(several).toBeGreaterThan(5);
   expectReached(reached, MUST_REACH);
 }, 60_000);
+
+test('each of several consumers is called as often as if it were alone, and is given every other piece of work', () => {
+  const write = (vpn: number): Step => ({ access: 'write', agent: 0, vpn, straddle: false });
+  const pages = Array.from({ length: 8 }, (_, vpn) => write(vpn));
+  const trace = traceOf([...pages, ...pages, { event: 'munmap', agent: 0, gap: 0, fields: [0, 0, 8] }, write(9)]);
+  const run = (machine: string): RawRun => {
+    const device = { every: 1, write: 1, active: 0, idle: 0, ats: true };
+    const base = { policy: loadPolicy('linux-4.14'), costs: COSTS, seed: 1, frames: null, ideal: false, cpus: 1 };
+    const setup = { ...base, machine: loadMachine(machine), device, lookahead: DEFAULT_LOOKAHEAD };
+    return runEngine(engineModule('release'), setup, trace)!.raw;
+  };
+  const both = run('intel-sva-kvm');
+  expect(both.consumers!.map(({ machine }) => machine)).toEqual(['intel-sva-kvm', 'kvm']);
+  const asked = both.consumers!.map(({ counters }) => counters.N_SECONDARY);
+  expect(asked).toEqual(['intel-sva', 'kvm'].map((machine) => run(machine).counters.N_SECONDARY));
+  const worked = both.consumers!.map(({ counters }) => counters.N_DMA! - counters.N_DMA_LATE!);
+  expect(worked[0]! + worked[1]!).toBeGreaterThan(8);
+  expect(Math.abs(worked[0]! - worked[1]!)).toBeLessThanOrEqual(1);
+  // What happened is somebody's.
+  for (const [name, count] of Object.entries(both.counters))
+    expect(count, name).toBe(both.consumers!.reduce((sum, { counters }) => sum + counters[name]!, 0));
+});

@@ -1,11 +1,12 @@
-import { type Consumer, hears, pricedAs } from '../model/consumer.ts';
+import { CALLBACKS, type Consumer, hears, pricedAs } from '../model/consumer.ts';
+import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
 import { consumerOf, hasPri, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
-import { LATE_RECORDS, LATE_SHARE, type RunSetup } from '../model/run.ts';
+import { LATE_RECORDS, LATE_SHARE, type RunSetup, SEED_STEP } from '../model/run.ts';
 import { type CacheShape, NO_CACHE, type Replacement } from '../model/tlb.ts';
 import type { TraceCounts } from '../model/trace.ts';
 import { constant } from './load.ts';
@@ -173,8 +174,8 @@ function queueCosts(machine: Machine): Record<string, CostKey> {
 /** Keys of all costs that a run of this machine can pay. */
 export function paidCosts(machine: Machine): CostKey[] {
   const broadcasts = machine.cpu.shootdown === 'invlpgb';
-  const keys = [...Object.values(COST), ...Object.values(queueCosts(machine))].map((key) =>
-    pricedAs(consumerOf(machine), key),
+  const keys = consumersOf(machine).flatMap((one) =>
+    [...Object.values(COST), ...Object.values(queueCosts(one))].map((key) => pricedAs(consumerOf(one), key)),
   );
   const pri = hasPri(machine);
   return [...new Set(keys)].filter((key) => (broadcasts || !BROADCAST.has(key)) && (pri || !PRI.has(key)));
@@ -188,6 +189,11 @@ export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): n
   for (const [name, key] of Object.entries({ ...COST, ...queueCosts(machine) }))
     row[numbers(name)] = costPs(costs, pricedAs(consumerOf(machine), key));
   return row;
+}
+
+/** Agents that a consumer has: its command processor, its link, its device, the places in flight, a handler of page requests. */
+export function agentsOf(machine: Machine, ats = machine.device.ats): number {
+  return 3 + machine.device.outstanding + (hasPri(machine, ats) ? 1 : 0);
 }
 
 /** Sizes that only the trace tells. */
@@ -205,7 +211,7 @@ export function encodeReplacement(replacement: Replacement, numbers: Numbers): n
   return numbers(replacement.toUpperCase());
 }
 
-/** Settings by the engine's index. */
+/** Settings by the engine's index, of a machine with one consumer. */
 export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers): number[] {
   const { machine, device, frames } = setup;
   const { cpu, iommu, driver } = machine;
@@ -349,8 +355,30 @@ export function stepWords(numbers: Numbers): Map<number, string> {
   ]);
 }
 
+/** Settings and costs of each consumer of the machine; those of the first say how many agents the others have. */
+export function encodeConsumers(
+  setup: RunSetup,
+  sizes: Sizes,
+  numbers: Numbers,
+): { settings: number[]; costs: number[] }[] {
+  const all = consumersOf(setup.machine);
+  const ats = setup.device?.ats ?? true;
+  const more = all.slice(1).reduce((sum, machine) => sum + agentsOf(machine, ats && machine.device.ats), 0);
+  return all.map((machine, i) => {
+    const seed = setup.seed + i * SEED_STEP;
+    const settings = encodeSettings({ ...setup, machine, seed }, sizes, numbers);
+    if (i === 0) settings[numbers('SET_MORE_AGENTS')] = more;
+    return { settings, costs: encodeCosts(setup.costs, machine, numbers) };
+  });
+}
+
 /** The parts of a list, each closed with END: what is done first, once per batch, and per page at its end. */
-export function encodeList(name: PathName, list: StepList, consumer: Consumer, numbers: Numbers): number[][] {
+export function encodeList(
+  name: PathName,
+  list: StepList,
+  consumers: readonly Consumer[],
+  numbers: Numbers,
+): number[][] {
   const codes: number[][] = [[], [], []];
   const batch = PATHS[name].kind === 'batch';
   let part = 0;
@@ -361,7 +389,7 @@ export function encodeList(name: PathName, list: StepList, consumer: Consumer, n
         continue;
       }
       if (item.kind === 'step') {
-        codes[part]!.push(...encodeStep(item, consumer, numbers));
+        codes[part]!.push(...encodeStep(item, consumers, numbers));
         if (item.word === 'PC' && !hasPte(list)) codes[part]!.push(numbers('STEP_SET_NONE'));
         continue;
       }
@@ -381,8 +409,14 @@ function hasPte(list: StepList): boolean {
   return list.text.includes('PS(');
 }
 
-/** What a step is to a consumer: a callback that it does not have is none. */
-function encodeStep(step: Step, consumer: Consumer, numbers: Numbers): number[] {
+/** What a step is: a callback that a consumer does not have is none of its. */
+function encodeStep(step: Step, consumers: readonly Consumer[], numbers: Numbers): number[] {
+  const called = CALLBACKS.has(step.word) ? consumers : consumers.slice(0, 1);
+  return called.flatMap((consumer, i) =>
+    encodeFor(step, consumer, numbers).map((code) => code + i * numbers('STEP_CONSUMER')),
+  );
+}
+function encodeFor(step: Step, consumer: Consumer, numbers: Numbers): number[] {
   const { word } = step;
   if (word === 'PS') return [numbers(PTE[step.pte!]!)];
   if (word === 'RS' && consumer.start === 'zap') return [numbers('STEP_RANGE_START'), numbers('STEP_ZAP')];
@@ -391,15 +425,15 @@ function encodeStep(step: Step, consumer: Consumer, numbers: Numbers): number[] 
   return heard ? [numbers(STEP[word]!)] : [];
 }
 
-/** All lists of a policy for a consumer: occasion, part, steps. A fault has a list of the engine's own. */
+/** All lists of a policy for the consumers of an address space: occasion, part, steps. A fault has a list of the engine's own. */
 export function encodePolicy(
   mm: MmHalf,
-  consumer: Consumer,
+  consumers: readonly Consumer[],
   numbers: Numbers,
 ): { occasion: number; parts: number[][] }[] {
   const lists = Object.entries(OCCASION_PATH).map(([occasion, path]) => ({
     occasion: numbers(occasion),
-    parts: encodeList(path, mm.paths[path], consumer, numbers),
+    parts: encodeList(path, mm.paths[path], consumers, numbers),
   }));
   const fault = ['STEP_LOCK', 'STEP_SET_NEW', 'STEP_UNLOCK', 'STEP_END'].map(numbers);
   return [...lists, { occasion: numbers('AT_FAULT'), parts: [fault, [], []] }];

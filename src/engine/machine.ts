@@ -1,22 +1,23 @@
+import { consumersOf } from '../model/consumers.ts';
 import { UsageError } from '../model/errors.ts';
-import { MAX_VPN } from '../model/limits.ts';
-import { consumerOf, hasPri } from '../model/machine.ts';
+import { consumerOf, type Machine } from '../model/machine.ts';
 import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
-import { ADVICE, PROT, type TraceEvent, type TraceMeta } from '../model/trace.ts';
+import type { TraceEvent, TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
 import { DEAL, Dealer, type Piece } from '../trace/generate/deal.ts';
 import { mostPosts, type Posts } from '../trace/generate/follow.ts';
-import { kindOfMapping, Mappings } from '../trace/mappings.ts';
+import { Mappings } from '../trace/mappings.ts';
 import {
-  encodeCosts,
+  agentsOf,
+  encodeConsumers,
   encodePolicy,
   encodeRecipes,
-  encodeSettings,
   MAX_AGENTS,
   type Numbers,
   numbersOf,
 } from './encode.ts';
+import { encodeEvent } from './encode-event.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type RunExports, readRun } from './raw.ts';
@@ -24,6 +25,8 @@ import { type RunExports, readRun } from './raw.ts';
 /** What the module exports for a machine; see assembly/engine.ts. */
 interface MachineExports extends LogExports, RunExports {
   init(): void;
+  addConsumer(): void;
+  attend(consumer: number): void;
   configAt(): number;
   listsAt(): number;
   recipesAt(): number;
@@ -48,6 +51,7 @@ const WORD = 2 ** 32;
 export class MachineEngine {
   private readonly instance: Instance<MachineExports>;
   private readonly numbers: Numbers;
+  private readonly consumers: readonly Machine[];
   private readonly mappings = new Mappings();
   private readonly tables = new Map<number, number>();
   private state: number;
@@ -74,11 +78,14 @@ export class MachineEngine {
     this.numbers = numbersOf(exports);
     const { counts } = meta;
     const posts = setup.device === null ? 0 : mostPosts(setup.device, counts.datas);
-    const settings = encodeSettings(setup, { ...counts, posts }, this.numbers);
-    const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
-    config.set(settings);
-    config.set(encodeCosts(setup.costs, setup.machine, this.numbers), this.numbers('CONFIG_COSTS'));
-    exports.init();
+    this.consumers = consumersOf(setup.machine);
+    encodeConsumers(setup, { ...counts, posts }, this.numbers).forEach(({ settings, costs }, i) => {
+      const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
+      config.set(settings);
+      config.set(costs, this.numbers('CONFIG_COSTS'));
+      if (i === 0) exports.init();
+      else exports.addConsumer();
+    });
     if (log !== undefined) this.log = new EngineLog(this.instance, this.numbers).open(log.room).select(log);
     this.writeLists();
     this.state = this.numbers('WANTS_RECORDS');
@@ -129,7 +136,8 @@ export class MachineEngine {
     this.ended = true;
     this.goOn();
     const { exports } = this.instance;
-    return readRun(this.instance, this.numbers, { elapsed: exports.elapsed(), agents: exports.agents() });
+    const consumers = this.consumers.map(({ name }) => name);
+    return readRun(this.instance, this.numbers, { elapsed: exports.elapsed(), agents: exports.agents(), consumers });
   }
 
   private get memory(): ArrayBuffer {
@@ -151,7 +159,7 @@ export class MachineEngine {
     const { setup, numbers } = this;
     const words = numbers('LIST_WORDS');
     const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
-    for (const { occasion, parts } of encodePolicy(setup.policy.mm!, consumerOf(setup.machine), numbers)) {
+    for (const { occasion, parts } of encodePolicy(setup.policy.mm!, this.consumers.map(consumerOf), numbers)) {
       parts.forEach((steps, part) => {
         if (steps.length > words)
           throw new UsageError(
@@ -161,13 +169,26 @@ export class MachineEngine {
       });
     }
     const recipeWords = numbers('RECIPE_WORDS');
-    const recipes = new Uint32Array(this.memory, exports.recipesAt(), numbers('RECIPES') * recipeWords);
-    const ats = setup.machine.device.ats && (setup.device?.ats ?? true);
-    encodeRecipes(setup.machine, ats, numbers).forEach((commands, i) => {
-      recipes.set(commands, i * recipeWords);
+    this.eachConsumer((machine) => {
+      const recipes = new Uint32Array(this.memory, exports.recipesAt(), numbers('RECIPES') * recipeWords);
+      const ats = machine.device.ats && (setup.device?.ats ?? true);
+      encodeRecipes(machine, ats, numbers).forEach((commands, i) => {
+        recipes.set(commands, i * recipeWords);
+      });
     });
     const quantiles = new Uint32Array(this.memory, exports.quantilesAt(), 256);
     for (let i = 0; i < 256; i++) quantiles[i] = Math.round(-Math.log((i + 0.5) / 256) * 65536);
+  }
+
+  /** Does something with each consumer in hand. */
+  private eachConsumer<T>(visit: (machine: Machine) => T): T[] {
+    const { exports } = this.instance;
+    const seen = this.consumers.map((machine, i) => {
+      exports.attend(i);
+      return visit(machine);
+    });
+    exports.attend(0);
+    return seen;
   }
 
   /** Pages of the chunk, each in its tables; their kinds by the mappings of earlier chunks. */
@@ -195,60 +216,6 @@ export class MachineEngine {
   }
 }
 
-/** An address-space change as a row of numbers; other events are no work for a machine. */
-export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
-  const [, first = 0, end = 0, third = 0, fourth = 0] = event.fields;
-  const row = (name: string, ...fields: number[]): number[] => [numbers(name), ...fields];
-  switch (event.op) {
-    case 'mmap':
-      return row('EVENT_MAP', first, end, kindOfMapping(fourth));
-    case 'munmap':
-      return row('EVENT_UNMAP', first, end);
-    case 'brk':
-      return end < first ? row('EVENT_UNMAP', end, first) : row('EVENT_MAP', first, end, 1);
-    case 'mremap':
-      return first === third ? row('EVENT_NONE') : row('EVENT_MOVE', first, end, third);
-    case 'mprotect':
-      return row('EVENT_PROTECT', first, end, (third & PROT.write) !== 0 ? 1 : 0);
-    case 'madvise':
-      return row(third === ADVICE.free ? 'EVENT_LAZYFREE' : 'EVENT_DISCARD', first, end);
-    case 'fork':
-      return row('EVENT_RANGE', first, end, numbers('AT_SHARE'));
-    case 'reap':
-      return row('EVENT_REAP');
-    case 'clearRefs':
-      return row('EVENT_RANGE', first, end, numbers('AT_UNTRACK'));
-    case 'writeback':
-      return row('EVENT_PAGES', first, end, numbers('AT_CLEAN'), 0);
-    case 'uprobe':
-      return row('EVENT_PAGES', first, end, numbers('AT_REPLACE'), 0);
-    case 'merge':
-      return row('EVENT_PAGES', first, end, numbers('AT_MERGE_PROTECT'), numbers('AT_MERGE'));
-    case 'migrate':
-      return row('EVENT_PAGES', first, end, numbers('AT_MIGRATE'), 0);
-    case 'poison':
-      return row('EVENT_PAGES', first, end, numbers('AT_POISON'), 0);
-    case 'numaHint':
-      return row('EVENT_RANGE', first, end, numbers('AT_HINT'));
-    case 'migrateVma':
-      return row('EVENT_PAGES', first, end, numbers('AT_COLLECT'), 0);
-    case 'split':
-      return row('EVENT_RANGE', first, end, numbers('AT_SPLIT'));
-    case 'collapse':
-      return row('EVENT_RANGE', first, end, numbers('AT_COLLAPSE'));
-    case 'unshare':
-      return row('EVENT_RANGE', first, end, numbers('AT_UNSHARE'));
-    case 'exit':
-      return row('EVENT_RANGE', 0, MAX_VPN + 1, numbers('AT_EXIT'));
-    case 'mismatch':
-      return row('EVENT_MARK', first, end, numbers('MARK_MISMATCH'));
-    case 'unused':
-      return row('EVENT_MARK', first, end, numbers('MARK_UNUSED'));
-    default:
-      return row('EVENT_NONE');
-  }
-}
-
 /** A machine runs the CPUs of one address space. */
 function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cpus }: RunSetup): void {
   const what = `${policy.name} on ${machine.name}`;
@@ -264,11 +231,13 @@ function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cp
       `${what}: the trace has ${recorded.length} CPUs, and ${cpus} are asked for: only one recorded CPU can be dealt to several`,
     );
   }
-  const places = machine.device.outstanding;
-  const agentCount = cpus + 4 + places + (hasPri(machine) ? 1 : 0);
-  if (agentCount > MAX_AGENTS) {
+  const consumers = consumersOf(machine);
+  const needed = consumers.reduce((sum, one) => sum + agentsOf(one), cpus + 1);
+  if (needed > MAX_AGENTS) {
+    const places = consumers.reduce((sum, one) => sum + one.device.outstanding, 0);
+    const whose = consumers.length === 1 ? 'a device' : `${consumers.length} devices`;
     throw new UsageError(
-      `${what}: ${cpus} CPUs and a device with ${places} accesses in flight are ${agentCount} agents, expected at most ${MAX_AGENTS}`,
+      `${what}: ${cpus} CPUs and ${whose} with ${places} accesses in flight are ${needed} agents, expected at most ${MAX_AGENTS}`,
     );
   }
   if (counts.pages === 0) throw new UsageError('the trace has no memory access');

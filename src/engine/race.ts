@@ -1,4 +1,5 @@
 import type { Costs } from '../model/cost.ts';
+import { UsageError } from '../model/errors.ts';
 import type { LogEvent } from '../model/log.ts';
 import { consumerOf, type Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
@@ -115,6 +116,9 @@ export class RaceEngine {
     readonly race: Race,
     setup: RaceSetup,
   ) {
+    const { name, also } = setup.machine;
+    if (also !== undefined)
+      throw new UsageError(`machine ${name} has ${also.length + 1} consumers, expected one: races are of one consumer`);
     this.instance = instantiate<RaceExports>(module);
     const { exports } = this.instance;
     this.numbers = numbersOf(exports);
@@ -321,7 +325,7 @@ export class RaceEngine {
     const { numbers } = this;
     const words = numbers('LIST_WORDS');
     const lists = new Uint32Array(this.memory, exports.listsAt(), numbers('OCCASIONS') * 3 * words);
-    for (const { occasion, parts } of encodePolicy(policy.mm!, consumerOf(machine), numbers))
+    for (const { occasion, parts } of encodePolicy(policy.mm!, [consumerOf(machine)], numbers))
       parts.forEach((steps, part) => {
         lists.set(steps, (occasion * 3 + part) * words);
       });

@@ -4,6 +4,7 @@ import type { Instance } from './load.ts';
 
 /** What the module exports for the statistics of a machine on an address space. */
 export interface RunExports {
+  attend(consumer: number): void;
   causesAt(): number;
   countersAt(): number;
   firstAt(): number;
@@ -75,6 +76,7 @@ const COUNTERS = [
   'N_PRQ_DROPPED',
   'N_AUTO_ANSWERS',
   'N_PAGE_RESPONSES',
+  'N_CALLBACK_PS',
 ] as const; // prettier-ignore
 
 const CAUSES = [
@@ -114,11 +116,11 @@ const HISTOGRAMS = {
   lockHold: 'H_LOCK_HOLD',
 } as const;
 
-/** Everything that an engine has counted in a run of so many agents that took so many picoseconds. */
+/** Everything that an engine has counted in a run of so many agents that took so many picoseconds; `consumers`: names of several. */
 export function readRun(
   { exports, memory }: Instance<RunExports>,
   numbers: Numbers,
-  { elapsed, agents }: { readonly elapsed: number; readonly agents: number },
+  { elapsed, agents, consumers = [] }: { elapsed: number; agents: number; consumers?: readonly string[] },
 ): RawRun {
   const view = new DataView(memory.buffer);
   // u64 columns as doubles.
@@ -126,8 +128,14 @@ export function readRun(
     (at: number) =>
     (index: number): number =>
       view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
-  const counter = wide(exports.countersAt());
-  const n = (name: string): number => counter(numbers(name));
+  const several = consumers.length > 1;
+  const tables = (several ? consumers : ['']).map((_, i) => {
+    if (several) exports.attend(i);
+    return wide(exports.countersAt());
+  });
+  const counter = (index: number): number => tables.reduce((sum, table) => sum + table(index), 0);
+  const named = (table: (index: number) => number): Record<string, number> =>
+    Object.fromEntries(COUNTERS.map((name) => [name, table(numbers(name))]));
   const occasions = Object.entries(OCCASION_PATH).map(([occasion, path]) => {
     const at = numbers(occasion);
     const read = (name: string): number => counter(numbers(name) + at);
@@ -148,7 +156,10 @@ export function readRun(
   return {
     elapsed,
     causes: causesOf(wide(exports.causesAt()), agents, numbers),
-    counters: Object.fromEntries(COUNTERS.map((name) => [name, n(name)])),
+    counters: named(counter),
+    ...(several && {
+      consumers: consumers.map((machine, i) => ({ machine, counters: named(tables[i]!) })),
+    }),
     paths: Object.fromEntries(occasions),
     distributions: Object.fromEntries(
       Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(numbers(name))] as const),

@@ -1,8 +1,11 @@
+import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, type Costs, isAssumed } from '../model/cost.ts';
 import { PROPERTY_NAMES } from '../model/log.ts';
 import { consumerOf, hasPri, type Machine } from '../model/machine.ts';
 import {
+  type ConsumerResult,
   type Distribution,
+  type HitsAndMisses,
   pagesOf,
   type RawRun,
   type RunCost,
@@ -44,10 +47,71 @@ export function workOf(run: RawRun): number {
 
 /** A result from a run, its ideal and its baseline. */
 export function compose(input: Composition): RunResult {
-  const { policy, machine, seed, repro } = input;
-  const { schedule } = input.run;
+  const { policy, machine, seed, repro, checked } = input;
+  const { schedule, consumers } = input.run;
   const told = { policy, machine: machine.name, seed, repro, ...(schedule && { schedule }) };
-  return { ...told, cost: costOf(input), safety: safetyOf(input) };
+  const each = consumers && { consumers: consumers.map((one) => consumerResult(one, checked)) };
+  return { ...told, cost: costOf(input), safety: safetyOf(input), ...each };
+}
+
+/** Number of a counter by its name. */
+type Count = (name: string) => number;
+
+function consumerResult(
+  { machine, counters }: NonNullable<RawRun['consumers']>[number],
+  checked: readonly string[],
+): ConsumerResult {
+  const n: Count = (name) => counters[name] ?? 0;
+  return {
+    machine,
+    callback_ns: ns(n('N_CALLBACK_PS')),
+    invalidations: { ...commandsOf(n), secondary: n('N_SECONDARY'), deferred: n('N_DEFERRED'), ...refusedOf(n) },
+    over_invalidated: n('N_OVER'),
+    tlb: deviceLookups(n),
+    dma: n('N_DMA'),
+    device_stall_ns: ns(n('N_DEVICE_STALL_PS')),
+    device_faults: n('N_DEVICE_FAULTS'),
+    page_requests: n('N_PAGE_REQUESTS'),
+    stale_uses: n('N_STALE'),
+    violations: violationsOf(n, checked),
+  };
+}
+
+/** Commands of the IOMMU's queue. */
+function commandsOf(n: Count): Record<string, number> {
+  return {
+    iotlb_page: n('N_IOTLB_PAGE'),
+    iotlb_range: n('N_IOTLB_RANGE'),
+    iotlb_pasid: n('N_IOTLB_PASID'),
+    iotlb_domain: n('N_IOTLB_DOMAIN'),
+    iotlb_global: n('N_IOTLB_GLOBAL'),
+    device_tlb: n('N_DEVICE_TLB'),
+    wait: n('N_WAIT'),
+  };
+}
+/** What consumers do that do not always flush. */
+function refusedOf(n: Count): Record<string, number> {
+  return { skipped: n('N_SKIPPED'), faults_anew: n('N_FAULT_RETRIES') };
+}
+function deviceLookups(n: Count): Record<string, HitsAndMisses> {
+  return {
+    iotlb: { hits: n('N_IOTLB_HIT'), misses: n('N_IOTLB_MISS') },
+    device_tlb: { hits: n('N_DEVICE_HIT'), misses: n('N_DEVICE_MISS') },
+  };
+}
+function violationsOf(n: Count, checked: readonly string[]): Record<string, number> {
+  return {
+    S1: n('N_S1_READ') + n('N_S1_WRITE'),
+    S1_read: n('N_S1_READ'),
+    S1_write: n('N_S1_WRITE'),
+    S2: n('N_S2'),
+    ...(checked.includes('S2x') ? { S2x: n('N_S2X') } : {}),
+    S3: n('N_S3'),
+    S4: n('N_S4'),
+    S5: n('N_S5'),
+    S6: n('N_S6'),
+    S7: n('N_S7'),
+  };
 }
 
 /** Whether a machine flushes whenever it is told to; others may find that there is nothing to flush. */
@@ -82,13 +146,7 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
     lock_hold_ns: nsOf(run.distributions.lockHold!),
     locks: { mmap: ns(n('N_MMAP_WAIT_PS')), qi: ns(n('N_QUEUE_WAIT_PS')), iova: ns(n('N_IOVA_WAIT_PS')) },
     invalidations: {
-      iotlb_page: n('N_IOTLB_PAGE'),
-      iotlb_range: n('N_IOTLB_RANGE'),
-      iotlb_pasid: n('N_IOTLB_PASID'),
-      iotlb_domain: n('N_IOTLB_DOMAIN'),
-      iotlb_global: n('N_IOTLB_GLOBAL'),
-      device_tlb: n('N_DEVICE_TLB'),
-      wait: n('N_WAIT'),
+      ...commandsOf(n),
       cpu_page: n('N_CPU_PAGE'),
       cpu_full: n('N_CPU_FULL'),
       ipi: n('N_IPI'),
@@ -97,15 +155,14 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
       queued: n('N_QUEUED'),
       fq_flush_full: n('N_QUEUE_FULL'),
       fq_flush_timer: n('N_QUEUE_TIMER'),
-      ...(flushesAlways(machine) ? {} : { skipped: n('N_SKIPPED'), faults_anew: n('N_FAULT_RETRIES') }),
+      ...(consumersOf(machine).every(flushesAlways) ? {} : refusedOf(n)),
     },
     invalidations_per_page: ratio(n('N_SECONDARY'), pages),
     over_invalidated: n('N_OVER'),
     tlb: {
       cpu_l1: { hits: accesses - n('N_L1I_MISS') - n('N_L1D_MISS'), misses: n('N_L1I_MISS') + n('N_L1D_MISS') },
       cpu_l2: { hits: n('N_L2_HIT'), misses: n('N_L1I_MISS') + n('N_L1D_MISS') - n('N_L2_HIT') },
-      iotlb: { hits: n('N_IOTLB_HIT'), misses: n('N_IOTLB_MISS') },
-      device_tlb: { hits: n('N_DEVICE_HIT'), misses: n('N_DEVICE_MISS') },
+      ...deviceLookups(n),
       walk_cache: { hits: n('N_WALK_CACHE_HIT'), misses: n('N_WALK_CACHE_MISS') },
     },
     walks: n('N_WALKS'),
@@ -150,18 +207,7 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
     misdirected: n('N_MISDIRECTED'),
     allowed_races: n('N_ALLOWED'),
     exposures: n('N_EXPOSED'),
-    violations: {
-      S1: s1,
-      S1_read: n('N_S1_READ'),
-      S1_write: n('N_S1_WRITE'),
-      S2: n('N_S2'),
-      ...(checked.includes('S2x') ? { S2x: n('N_S2X') } : {}),
-      S3: n('N_S3'),
-      S4: n('N_S4'),
-      S5: n('N_S5'),
-      S6: n('N_S6'),
-      S7: n('N_S7'),
-    },
+    violations: violationsOf(n, checked),
     window_ns: nsOf(run.distributions.window!),
     exposed_ns: nsOf(run.distributions.exposed!),
     cpu_window_ns: nsOf(run.distributions.cpuWindow!),

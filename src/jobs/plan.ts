@@ -1,4 +1,5 @@
 import { paidCosts } from '../engine/encode.ts';
+import { consumersOf } from '../model/consumers.ts';
 import type { Costs } from '../model/cost.ts';
 import type { Reuse } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
@@ -163,7 +164,7 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
           run: runs[i]!,
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agentName: (agent) => (scheduled ? scheduledAgents(meta) : agentNames(meta, cpus))[agent] ?? 'dev0',
+          agentName: (agent) => (scheduled ? scheduledAgents(meta) : agentNames(meta, cpus, machine))[agent] ?? 'dev0',
           vpnOf: (page) => vpns.get(page)!,
         }),
       );
@@ -210,9 +211,13 @@ export function pageNumbers(trace: PlannedTrace, wanted: ReadonlySet<number>): R
   return found;
 }
 
-/** CPUs, kswapd, the IOMMU, the device's issuer, its accesses in flight: the engine's order of agents. */
-function agentNames(meta: TraceMeta, cpus: number): string[] {
-  return [...cpuNames(meta, cpus), 'kswapd', 'iommu', 'link', 'dev0'];
+/** CPUs, kswapd; then of each consumer the IOMMU, the link, the device's issuer, its accesses: the engine's order of agents. */
+function agentNames(meta: TraceMeta, cpus: number, machine: Machine): string[] {
+  const hardware = consumersOf(machine).flatMap(({ device }, i) => {
+    const of = i === 0 ? '' : String(i);
+    return [`iommu${of}`, `link${of}`, ...Array<string>(1 + device.outstanding).fill(`dev${i}`)];
+  });
+  return [...cpuNames(meta, cpus), 'kswapd', ...hardware];
 }
 /** Names of the CPUs that run a program: those of the trace, if there are as many. */
 export function cpuNames(meta: TraceMeta, cpus: number): string[] {

@@ -3,6 +3,7 @@ import { DmaEngine } from '../engine/dma.ts';
 import type { LogSelection } from '../engine/log.ts';
 import { MachineEngine } from '../engine/machine.ts';
 import { ScheduledEngine } from '../engine/scheduled.ts';
+import { consumersOf } from '../model/consumers.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import { LOG_KINDS, type LogEvent, type LogKind } from '../model/log.ts';
 import { hasPri, type Machine } from '../model/machine.ts';
@@ -162,12 +163,10 @@ async function logRun(
 
 /** The engine's agents in its order; see assembly/engine.ts and assembly/replay.ts. */
 function agentsOf(meta: TraceMeta, machine: Machine, { kind, setup }: MachineJob | DmaJob): TimelineAgent[] {
-  const { device } = machine;
   const namesOf = (which: 'cpu' | 'device'): string[] =>
     meta.agents.filter((agent) => agent.kind === which).map(({ name }) => name);
   const all = (names: readonly string[], kind: AgentKind): TimelineAgent[] => names.map((name) => ({ name, kind }));
   const cpus = all('cpus' in setup ? cpuNames(meta, setup.cpus) : namesOf('cpu'), 'cpu');
-  const devices = all(kind === 'dma' ? namesOf('device') : ['dev0'], 'device');
   const kernel = all(kind === 'dma' ? [] : ['kswapd'], 'cpu');
   const timers = all(kind === 'dma' ? meta.spaces.map(({ name }) => `flush timer of ${name}`) : [], 'timer');
   if (meta.schedule !== undefined) {
@@ -175,19 +174,22 @@ function agentsOf(meta: TraceMeta, machine: Machine, { kind, setup }: MachineJob
       all(scheduledCpus(meta), 'cpu'),
       [...all(['IOMMU'], 'iommu'), ...all(['ATS link'], 'link')],
     ];
-    return [...recorded, ...kernel, ...devices, ...hardware, ...all(['dev0'], 'access')];
+    return [...recorded, ...kernel, ...all(['dev0'], 'device'), ...hardware, ...all(['dev0'], 'access')];
   }
-  const accesses = devices.flatMap(({ name }) => all(Array<string>(device.outstanding).fill(name), 'access'));
-  return [
-    ...cpus,
-    ...kernel,
-    ...all(['IOMMU'], 'iommu'),
-    ...all(['ATS link'], 'link'),
-    ...timers,
-    ...devices,
-    ...accesses,
-    ...all(hasPri(machine) ? ['page requests'] : [], 'cpu'),
-  ];
+  const hardware = consumersOf(machine).flatMap((one, i) => {
+    const of = i === 0 ? '' : ` of ${one.name}`;
+    const devices = kind === 'dma' ? namesOf('device') : [`dev${i}`];
+    const accesses = devices.flatMap((issuer) => all(Array<string>(one.device.outstanding).fill(issuer), 'access'));
+    return [
+      ...all([`IOMMU${of}`], 'iommu'),
+      ...all([`ATS link${of}`], 'link'),
+      ...timers,
+      ...all(devices, 'device'),
+      ...accesses,
+      ...all(hasPri(one) ? [`page requests${of}`] : [], 'cpu'),
+    ];
+  });
+  return [...cpus, ...kernel, ...hardware];
 }
 
 function milliseconds(ps: number): string {

@@ -70,6 +70,9 @@ export const PRICED_AS = {
   adapter: { 'qi.wait': 'device_tlb.inv' },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<CostKey, CostKey>>>>>;
 
+/** Steps that are callbacks: each consumer of an mm has its own, one after the other. */
+export const CALLBACKS: ReadonlySet<StepWord> = new Set(['RS', 'RE', 'RE!', 'SI', 'SI*', 'IP', 'CP', 'REL']);
+
 /** The price that a consumer pays for what has the price `key` on an IOMMU. */
 export function pricedAs({ flushesBy }: Consumer, key: CostKey): CostKey {
   const prices: Readonly<Partial<Record<CostKey, CostKey>>> = PRICED_AS[flushesBy];

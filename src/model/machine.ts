@@ -160,6 +160,8 @@ export interface Machine {
   readonly iova?: Iova;
   /** Of mm machines, and only of those. */
   readonly consumer?: Consumer;
+  /** Further consumers of the same address space, in the order in which notifiers are called, behind this one. Of mm machines. */
+  readonly also?: readonly Machine[];
 }
 
 /** The consumer that a machine is. Where the DMA API calls, nobody else is told of anything. */

@@ -143,6 +143,25 @@ export interface FollowedSchedule {
   readonly after: number;
 }
 
+/** What one of several consumers of the address space did, and what it was that became stale. */
+export interface ConsumerResult {
+  /** Name of the machine that it is. */
+  readonly machine: string;
+  /** Of kernel threads, in its callbacks, their waits for it included. */
+  readonly callback_ns: number;
+  /** As in `cost.invalidations` and `cost`. */
+  readonly invalidations: Readonly<Record<string, number>>;
+  readonly over_invalidated: number;
+  readonly tlb: Readonly<Record<string, HitsAndMisses>>;
+  readonly dma: number;
+  readonly device_stall_ns: number;
+  readonly device_faults: number;
+  readonly page_requests: number;
+  /** As in `safety`. */
+  readonly stale_uses: number;
+  readonly violations: Readonly<Record<string, number>>;
+}
+
 /** One row of a result: a policy on a machine. */
 export interface RunResult {
   readonly policy: string;
@@ -153,6 +172,8 @@ export interface RunResult {
   readonly schedule?: FollowedSchedule;
   readonly cost: RunCost;
   readonly safety: RunSafety;
+  /** In the order in which they are called; of a machine with one consumer nothing. */
+  readonly consumers?: readonly ConsumerResult[];
 }
 
 /** The `trace` object of a result. */
@@ -192,6 +213,8 @@ export interface RawRun {
   /** Picoseconds by cause, idle time left out. */
   readonly causes: Readonly<Record<string, number>>;
   readonly counters: Readonly<Record<string, number>>;
+  /** Of each consumer of the address space, where there are several: what happened on its side. They sum to `counters`. */
+  readonly consumers?: readonly { readonly machine: string; readonly counters: Readonly<Record<string, number>> }[];
   /** By path. */
   readonly paths: Readonly<Record<string, { count: number; pages: number; invalidations: number; ps: number }>>;
   readonly distributions: Readonly<Record<string, Distribution>>;

@@ -37,6 +37,8 @@ export interface RunSetup {
 export const LATE_SHARE = 60;
 /** A page counts as just gone for this many records of the program. */
 export const LATE_RECORDS = 1000;
+/** Between the seeds of one consumer and the next: each draws by itself. */
+export const SEED_STEP = 4096;
 /** Seed of every random choice, and the largest one. */
 export const DEFAULT_SEED = 1;
 export const MAX_SEED = 2 ** 31 - 1;

@@ -4,7 +4,8 @@ import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
 import { meets, type Page } from './page.ts';
 import type { Price } from './queue.ts';
-import { type Copy, copyOf, type Flight, isStale, type Space } from './space.ts';
+import type { Flight, Secondary } from './secondary.ts';
+import { type Copy, copyOf, isStale, type Space } from './space.ts';
 import type { Span } from './span.ts';
 
 /** What an mmu_notifier consumer keeps beside the caches of its hardware, and what it has been told. */
@@ -20,6 +21,7 @@ export class Listener {
   constructor(
     private readonly consumer: Consumer,
     private readonly space: Space,
+    private readonly side: Secondary,
     private readonly price: Price,
     private readonly counts: Counts,
     private readonly ideal: boolean,
@@ -70,7 +72,7 @@ export class Listener {
 
   /** The range leaves its own table. Returns whether there was any of it. */
   empty(agent: Agent, { first, last }: Span): boolean {
-    const gone = this.space.own!.drop(({ page }) => meets(page, first, last));
+    const gone = this.side.own!.drop(({ page }) => meets(page, first, last));
     this.counts.reach(gone.length > 0 ? 'table of its own emptied' : 'table of its own has nothing of it');
     agent.spend('notifier', this.price('pte.clear') * gone.length);
     return gone.length > 0;
@@ -119,7 +121,7 @@ export class Listener {
       return false;
     }
     if (isStale(copy!)) this.counts.reach('old translation goes into the table');
-    this.space.fillSecondary(this.space.own!, copy!);
+    this.side.fill(this.side.own!, copy!);
     return true;
   }
 }

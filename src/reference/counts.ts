@@ -8,7 +8,7 @@ export const COUNTERS = [
   'CPU_FULL', 'IPI', 'DEFERRED', 'SECONDARY', 'OVER', 'UNMAPPED', 'RECLAIMED', 'STALE', 'IN_FLIGHT', 'ALLOWED',
   'S1_READ', 'S1_WRITE', 'S2', 'S3', 'S4', 'S5', 'EXPOSED', 'WINDOWS_EMPTY', 'CPU_STALE', 'SWAP_INS', 'COMPUTE',
   'LOCK_WAITS', 'ACTIVATIONS', 'LOCK_WAIT_PS', 'QUEUE_WAIT_PS', 'DEVICE_STALL_PS', 'MMAP_WAIT_PS', 'SKIPPED', 'FAULT_RETRIES',
-  'PRI_GROUPS', 'PRQ_OVERFLOWS', 'PRQ_DROPPED', 'AUTO_ANSWERS', 'PAGE_RESPONSES',
+  'PRI_GROUPS', 'PRQ_OVERFLOWS', 'PRQ_DROPPED', 'AUTO_ANSWERS', 'PAGE_RESPONSES', 'CALLBACK_PS',
 ] as const; // biome-ignore format: a table
 /** Counters of a run of a DMA recording that a result names. */
 export const DMA_COUNTERS = [
@@ -42,6 +42,9 @@ export type PathCounts = { -readonly [Key in keyof RawRun['paths'][string]]: Raw
 /** Everything that is counted in one run of the reference. */
 export class Counts {
   private readonly counters = new Map<Counter, number>();
+  private readonly rows: Map<Counter, number>[] = [];
+  /** Number of the consumer for which something is done: it is counted as its, too. */
+  actor = 0;
   readonly paths: ReadonlyMap<string, PathCounts>;
   private readonly durations: Record<Durations, number[]> = { window: [], exposed: [], cpuWindow: [], lockHold: [] };
   /** What has happened how often, in words: tests ask that everything does. */
@@ -54,10 +57,18 @@ export class Counts {
 
   add(counter: Counter, n = 1): void {
     this.counters.set(counter, (this.counters.get(counter) ?? 0) + n);
+    this.rows[this.actor] ??= new Map();
+    const row = this.rows[this.actor]!;
+    row.set(counter, (row.get(counter) ?? 0) + n);
   }
 
   of(counter: Counter): number {
     return this.counters.get(counter) ?? 0;
+  }
+
+  /** What was counted for a consumer. */
+  ofConsumer(number: number, counter: Counter): number {
+    return this.rows[number]?.get(counter) ?? 0;
   }
 
   reach(what: string): void {

@@ -2,14 +2,15 @@ import { MAX_VPN } from '../model/limits.ts';
 import type { PathName } from '../model/path.ts';
 import { ADVICE, MAP_FLAG, PROT, type Run, type TraceEvent } from '../model/trace.ts';
 import type { Agent, Turns } from './agent.ts';
+import type { Consumers } from './consumers.ts';
 import type { Counts } from './counts.ts';
-import type { Device } from './device.ts';
 import type { Faults } from './fault.ts';
 import type { Start } from './operation.ts';
 import { EMPTY, isMapped, type Kind, type Page, samePte } from './page.ts';
 import type { Paths } from './path.ts';
 import type { ProgramPiece, ProgramReader } from './program.ts';
-import type { Price, Queue } from './queue.ts';
+import type { Price } from './queue.ts';
+import type { Recent } from './recent.ts';
 import type { Safety } from './safety.ts';
 import { type CpuTlbs, copyOf, isStale, type Space, type Tlb } from './space.ts';
 import type { Work } from './work.ts';
@@ -56,9 +57,11 @@ export class Cpu {
     private readonly paths: Paths,
     private readonly faults: Faults,
     private readonly work: Work,
-    private readonly device: Device,
+    private readonly recent: Recent,
+    /** Hands work to a device. */
+    private readonly hand: (page: Page, write: boolean, from: Agent) => void,
     private readonly safety: Safety,
-    private readonly queue: Queue,
+    private readonly consumers: Consumers,
     private readonly price: Price,
     private readonly hasDevice: boolean,
     /** Until when nobody else can change what hits depend on. */
@@ -81,12 +84,12 @@ export class Cpu {
         }
         const post = this.post;
         if (post === undefined && this.cursor === piece.records.length) break;
-        this.device.record += this.base + this.cursor - this.seen;
+        this.recent.record += this.base + this.cursor - this.seen;
         this.seen = this.base + this.cursor;
         const record = piece.records[this.cursor];
         if (post !== undefined) {
           this.posted++;
-          if (this.hasDevice) this.device.post(this.space.pages[post.page]!, post.write, agent);
+          if (this.hasDevice) this.hand(this.space.pages[post.page]!, post.write, agent);
           yield;
         } else if (record !== undefined && 'fields' in record) {
           this.open.clear();
@@ -236,7 +239,7 @@ export class Cpu {
     agent.spend('walk', this.price('cpu.walk_ref_leaf') + this.price('cpu.walk_ref_upper') * upper);
     const next = { ...pte, accessed: true, dirty: pte.dirty || write };
     if (!samePte(next, pte) || next.dirty !== pte.dirty || !pte.accessed) space.set(page, next, page.frame, agent.turn);
-    this.safety.used(page, agent, agent.turn, this.queue.reachable);
+    this.safety.used(page, agent, agent.turn, this.consumers.reachable(page));
     const copy = copyOf(page);
     space.fillCpu(tlbs.l2, copy, agent.turn);
     space.fillCpu(first, copy, agent.turn);

@@ -6,12 +6,10 @@ import type { Faults } from './fault.ts';
 import type { Page } from './page.ts';
 import type { PageRequests } from './page-request.ts';
 import type { Price, Queue } from './queue.ts';
+import type { Recent } from './recent.ts';
 import type { Safety } from './safety.ts';
-import type { Flight, Space } from './space.ts';
+import type { Flight, Secondary } from './secondary.ts';
 import { allows, isForbidden, type Translator } from './translation.ts';
-
-/** Unmapped pages that a late device can look back at. */
-const MEMORY = 64;
 
 /** Work that a CPU has posted. */
 interface Post {
@@ -31,11 +29,8 @@ export class Device {
   private issued = 0;
   private late = 0;
   private random: number;
-  /** Pages unmapped lately, newest first, and the record of the program at that time. */
-  private readonly lost: ({ readonly page: Page; readonly record: number } | null)[] = [];
-  private news = false;
-  /** Records that the program has executed. */
-  record = 0;
+  /** Pages that it has worked on. */
+  private readonly worked = new Set<Page>();
 
   constructor(
     private readonly follow: Follow | null,
@@ -45,7 +40,8 @@ export class Device {
     private readonly restless: boolean,
     private readonly agent: Agent,
     private readonly flyers: readonly Agent[],
-    private readonly space: Space,
+    private readonly recent: Recent,
+    private readonly side: Secondary,
     private readonly queue: Queue,
     private readonly listener: Listener,
     private readonly safety: Safety,
@@ -65,19 +61,8 @@ export class Device {
     this.rouse(from.clock);
   }
 
-  unmapped(page: Page): void {
-    this.lost.unshift({ page, record: this.record });
-    this.lost.length = Math.min(this.lost.length, MEMORY);
-    this.news = true;
-  }
-
-  /** A late device has its chance at what has just been unmapped. */
-  afterTurn(now: number): void {
-    if (this.news) this.rouse(now);
-    this.news = false;
-  }
-
-  private rouse(now: number): void {
+  /** There may be something to do. */
+  rouse(now: number): void {
     if (this.follow === null) return;
     if (this.agent.state === 'blocked') this.agent.wake(now);
     else if (this.nap !== null) {
@@ -99,7 +84,7 @@ export class Device {
       return;
     }
     const phases = follow!.idle !== 0;
-    const places = this.space.flights.length;
+    const places = this.side.flights.length;
     if (phases && this.phase === 'active' && agent.clock >= this.phaseEnds) {
       if (this.flying > 0 && !this.restless) {
         agent.block('idle');
@@ -132,10 +117,8 @@ export class Device {
   /** A late access where the share asks for one and there is a page for it, else what was posted first. */
   private next(places: number): { page: Page; write: boolean } | undefined {
     if (this.late * 1000 < this.issued * LATE_SHARE) {
-      const at = this.lost.findIndex((entry) => entry?.page.worked && entry.record + LATE_RECORDS >= this.record);
-      if (at >= 0) {
-        const { page } = this.lost[at]!;
-        this.lost[at] = null;
+      const page = this.recent.take(this.worked, LATE_RECORDS);
+      if (page !== null) {
         this.issued++;
         this.counts.add('DMA_LATE');
         return { page, write: this.late++ % 2 === 1 };
@@ -147,7 +130,7 @@ export class Device {
     if (post === undefined) return undefined;
     this.agent.hear(post.known);
     this.issued++;
-    post.page.worked = true;
+    this.worked.add(post.page);
     return post;
   }
 
@@ -182,7 +165,7 @@ export class Device {
   /** A place in flight: one access after the other. */
   *place(place: number): Turns {
     const agent = this.flyers[place]!;
-    const flight = this.space.flights[place]!;
+    const flight = this.side.flights[place]!;
     while (true) {
       const { page, write, issued } = this.requests.get(place)!;
       flight.page = page;
@@ -193,7 +176,7 @@ export class Device {
         this.counts.add('DEVICE_STALL_PS', agent.clock - issued);
         agent.spend('device', this.price('device.dma_latency'));
         yield;
-        this.safety.land(flight.copy!, page, write, agent, this.record);
+        this.safety.land(flight.copy!, page, write, agent, this.recent.record);
       } else this.counts.add('DEVICE_FAULTS');
       Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
       this.pageRequests?.forget(place);
@@ -222,7 +205,7 @@ export class Device {
       yield* this.askAnew(flight);
       return true;
     }
-    const forbidden = (): boolean => isForbidden(this.space, page, write);
+    const forbidden = (): boolean => isForbidden(this.side, page, write);
     if (forbidden()) return false;
     this.counts.add('PAGE_REQUESTS');
     agent.spend('page_request', this.price('device.page_request'));

@@ -6,7 +6,8 @@ import type { Waiters } from './dma-driver.ts';
 import type { DmaAccess, DmaRecord, Mapping } from './dma-recording.ts';
 import type { Price, Queue } from './queue.ts';
 import type { Safety } from './safety.ts';
-import { type Flight, isStale } from './space.ts';
+import type { Flight } from './secondary.ts';
+import { isStale } from './space.ts';
 import type { Translator } from './translation.ts';
 
 /** A place in flight, and who uses it. */

@@ -14,6 +14,7 @@ import { Lock } from './lock.ts';
 import type { Page } from './page.ts';
 import { type Attachments, Queue } from './queue.ts';
 import { Safety } from './safety.ts';
+import { Secondary } from './secondary.ts';
 import { Space } from './space.ts';
 import { Translator } from './translation.ts';
 
@@ -63,7 +64,8 @@ class DmaMachine {
     hardware.block('idle');
     link.block('idle');
 
-    this.space = new Space(machine, ats, setup.seed, ideal, 0, issuers.length, counts);
+    const side = new Secondary(machine, ats, setup.seed, ideal, issuers.length, counts);
+    this.space = new Space(machine, setup.seed, ideal, 0, [side], counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, reuse === 'immediate');
     const domains = new Domains(space, safety, counts, ideal, machine);
@@ -72,6 +74,7 @@ class DmaMachine {
     const attached: Attachments = {
       spaceOf: (page) => domainSpan(domainOf(page)),
       all: () => spaces.map(domainSpan),
+      lastTables: ({ first, last }) => space.lastTables(first, last),
       devicesOf: (page) => [...homes.keys()].filter((device) => homes[device] === domainOf(page)),
       alike: (span) => {
         if (!shared || span.last === Number.POSITIVE_INFINITY) return [span];
@@ -82,7 +85,7 @@ class DmaMachine {
         });
       },
     };
-    const queue = new Queue(machine, ats, price, space, hardware, link, attached, counts);
+    const queue = new Queue(machine, ats, price, side, hardware, link, attached, counts);
     const queueOf = (timer: Agent, of: readonly number[]): FlushQueue | null => {
       if (dma.unmap !== 'lazy') timer.block('idle');
       if (dma.unmap !== 'lazy') return null;
@@ -127,11 +130,21 @@ class DmaMachine {
       spaces
         .filter((domain) => domain !== domainOf(vpn))
         .flatMap((domain) => space.pageAt(domainSpan(domain).first + inDomain(vpn)) ?? []);
-    const translator = new Translator(ats, machine.iommu.walkers, space, domains.tables, price, counts, () => {}, {
-      keepsAbsence: machine.driver.map.length > 0,
-      aliases: shared ? aliases : () => [],
-    });
-    const places = flyers.map((agent, i) => ({ agent, flight: space.flights[i]!, access: null, issued: 0 }));
+    const translator = new Translator(
+      ats,
+      machine.iommu.walkers,
+      space,
+      side,
+      domains.tables,
+      price,
+      counts,
+      () => {},
+      {
+        keepsAbsence: machine.driver.map.length > 0,
+        aliases: shared ? aliases : () => [],
+      },
+    );
+    const places = flyers.map((agent, i) => ({ agent, flight: side.flights[i]!, access: null, issued: 0 }));
     this.devices = issuers.map((agent, i) => {
       const own = places.slice(i * outstanding, (i + 1) * outstanding);
       return new DmaDevice(

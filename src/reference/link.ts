@@ -1,7 +1,7 @@
 import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
 import { meets } from './page.ts';
-import type { Flight, Space } from './space.ts';
+import type { Flight, Secondary } from './secondary.ts';
 import type { Span } from './span.ts';
 
 /** Requests that a device may have to answer at a time, whatever a command says. */
@@ -41,7 +41,7 @@ export class Link {
     /** One way, picoseconds. */
     private readonly way: number,
     private readonly faults: LinkFaults,
-    private readonly space: Space,
+    private readonly side: Secondary,
     private readonly counts: Counts,
     /** The IOMMU has something to do, perhaps. */
     private readonly tell: (now: number) => void,
@@ -75,7 +75,7 @@ export class Link {
   }
 
   private users(span: Span, device: number | null): Set<Flight> {
-    const found = this.space.flights.filter(
+    const found = this.side.flights.filter(
       (flight) => flight.copy !== null && !flight.inHand && concerns(flight, span, device),
     );
     if (found.length > 0) this.counts.reach('invalidation waits for landings');
@@ -137,9 +137,9 @@ export class Link {
       this.tell(now);
       return;
     }
-    this.space.dropSecondary(this.space.deviceTlbs[device!]!, span.first, span.last);
+    this.side.drop(this.side.deviceTlbs[device!]!, span.first, span.last);
     const { overtaken, answersEarly } = this.faults;
-    for (const flight of overtaken ? [] : this.space.flights)
+    for (const flight of overtaken ? [] : this.side.flights)
       if (concerns(flight, span, device)) flight.squashed.deviceTlb = true;
     for (const flight of answersEarly ? [] : this.users(span, device))
       if (flight.arrived || !overtaken) open.landings.add(flight);

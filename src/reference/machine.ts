@@ -1,11 +1,13 @@
 import { pricedAs } from '../model/consumer.ts';
+import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, costPs } from '../model/cost.ts';
-import { consumerOf, hasPri } from '../model/machine.ts';
+import { consumerOf, hasPri, type Machine } from '../model/machine.ts';
 import { PATH_NAMES } from '../model/path.ts';
 import type { RawRun } from '../model/result.ts';
-import type { RunSetup } from '../model/run.ts';
+import { type RunSetup, SEED_STEP } from '../model/run.ts';
 import { Agent, type Turns } from './agent.ts';
 import { Listener } from './consumer.ts';
+import { Consumers, type Party } from './consumers.ts';
 import { CAUSES, COUNTERS, Counts } from './counts.ts';
 import { Cpu } from './cpu.ts';
 import { Device } from './device.ts';
@@ -16,9 +18,11 @@ import type { Page } from './page.ts';
 import { PageRequests } from './page-request.ts';
 import { Paths } from './path.ts';
 import { type Program, ProgramReader } from './program.ts';
-import { Queue } from './queue.ts';
+import { type Attachments, type Price, Queue } from './queue.ts';
+import { Recent } from './recent.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
+import { Secondary } from './secondary.ts';
 import { Shootdown } from './shootdown.ts';
 import { Space } from './space.ts';
 import { EVERYTHING } from './span.ts';
@@ -35,6 +39,15 @@ export interface ReferenceRun {
   readonly freeFrames: number;
 }
 
+/** One space, one device. */
+const ALONE: Attachments = {
+  spaceOf: () => EVERYTHING,
+  devicesOf: () => [0],
+  alike: (span) => [span],
+  all: () => [EVERYTHING],
+  lastTables: () => 0,
+};
+
 /** Nobody can go on: there are too few frames for what is in flight. */
 export class Stuck extends Error {}
 
@@ -49,109 +62,115 @@ class ReferenceMachine {
   private readonly steps: (() => void)[];
   private readonly frames: Frames;
   private readonly space: Space;
-  private readonly device: Device;
+  private readonly machines: readonly Machine[];
+  /** Agents of each consumer: its command processor, its link, its device, the places in flight, a handler. */
+  private readonly hardware: readonly Agent[][];
+  private readonly devices: readonly Device[];
+  private readonly recent = new Recent();
   private readonly cpus: readonly Agent[];
   private readonly shootdown: Shootdown;
   private readonly chunks: number;
 
   constructor(setup: RunSetup, program: Program) {
     const { machine, policy, costs, ideal, seed } = setup;
-    const { counts } = this;
+    const { counts, recent } = this;
     this.chunks = program.chunks.length;
-    const consumer = consumerOf(machine);
-    const price = (key: CostKey): number => costPs(costs, pricedAs(consumer, key));
-    const ats = machine.device.ats && (setup.device?.ats ?? true);
-    const places = machine.device.outstanding;
+    this.machines = consumersOf(machine);
     // In this order they go when their clocks agree.
-    const pri = hasPri(machine, ats);
-    const total = setup.cpus + 4 + places + (pri ? 1 : 0);
+    const ats = (one: Machine): boolean => one.device.ats && (setup.device?.ats ?? true);
+    const sizes = this.machines.map((one) => 3 + one.device.outstanding + (hasPri(one, ats(one)) ? 1 : 0));
+    const total = setup.cpus + 1 + sum(sizes);
     this.agents = Array.from({ length: total }, (_, id) => new Agent(id, total));
+    const [reclaimer, ...rest] = this.agents.slice(setup.cpus) as [Agent, ...Agent[]];
     const cpus = this.agents.slice(0, setup.cpus);
-    const [reclaimer, hardware, link, issuer, ...others] = this.agents.slice(setup.cpus) as [
-      Agent, Agent, Agent, Agent, ...Agent[],
-    ]; // biome-ignore format: many parts
-    const flyers = others.slice(0, places);
     this.cpus = cpus;
-    for (const agent of [reclaimer, hardware, link, ...others]) agent.block('idle');
-    if (setup.device === null) issuer.block('idle');
+    this.hardware = sizes.map((size) => rest.splice(0, size));
+    reclaimer.block('idle');
 
     const callerHolds = !machine.hazards.includes('no-caller-ref');
     this.frames = new Frames(setup.frames ?? 2 * program.pages + 64, callerHolds);
     const { frames } = this;
-    this.space = new Space(machine, ats, seed, ideal, setup.cpus, 1, counts);
+    const price = this.priceFor(costs, machine);
+    const sides = this.machines.map((one, i) => new Secondary(one, ats(one), seed + i * SEED_STEP, ideal, 1, counts));
+    this.space = new Space(machine, seed, ideal, setup.cpus, sides, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, true);
-    const listener = new Listener(consumer, space, price, counts, ideal);
-    const queue = new Queue(
-      machine,
-      ats,
-      price,
-      space,
-      hardware,
-      link,
-      { spaceOf: () => EVERYTHING, devicesOf: () => [0], alike: (span) => [span], all: () => [EVERYTHING] },
-      counts,
-      listener,
-    );
+    const parties = this.machines.map((one, i): Party => {
+      const [hardware, link] = this.hardware[i] as [Agent, Agent];
+      const side = sides[i]!;
+      const pays = this.priceFor(costs, one);
+      const listener = new Listener(consumerOf(one), space, side, pays, counts, ideal);
+      return {
+        machine: one,
+        side,
+        listener,
+        queue: new Queue(one, ats(one), pays, side, hardware, link, ALONE, counts, listener),
+      };
+    });
+    const consumers = new Consumers(parties, counts);
     const unmapped = (page: Page): void => {
       counts.add('UNMAPPED');
-      this.device.unmapped(page);
+      recent.unmapped(page);
     };
     const shootdown = new Shootdown(machine.cpu.shootdown, cpus, space, price, counts);
     this.shootdown = shootdown;
     const mmapLock = setup.cpus > 1 ? new MmapLock(price('ptl.handoff'), counts) : null;
     const paths = new Paths(
-      policy.mm!,
-      machine,
-      price,
-      space,
-      frames,
-      safety,
-      queue,
-      listener,
-      shootdown,
-      ideal,
-      mmapLock,
-      counts,
-      unmapped,
-    );
-    const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
-    const translator = new Translator(ats, machine.iommu.walkers, space, null, price, counts, (agent, page) =>
-      safety.walked(page, agent, this.device.record),
-    );
-    const pageRequests = pri
-      ? new PageRequests(machine, others[places]!, flyers, space, queue, faults, price, counts)
-      : null;
-    this.device = new Device(
-      setup.device, seed, translator, machine.hazards.includes('translated-while-idle'),
-      issuer, flyers, space, queue, listener, safety, faults, pageRequests, price, counts,
+      policy.mm!, machine, price, space, frames, safety, consumers, shootdown, ideal, mmapLock, counts, unmapped,
     ); // biome-ignore format: many parts
-    const { device } = this;
+    const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
+    const requests: (PageRequests | null)[] = [];
+    this.devices = parties.map(({ machine: one, side, queue, listener }, i) => {
+      const [hardware, link, issuer, ...others] = this.hardware[i] as [Agent, Agent, Agent, ...Agent[]];
+      const flyers = others.slice(0, one.device.outstanding);
+      const handler = others[one.device.outstanding];
+      for (const agent of [hardware, link, ...others]) agent.block('idle');
+      if (setup.device === null) issuer.block('idle');
+      const pays = this.priceFor(costs, one);
+      requests[i] = handler ? new PageRequests(one, handler, flyers, side, queue, faults, pays, counts) : null;
+      const translator = new Translator(
+        ats(one), one.iommu.walkers, space, side, null, pays, counts,
+        (agent, page) => safety.walked(page, agent, recent.record),
+      ); // biome-ignore format: many parts
+      return new Device(
+        setup.device, seed + i * SEED_STEP, translator, one.hazards.includes('translated-while-idle'),
+        issuer, flyers, recent, side, queue, listener, safety, faults, requests[i]!, pays, counts,
+      ); // biome-ignore format: many parts
+    });
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
-    const work = new Work(frames, paths, faults, safety, queue, price, counts);
+    const work = new Work(frames, paths, faults, safety, consumers, price, counts);
     const reader = new ProgramReader(program, ({ vpn, kind }) => space.addPage(vpn, kind));
+    let posted = 0;
+    const post = (page: Page, write: boolean, from: Agent): void =>
+      this.devices[posted++ % this.devices.length]!.post(page, write, from);
     const cores = cpus.map((cpu, i) => {
       const horizon = (): number => this.horizon(cpu, reclaimer);
       return new Cpu(
-        cpu, space.cpus[i]!, reader, program.dataOnly, space, paths, faults, work, device, safety, queue, price,
+        cpu, space.cpus[i]!, reader, program.dataOnly, space, paths, faults, work, recent, post, safety, consumers, price,
         setup.device !== null, horizon, counts,
       ); // biome-ignore format: many parts
     });
     this.steps = [
       ...cores.map((core) => stepper(core.life())),
       stepper(reclaim.life()),
-      () => queue.turn(),
-      () => queue.turnOfLink(),
-      () => device.turn(),
-      ...flyers.map((flyer, place) => {
-        const step = stepper(device.place(place));
-        return () => {
-          step();
-          device.afterFlight(flyer);
-        };
-      }),
-      ...(pageRequests === null ? [] : [stepper(pageRequests.life())]),
+      ...parties.flatMap(({ machine: one, queue }, i) => [
+        () => queue.turn(),
+        () => queue.turnOfLink(),
+        () => this.devices[i]!.turn(),
+        ...this.hardware[i]!.slice(3, 3 + one.device.outstanding).map((flyer, place) => {
+          const step = stepper(this.devices[i]!.place(place));
+          return () => {
+            step();
+            this.devices[i]!.afterFlight(flyer);
+          };
+        }),
+        ...(requests[i] ? [stepper(requests[i].life())] : []),
+      ]),
     ];
+  }
+
+  private priceFor(costs: RunSetup['costs'], machine: Machine): Price {
+    return (key: CostKey) => costPs(costs, pricedAs(consumerOf(machine), key));
   }
 
   /**
@@ -178,18 +197,29 @@ class ReferenceMachine {
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
       if (++turns > most) throw new Error(`${most} turns and no end: agents wake each other for ever`);
+      counts.actor = Math.max(
+        0,
+        this.hardware.findIndex((agents) => agents.includes(next)),
+      );
       // A CPU that a flush has left out has that to do first.
       if (cpus.includes(next) && this.shootdown.catchUp(next)) continue;
       this.steps[next.id]!();
       this.space.watchAll(next.turn);
-      this.device.afterTurn(next.clock);
+      // A late device has its chance at what has just been unmapped.
+      if (this.recent.takeNews()) for (const device of this.devices) device.rouse(next.clock);
     }
     this.checkLaws();
     const causes = CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]);
     const raw: RawRun = {
       elapsed: this.end,
       causes: Object.fromEntries(causes) as Record<string, number>,
-      counters: Object.fromEntries(COUNTERS.map((name) => [`N_${name}`, counts.of(name)])),
+      counters: countersOf((name) => counts.of(name)),
+      ...(this.machines.length > 1 && {
+        consumers: this.machines.map(({ name }, i) => ({
+          machine: name,
+          counters: countersOf((counter) => counts.ofConsumer(i, counter)),
+        })),
+      }),
       paths: Object.fromEntries(counts.paths),
       distributions: counts.distributions(),
       openAtEnd: this.space.pages.filter((page) => page.window !== null).length,
@@ -218,6 +248,10 @@ class ReferenceMachine {
       if (free ? refs > 0 || mapped.has(number) : refs === 0 && mapped.has(number))
         throw new Error(`frame ${number}: ${refs} references, ${free ? 'free' : 'in use'}`);
   }
+}
+
+function countersOf(count: (name: (typeof COUNTERS)[number]) => number): Record<string, number> {
+  return Object.fromEntries(COUNTERS.map((name) => [`N_${name}`, count(name)]));
 }
 
 function stepper(turns: Turns): () => void {

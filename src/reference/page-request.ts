@@ -4,7 +4,7 @@ import type { Counts } from './counts.ts';
 import type { Faults } from './fault.ts';
 import type { Page } from './page.ts';
 import type { Price, Queue } from './queue.ts';
-import type { Space } from './space.ts';
+import type { Secondary } from './secondary.ts';
 import { allows, isForbidden } from './translation.ts';
 
 /** What a response says: PCIe 10.4.2. */
@@ -49,7 +49,7 @@ export class PageRequests {
     private readonly machine: Machine,
     private readonly handler: Agent,
     private readonly flyers: readonly Agent[],
-    private readonly space: Space,
+    private readonly side: Secondary,
     private readonly queue: Queue,
     private readonly faults: Faults,
     private readonly price: Price,
@@ -217,7 +217,7 @@ export class PageRequests {
       handler.spend('page_request', this.price('prq.request'));
       yield;
       while (true) {
-        if (!bad && isForbidden(this.space, page, write)) {
+        if (!bad && isForbidden(this.side, page, write)) {
           this.counts.reach('page gone while it was asked for');
           bad = true;
         }

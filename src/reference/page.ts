@@ -76,8 +76,6 @@ export interface Page {
   window: { readonly opened: number; obliged: number | null; owed: readonly string[] } | null;
   /** Since when stale entries of it are in CPU TLBs. */
   cpuWindow: number | null;
-  /** The device has worked on it. */
-  worked: boolean;
 }
 
 /** A leaf page table. */

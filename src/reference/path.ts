@@ -1,15 +1,16 @@
+import { CALLBACKS } from '../model/consumer.ts';
 import type { Machine } from '../model/machine.ts';
 import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
 import type { Turns } from './agent.ts';
 import { Changes } from './change.ts';
-import type { Listener } from './consumer.ts';
+import type { Consumers, Party } from './consumers.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
 import type { Access, MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
 import { isMapped, type Page, samePte, type Table } from './page.ts';
-import type { Price, Queue } from './queue.ts';
+import type { Price } from './queue.ts';
 import type { Owed, Safety } from './safety.ts';
 import type { Shootdown } from './shootdown.ts';
 import type { Space } from './space.ts';
@@ -27,8 +28,7 @@ export class Paths {
     private readonly space: Space,
     private readonly frames: Frames,
     private readonly safety: Safety,
-    private readonly queue: Queue,
-    private readonly listener: Listener,
+    private readonly consumers: Consumers,
     private readonly shootdown: Shootdown,
     private readonly ideal: boolean,
     /** Where several CPUs run the program. */
@@ -68,9 +68,8 @@ export class Paths {
     const access = accessOf(run.path);
     if (this.mmapLock !== null && access !== null && !run.hasMmapLock && !this.mmapLock.take(run.agent, access)) yield;
     for (const item of this.items(run)) {
-      if (item.kind === 'note') yield* this.note(run, item);
-      else if (item.kind === 'step') yield* this.step(run, item);
-      else yield* this.holds(run, item);
+      if (item.kind === 'repeat') yield* this.holds(run, item);
+      else yield* this.item(run, item);
     }
     this.finish(run);
     const sums = this.counts.path(run.path);
@@ -94,39 +93,49 @@ export class Paths {
     for (const table of this.space.tablesIn(run.range!.first, run.range!.end)) {
       run.table = table;
       run.before = run.changed.size;
-      for (const item of body) {
-        if (item.kind === 'note') yield* this.note(run, item);
-        else yield* this.step(run, item);
-      }
+      for (const item of body) yield* this.item(run, item);
     }
     run.table = null;
+  }
+
+  /** One word of a list: of a callback each consumer's, one after the other. */
+  private *item(run: Operation, item: Step | Note): Turns {
+    const { consumers } = this;
+    if (item.kind === 'note') {
+      yield* consumers.as(consumers.all[0]!, this.note(run, item));
+      return;
+    }
+    this.counts.reach(`step ${item.word === 'PS' ? `PS(${item.pte})` : item.word}`);
+    for (const party of consumers.of(item.word)) yield* consumers.as(party, this.step(run, item, party));
   }
 
   /** Somebody reads the content: a write that does not get there in time is lost. */
   private *note(run: Operation, { word }: Note): Turns {
     if (!['IO', 'COPY', 'MERGE'].includes(word) || run.lost || run.part === 'middle') return;
     const pages = run.range === null ? [run.page!] : [...run.changed.keys()];
-    for (const page of pages) this.safety.oblige(page, run.agent.clock, 'dirty', this.queue.reachable);
+    for (const page of pages) this.safety.oblige(page, run.agent.clock, 'dirty', this.consumers.reachable(page));
     if (run.path === 'thp_collapse') run.agent.spend('page_copy', this.price('page.copy') * this.pagesOf(run).length);
     this.counts.reach('content read');
     yield* this.endTurn(run);
   }
 
-  private *step(run: Operation, step: Step): Turns {
-    this.counts.reach(`step ${step.word === 'PS' ? `PS(${step.pte})` : step.word}`);
-    if (step.word === 'RE!' && this.listener.hears('RE!'))
-      yield* this.turns(run, this.invalidate(run, this.rangeOf(run)));
-    if (this.listener.hears(step.word) || step.word === 'RE!') yield* this.turns(run, this.perform(run, step));
-    if (step.word === 'RS' && this.listener.zapsAtStart)
-      yield* this.turns(run, this.invalidate(run, this.rangeOf(run)));
+  private *step(run: Operation, step: Step, party: Party): Turns {
+    const { listener } = party;
+    if (step.word === 'RE!' && listener.hears('RE!'))
+      yield* this.turns(run, step, this.invalidate(run, party, this.rangeOf(run)));
+    if (listener.hears(step.word) || step.word === 'RE!') yield* this.turns(run, step, this.perform(run, step, party));
+    if (step.word === 'RS' && listener.zapsAtStart)
+      yield* this.turns(run, step, this.invalidate(run, party, this.rangeOf(run)));
     const list = run.path === 'fault' ? '' : this.mm.paths[run.path].text;
     // A list that does not say what becomes of the PTE leaves nothing of it.
     if (step.word === 'PC' && !list.includes('PS(')) this.change(run, 'none');
   }
 
   /** A step that takes time ends the turn. Without locks, a lock hold is one turn: nobody may see the inside of it. */
-  private *turns(run: Operation, step: Turns): Turns {
-    yield* step;
+  private *turns(run: Operation, { word }: Step, part: Turns): Turns {
+    const began = run.agent.clock;
+    yield* part;
+    if (this.consumers.all.length > 1 && CALLBACKS.has(word)) this.counts.add('CALLBACK_PS', run.agent.clock - began);
     yield* this.endTurn(run);
   }
   private *endTurn(run: Operation): Turns {
@@ -134,18 +143,18 @@ export class Paths {
     if (agent.clock !== agent.turn && !(this.ideal && run.lock !== null)) yield;
   }
 
-  private *perform(run: Operation, { word, pte }: Step): Turns {
+  private *perform(run: Operation, { word, pte }: Step, party: Party): Turns {
     const { agent } = run;
     switch (word) {
       case 'RS':
         if (this.ideal) return;
-        this.listener.begin(agent, this.rangeOf(run));
+        party.listener.begin(agent, this.rangeOf(run));
         agent.spend('notifier', this.price('notifier.start'));
         return;
       case 'RE':
       case 'RE!':
         if (this.ideal) return;
-        this.listener.end(agent);
+        party.listener.end(agent);
         agent.spend('notifier', this.price('notifier.end'));
         return;
       case 'LK':
@@ -158,13 +167,13 @@ export class Paths {
         return;
       case 'SI':
       case 'IP':
-        return yield* this.invalidate(run, this.spanOf(run));
+        return yield* this.invalidate(run, party, this.spanOf(run));
       case 'SI*':
-        return yield* this.invalidate(run, run.changed.size === 0 && run.path !== 'exit' ? null : EVERYTHING);
+        return yield* this.invalidate(run, party, run.changed.size === 0 && run.path !== 'exit' ? null : EVERYTHING);
       case 'CP': {
-        if (run.lost || this.machine.driver.changePte !== 'flush') return;
+        if (run.lost || party.machine.driver.changePte !== 'flush') return;
         const { vpn } = run.page!;
-        return yield* this.invalidate(run, { first: vpn, last: vpn });
+        return yield* this.invalidate(run, party, { first: vpn, last: vpn });
       }
       case 'PP':
         if (run.lost) return;
@@ -179,7 +188,7 @@ export class Paths {
         if (run.lost || run.path === 'reclaim_redirtied') this.free(run);
         return;
       case 'REL':
-        this.space.released = true;
+        party.side.released = true;
         return;
       case 'PTFREE':
         this.unlink(run);
@@ -261,17 +270,17 @@ export class Paths {
     return { first, last };
   }
 
-  private *invalidate(run: Operation, span: Span | null): Turns {
+  private *invalidate(run: Operation, { machine, listener, queue }: Party, span: Span | null): Turns {
     if (this.ideal || span === null) return;
     this.counts.path(run.path).invalidations++;
-    this.listener.tell(span);
-    if (this.listener.skips(span)) {
+    listener.tell(span);
+    if (listener.skips(span)) {
       this.counts.add('SECONDARY');
       this.counts.add('SKIPPED');
       return;
     }
-    const keeps = run.path === 'madv_free' && this.machine.hazards.includes('clean-keeps-device-tlb');
-    yield* this.queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all', run.freed.length > 0);
+    const keeps = run.path === 'madv_free' && machine.hazards.includes('clean-keeps-device-tlb');
+    yield* queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all', run.freed.length > 0);
   }
 
   /** The CPU flushes its own TLB; others ask it by IPI. */
@@ -302,9 +311,11 @@ export class Paths {
       if (table.link !== 'unlinked') continue;
       table.link = 'freed';
       this.counts.reach('table freed');
-      if (!this.space.iommuWalker.knows(table)) continue;
-      this.space.dead.add(table);
-      if (this.queue.reachable) this.counts.add('EXPOSED');
+      for (const { side, queue } of this.consumers.all) {
+        if (!side.iommuWalker.knows(table)) continue;
+        side.dead.add(table);
+        if (queue.reachable) this.counts.add('EXPOSED');
+      }
     }
   }
 
@@ -320,7 +331,7 @@ export class Paths {
     let freed = 0;
     const release = (page: Page, frame: Frame): void => {
       if (!this.frames.release(frame)) return;
-      this.safety.oblige(page, now, null, this.queue.reachable);
+      this.safety.oblige(page, now, null, this.consumers.reachable(page));
       freed++;
     };
     if (run.range === null && run.oldFrame !== null) release(run.page!, run.oldFrame);
@@ -342,7 +353,7 @@ export class Paths {
 
   /** What goes to swap has been written out: what a device writes from now on would be lost. */
   writtenOut(page: Page, now: number): void {
-    this.safety.oblige(page, now, 'dirty', this.queue.reachable);
+    this.safety.oblige(page, now, 'dirty', this.consumers.reachable(page));
   }
 
   private finish(run: Operation): void {
@@ -352,10 +363,10 @@ export class Paths {
       for (const page of run.changed.keys()) {
         page.asked = false;
         const owes = OWES[run.path] ?? null;
-        if (owes !== null || !page.pte.present) this.safety.oblige(page, now, owes, this.queue.reachable);
+        if (owes !== null || !page.pte.present) this.safety.oblige(page, now, owes, this.consumers.reachable(page));
       }
     } else if (!run.lost && OWES[run.path] !== undefined)
-      this.safety.oblige(run.page!, now, OWES[run.path]!, this.queue.reachable);
+      this.safety.oblige(run.page!, now, OWES[run.path]!, this.consumers.reachable(run.page!));
     this.discard(run, now);
     // Whoever has faulted on the migration entry looks again.
     if (['migrate', 'migrate_vma', 'thp_collapse'].includes(run.path)) this.frames.wakeAll(run.agent, now);

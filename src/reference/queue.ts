@@ -8,7 +8,7 @@ import { Link } from './link.ts';
 import { Lock } from './lock.ts';
 import { meets } from './page.ts';
 import type { ResponseCode } from './page-request.ts';
-import type { Flight, Space } from './space.ts';
+import type { Flight, Secondary } from './secondary.ts';
 import { blocksOf, covering, EVERYTHING, rounded, type Span } from './span.ts';
 
 /** Prices in picoseconds. */
@@ -43,6 +43,8 @@ export interface Attachments {
   alike(span: Span): readonly Span[];
   /** All spaces. */
   all(): readonly Span[];
+  /** Page tables of the last two levels that pages of a range have. */
+  lastTables(span: Span): number;
 }
 
 const IOTLB_COUNTER: Partial<Record<Entry['word'], Counter>> = {
@@ -92,7 +94,7 @@ export class Queue {
     private readonly machine: Machine,
     private readonly ats: boolean,
     private readonly price: Price,
-    private readonly space: Space,
+    private readonly side: Secondary,
     readonly hardware: Agent,
     linkAgent: Agent,
     private readonly attached: Attachments,
@@ -108,7 +110,7 @@ export class Queue {
       answersEarly: this.has('completion-before-posted-writes'),
       overtaken: this.has('overtaking-completion'),
     };
-    this.link = new Link(linkAgent, way, faults, space, counts, (now) => this.rouse(now));
+    this.link = new Link(linkAgent, way, faults, side, counts, (now) => this.rouse(now));
   }
 
   /** Who hears of responses to page requests. */
@@ -127,7 +129,7 @@ export class Queue {
   /** One invalidation of the secondary MMU, from the call to its return: of what has just been mapped, or of IOTLBs alone. */
   *invalidate(agent: Agent, span: Span, of: Asked = 'all', frees = false): Turns {
     this.counts.add('SECONDARY');
-    if (this.machine.driver.deferral && this.active === 0 && !this.pending && !this.space.released) {
+    if (this.machine.driver.deferral && this.active === 0 && !this.pending && !this.side.released) {
       if (this.has('read-then-set')) {
         agent.spend('defer', this.price('deferral.mark'));
         yield;
@@ -229,7 +231,7 @@ export class Queue {
   /** Entries of page tables that a hypervisor reads to carry out commands: a path to a block, or all tables of a space. */
   private entriesRead(group: readonly Entry[]): number {
     const { levels } = this.machine.iommu;
-    const whole = (span: Span): number => (this.space.lastTables(span.first, span.last) + levels - 2) * 512;
+    const whole = (span: Span): number => (this.attached.lastTables(span) + levels - 2) * 512;
     this.counts.reach('exit to the hypervisor');
     let entries = 0;
     for (const { word, first, last } of group) {
@@ -370,13 +372,12 @@ export class Queue {
 
   private carryOut(entry: Entry, number: number): void {
     const { word, first, last } = entry;
-    const { space } = this;
     this.counts.reach(`command ${word}`);
     // A page or a range is told by the size of its block.
     const block = word === 'iotlb.page' || word === 'iotlb.range';
     this.counts.add(block ? (last > first ? 'IOTLB_RANGE' : 'IOTLB_PAGE') : IOTLB_COUNTER[word]!);
     if (entry.sparesTables) this.counts.reach('tables spared');
-    else if (last === Number.POSITIVE_INFINITY) space.iommuWalker.empty();
+    else if (last === Number.POSITIVE_INFINITY) this.side.iommuWalker.empty();
     for (const span of this.attached.alike({ first, last })) this.forget(span, entry.sparesTables);
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
     // Extended IOTLB invalidations drain whatever they say, and so does AMD's wait.
@@ -387,17 +388,16 @@ export class Queue {
   }
 
   private forget({ first, last }: Span, sparesTables: boolean): void {
-    const { space } = this;
-    for (const iotlb of space.iotlbs) space.dropSecondary(iotlb, first, last);
+    for (const iotlb of this.side.iotlbs) this.side.drop(iotlb, first, last);
     if (!sparesTables && last !== Number.POSITIVE_INFINITY) this.dropTables({ first, last });
-    for (const flight of space.flights)
+    for (const flight of this.side.flights)
       if (flight.page !== null && meets(flight.page, first, last)) flight.squashed.iotlb = true;
   }
 
   /** Walk caches forget what leads to these pages, or to all of their space. */
   dropTables(pages: Span): void {
     const { first, last } = this.machine.iommu.walkDrops === 'range' ? pages : this.attached.spaceOf(pages.first);
-    this.space.iommuWalker.drop(first, last);
+    this.side.iommuWalker.drop(first, last);
   }
 
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */
@@ -435,9 +435,9 @@ export class Queue {
     this.pending = false;
     if (this.has('activation-without-flush')) return false;
     const { first, last } = EVERYTHING;
-    for (const iotlb of this.space.iotlbs) this.space.dropSecondary(iotlb, first, last);
-    this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);
-    this.space.iommuWalker.empty();
+    for (const iotlb of this.side.iotlbs) this.side.drop(iotlb, first, last);
+    this.side.drop(this.side.deviceTlbs[0]!, first, last);
+    this.side.iommuWalker.empty();
     this.counts.reach('deferred invalidation carried out');
     return true;
   }
@@ -445,6 +445,6 @@ export class Queue {
   deactivate(): void {
     this.active--;
     const { first, last } = EVERYTHING;
-    if (this.machine.device.atcOnIdle === 'drop') this.space.dropSecondary(this.space.deviceTlbs[0]!, first, last);
+    if (this.machine.device.atcOnIdle === 'drop') this.side.drop(this.side.deviceTlbs[0]!, first, last);
   }
 }

@@ -1,9 +1,10 @@
-import { consumerOf, type Machine, type WalkCache } from '../model/machine.ts';
+import type { Machine, WalkCache } from '../model/machine.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { ReferenceCache } from './cache.ts';
 import type { Counts } from './counts.ts';
 import type { Frame } from './frame.ts';
-import { EMPTY, isMapped, type Kind, meets, type Page, type Pte, type Table } from './page.ts';
+import { EMPTY, isMapped, type Kind, type Page, type Pte, type Table } from './page.ts';
+import type { Secondary } from './secondary.ts';
 
 /** A translation that somebody has copied from a PTE: what it said when it was read. */
 export interface Copy {
@@ -45,9 +46,6 @@ export function isFreed({ frame, incarnation }: Copy): boolean {
 function placeOf({ page }: Copy): number {
   return Math.floor(page.vpn / 2 ** page.order);
 }
-
-/** Pages of a consumer's own table, at most: programs of the reference have fewer. */
-const MOST_PAGES = 512;
 
 /** A cache of copies, by page. */
 export class Tlb {
@@ -189,20 +187,6 @@ export class Walker {
 /** What the tables say at a level of the way to a page number: there is a table below, or there is not. */
 export type EntryAt = (level: number) => 'table' | 'none';
 
-/** A translation in the device's hands: a place in flight. */
-export interface Flight {
-  /** Whose place it is. */
-  readonly device: number;
-  page: Page | null;
-  copy: Copy | null;
-  /** The translation is at the device. */
-  arrived: boolean;
-  /** It has been read by a fault, for a consumer's own table; nobody has translated yet. */
-  inHand: boolean;
-  /** An invalidation has passed: it must not get into this cache any more. */
-  squashed: { iotlb: boolean; deviceTlb: boolean };
-}
-
 /** What one CPU keeps of the space. */
 export class CpuTlbs {
   /** Something of it has changed: its open runs are looked up again. */
@@ -226,61 +210,28 @@ export class CpuTlbs {
 
 /** The address space: its pages, and everyone who keeps copies of their PTEs. */
 export class Space {
-  /** The IOMMU has no entry for it any more. */
-  released = false;
   readonly pages: Page[] = [];
   /** In order of address. */
   private readonly tables: Table[] = [];
   readonly cpus: readonly CpuTlbs[];
-  /** Of leaves of 4 KiB, 2 MiB, 1 GiB; sizes may share one. */
-  readonly iotlbs: readonly Tlb[];
-  /** One of each device. */
-  readonly deviceTlbs: readonly Tlb[];
-  readonly iommuWalker: Walker;
-  /** What a consumer is translated by that does not share the tables. It has room for all pages. */
-  readonly own: Tlb | null;
-  readonly flights: Flight[];
-  /** Of a walk. */
-  readonly levels: number;
-  /** Freed tables that the IOMMU knew when they were freed. */
-  readonly dead = new Set<Table>();
   /** Pages with a window. */
   private readonly open = new Set<Page>();
 
   constructor(
-    machine: Machine,
-    ats: boolean,
+    { cpu, iommu }: Machine,
     seed: number,
     private readonly ideal: boolean,
     cpus: number,
-    devices: number,
+    /** Of each of those whose devices translate by it. */
+    readonly secondaries: readonly Secondary[],
     private readonly counts: Counts,
   ) {
-    const { cpu, iommu, device } = machine;
-    this.levels = iommu.levels;
-    const room: CacheShape = { sets: 1, ways: MOST_PAGES, replacement: 'lru' };
-    this.own = consumerOf(machine).table === 'own' ? new Tlb(room, 0) : null;
     // Each cache draws for itself: its seed is the run's and its number, from 1.
     this.cpus = Array.from({ length: cpus }, (_, i) => {
       const own = seed + 16 * i;
       const tlbs = [new Tlb(cpu.l1i, own + 1), new Tlb(cpu.l1d, own + 2), new Tlb(cpu.l2, own + 3)] as const;
       return new CpuTlbs(...tlbs, new Walker(cpu.walkCache, iommu.levels, own + 4, counts));
     });
-    const small = new Tlb(iommu.iotlb, seed + 7);
-    const large = iommu.iotlbLarge === 'shared' ? small : new Tlb(iommu.iotlbLarge, seed + 41);
-    const huge = iommu.iotlbHuge === 'shared' ? small : new Tlb(iommu.iotlbHuge, seed + 42);
-    this.iotlbs = [small, large, huge];
-    this.iommuWalker = new Walker(iommu.walkCache, iommu.levels, seed + 8, counts);
-    const shape = ats ? device.deviceTlb : NO_CACHE;
-    this.deviceTlbs = Array.from({ length: devices }, (_, i) => new Tlb(shape, seed + 11 + 16 * i));
-    this.flights = Array.from({ length: devices * device.outstanding }, (_, i) => ({
-      device: Math.floor(i / device.outstanding),
-      page: null,
-      copy: null,
-      arrived: false,
-      inHand: false,
-      squashed: { iotlb: false, deviceTlb: false },
-    }));
   }
 
   addPage(vpn: number, kind: Kind, order = 0): Page {
@@ -305,7 +256,6 @@ export class Space {
       asked: false,
       window: null,
       cpuWindow: null,
-      worked: false,
     };
     this.pages.push(page);
     if (order > 0) return page;
@@ -338,12 +288,7 @@ export class Space {
   }
 
   private secondaryCopies(): Copy[] {
-    const flying = this.flights.flatMap(({ copy }) => (copy === null ? [] : [copy]));
-    return [...this.iotlbs, ...this.deviceTlbs, ...this.ownTlb].flatMap((tlb) => tlb.entries()).concat(flying);
-  }
-
-  private get ownTlb(): Tlb[] {
-    return this.own === null ? [] : [this.own];
+    return this.secondaries.flatMap((secondary) => secondary.copies());
   }
 
   /** Replaces a PTE. */
@@ -361,9 +306,10 @@ export class Space {
 
   /** In the ideal machine stale copies are gone at once. What is in flight lands as if it had come before the change. */
   private vanish(page: Page): void {
-    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), ...this.iotlbs, ...this.deviceTlbs, ...this.ownTlb])
+    const tlbs = this.secondaries.flatMap((secondary) => secondary.tlbs);
+    for (const tlb of [...this.cpus.flatMap((cpu) => cpu.all), ...tlbs])
       tlb.drop((copy) => copy.page === page && (isStale(copy) || (copy.absent === true && isMapped(page.pte))));
-    for (const flight of this.flights)
+    for (const flight of this.secondaries.flatMap(({ flights }) => flights))
       if (flight.copy?.page === page && isStale(flight.copy)) flight.squashed = { iotlb: true, deviceTlb: true };
   }
 
@@ -415,17 +361,6 @@ export class Space {
     if (evicted === undefined) return;
     if (isStale(evicted)) this.counts.reach('stale CPU entry evicted');
     this.watchCpu(evicted.page, now);
-  }
-
-  fillSecondary(tlb: Tlb, copy: Copy): void {
-    const evicted = tlb.fill(copy);
-    if (evicted !== undefined && isStale(evicted)) this.counts.reach('stale copy evicted');
-    if (isStale(copy)) this.counts.reach('stale copy filled');
-  }
-
-  dropSecondary(tlb: Tlb, first: number, last: number): void {
-    for (const copy of tlb.drop(({ page }) => meets(page, first, last)))
-      if (!copy.absent && (this.ideal || !isStale(copy))) this.counts.add('OVER');
   }
 
   /** INVLPG drops the walk caches too (Intel SDM vol. 3A, 4.10.4.1). */

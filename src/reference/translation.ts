@@ -4,7 +4,8 @@ import type { IoTables } from './dma-tables.ts';
 import { Lock } from './lock.ts';
 import { isMapped, meets, type Page } from './page.ts';
 import type { Price } from './queue.ts';
-import { absenceOf, type Copy, copyOf, type EntryAt, type Flight, type Space, type Tlb } from './space.ts';
+import type { Flight, Secondary } from './secondary.ts';
+import { absenceOf, type Copy, copyOf, type EntryAt, type Space, type Tlb } from './space.ts';
 
 /** What becomes of an access that the walk does not grant: it may be granted later (true), or is denied (false). */
 export type PageRequest = () => Turns<boolean>;
@@ -25,6 +26,7 @@ export class Translator {
     private readonly ats: boolean,
     walkers: number,
     private readonly space: Space,
+    private readonly side: Secondary,
     /** With leaves of several sizes; null: each page is a leaf of a table of its own. */
     private readonly tables: IoTables | null,
     private readonly price: Price,
@@ -46,7 +48,7 @@ export class Translator {
     request: PageRequest | null,
   ): Turns<boolean> {
     const pages = (): Page[] => this.tables?.pagesAt(vpn) ?? [page];
-    const deviceTlb = this.space.deviceTlbs[flight.device]!;
+    const deviceTlb = this.side.deviceTlbs[flight.device]!;
     if (this.ats) {
       const copy = this.lookup(() => deviceTlb, pages(), write);
       this.counts.add(copy ? 'DEVICE_HIT' : 'DEVICE_MISS');
@@ -59,7 +61,7 @@ export class Translator {
     }
     yield;
     while (true) {
-      if (this.space.released) {
+      if (this.side.released) {
         this.counts.reach('denied: the space was released');
         return false;
       }
@@ -89,7 +91,7 @@ export class Translator {
     const { page: owner } = flight.copy!;
     if (!meets(owner, page.vpn, page.vpn + 2 ** page.order - 1)) this.counts.reach('translation of another domain');
     else if (flight.squashed.deviceTlb) this.counts.reach('translation not cached');
-    else this.space.fillSecondary(deviceTlb, flight.copy!);
+    else this.side.fill(deviceTlb, flight.copy!);
     return true;
   }
 
@@ -109,7 +111,7 @@ export class Translator {
   /** One that says that nothing is there refuses reads and writes alike. */
   private lookupIotlb(pages: readonly Page[], write: boolean): Copy | undefined {
     return this.lookup(
-      ({ order }) => this.space.iotlbs[order / 9]!,
+      ({ order }) => this.side.iotlbs[order / 9]!,
       [...pages, ...pages.flatMap((page) => this.rules.aliases(page))],
       write,
     );
@@ -118,11 +120,11 @@ export class Translator {
   /** In place of what has the same tag. */
   private fillIotlb(copy: Copy): void {
     const aliases = this.rules.aliases(copy.page);
-    for (const iotlb of this.space.iotlbs) iotlb.drop(({ page }) => aliases.includes(page));
-    const [small] = this.space.iotlbs;
-    const iotlb = this.space.iotlbs[copy.page.order / 9]!;
+    for (const iotlb of this.side.iotlbs) iotlb.drop(({ page }) => aliases.includes(page));
+    const [small] = this.side.iotlbs;
+    const iotlb = this.side.iotlbs[copy.page.order / 9]!;
     if (iotlb !== small) this.counts.reach('large leaf in an IOTLB of its own');
-    this.space.fillSecondary(iotlb, copy);
+    this.side.fill(iotlb, copy);
   }
 
   /** Through all levels of a consumer's own table. */
@@ -130,8 +132,8 @@ export class Translator {
     this.walkers.take(agent);
     yield;
     this.counts.add('WALKS');
-    this.counts.add('WALK_REFS', this.space.levels);
-    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * this.space.levels);
+    this.counts.add('WALK_REFS', this.side.levels);
+    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * this.side.levels);
     yield;
     this.walkers.give(agent);
     const copy = this.lookup(() => own, [page], write);
@@ -144,8 +146,8 @@ export class Translator {
 
   private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean> {
     const { tables } = this;
-    if (this.space.own !== null) return yield* this.walkOwn(agent, flight, page, write, this.space.own);
-    const { iommuWalker, dead } = this.space;
+    if (this.side.own !== null) return yield* this.walkOwn(agent, flight, page, write, this.side.own);
+    const { iommuWalker, dead } = this.side;
     const linked: EntryAt = (level) => (level === 2 && page.table.link !== 'linked' ? 'none' : 'table');
     const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? linked(level);
     this.walkers.take(agent);
@@ -180,7 +182,7 @@ function hold(flight: Flight, copy: Copy): void {
 }
 
 /** Whether the program has unmapped the page, or may not write it itself. */
-export function isForbidden({ released }: Space, { kind, readOnly }: Page, write: boolean): boolean {
+export function isForbidden({ released }: Secondary, { kind, readOnly }: Page, write: boolean): boolean {
   return released || kind === 'gone' || (write && readOnly);
 }
 

@@ -1,12 +1,13 @@
 import type { PathName } from '../model/path.ts';
 import type { Agent, Turns } from './agent.ts';
+import type { Consumers } from './consumers.ts';
 import type { Counts } from './counts.ts';
 import type { Faults } from './fault.ts';
 import type { Frames } from './frame.ts';
 import type { Operation } from './operation.ts';
 import { EMPTY, type Page } from './page.ts';
 import type { Paths } from './path.ts';
-import type { Price, Queue } from './queue.ts';
+import type { Price } from './queue.ts';
 import type { Safety } from './safety.ts';
 
 /** What the kernel does to pages one by one on its own account, and what a child of fork leaves. */
@@ -16,7 +17,7 @@ export class Work {
     private readonly paths: Paths,
     private readonly faults: Faults,
     private readonly safety: Safety,
-    private readonly queue: Queue,
+    private readonly consumers: Consumers,
     private readonly price: Price,
     private readonly counts: Counts,
   ) {}
@@ -73,7 +74,7 @@ export class Work {
       const page = this.frames.unshare(frame);
       if (page === null || !this.frames.release(frame)) continue;
       this.counts.reach('freed by the child');
-      this.safety.oblige(page, now, null, this.queue.reachable);
+      this.safety.oblige(page, now, null, this.consumers.reachable(page));
       freed = true;
     }
     if (freed) this.frames.wakeAll(agent, now);

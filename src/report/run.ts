@@ -11,6 +11,7 @@ export function runGrid(result: RunResult): Grid {
   if (result.schedule) flatten('schedule', result.schedule, rows);
   flatten('cost', result.cost, rows);
   flatten('safety', result.safety, rows);
+  for (const { machine, ...one } of result.consumers ?? []) flatten(`consumers.${machine}`, one, rows);
   rows.push(['repro', result.repro]);
   return { columns: ['what', 'value'], rows };
 }

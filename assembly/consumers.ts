@@ -1,0 +1,78 @@
+// Several consumers on one mm (Linux mm/mmu_notifier.c): which of them is in hand, with all that belongs to its side of the
+// engine below its device. A CPU that calls one of them takes it in hand for that step.
+import { addBank, bank, banks, beginSwap, swap, takeBank } from './bank';
+import { initConsumer, swapConsumer } from './consumer';
+import { addCounters, swapCounters } from './counters';
+import { initEventLog, swapEventLog } from './eventlog';
+import { initIommu, swapIommu } from './iommu';
+import { CONFIG_BYTES, keepConfig, readConfig, setting, takeConfig } from './layout';
+import { SET_SEED } from './ops';
+import { initPasid, reachable, swapPasid } from './pasid';
+import { initPending, swapPending } from './pending';
+import { initRandom, swapRandom } from './random';
+import { initRegisters, swapRegisters } from './registers';
+import { initRing, swapRing } from './ring';
+import { hasStaleCopy } from './safety';
+import { holdsStale, initSecondary, turnTo } from './space';
+import { initSubmit, swapSubmit } from './submit';
+
+const KEPT_BYTES: usize = 64 * 8;
+const kept: usize = memory.data(8 * 64 * 8);
+const configs: usize = memory.data(8 * 192 * 12);
+
+/** Takes a consumer in hand. */
+export function select(next: u32): void {
+  if (next == bank) return;
+  turnTo(next);
+  beginSwap(kept + <usize>bank * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  swapCounters();
+  swapRandom();
+  swapRegisters();
+  swapEventLog();
+  swapRing();
+  swapIommu();
+  swapPending();
+  swapPasid();
+  swapConsumer();
+  swapSubmit();
+  takeConfig(configs + <usize>next * CONFIG_BYTES);
+  takeBank(next);
+}
+
+/** One more consumer, by the settings that the host has written; it is in hand then. Its IOMMU and its link are agents. */
+export function addConsumer(hardware: u32, link: u32): void {
+  if (banks == 1) keepConfig(configs);
+  const added = addBank();
+  select(added);
+  readConfig();
+  keepConfig(configs + <usize>added * CONFIG_BYTES);
+  addCounters();
+  initRandom(setting(SET_SEED));
+  initSecondary();
+  initHardware(hardware, link);
+}
+/** The IOMMU of the consumer in hand, and its driver. */
+export function initHardware(hardware: u32, link: u32): void {
+  initRegisters();
+  initEventLog();
+  initRing();
+  initIommu();
+  initPending(hardware, link);
+  initPasid();
+  initConsumer();
+  initSubmit(hardware);
+}
+
+/** Whether an old copy of the page can be used before hardware has dropped it: one that is behind no deferred invalidation. */
+export function canReach(page: u32): bool {
+  if (banks == 1) return reachable();
+  if (!hasStaleCopy(page)) return true;
+  const home = bank;
+  let found = false;
+  for (let i: u32 = 0; i < banks && !found; i++) {
+    select(i);
+    found = reachable() && holdsStale(page);
+  }
+  select(home);
+  return found;
+}
