@@ -8,7 +8,6 @@ describe('words that a shell is offered', () => {
     ['iommulator compare s', ['sqlite', 'vtd-edu-stale-lazy-icount'], 'compare'],
     ['iommulator compare sqlite --policies strict,l', ['strict,lazy', 'strict,linux-6.6'], 'lazy'],
     ['iommulator compare sqlite --set a --set b --f', ['--format', '--fail-on'], 'sqlite'],
-    ['iommulator explore', ['explore'], 'cow-stale-read'],
     ['iommulator difference under-lock r', ['range-end'], 'sqlite'],
     ['iommulator difference under-lock range-end s', ['sqlite'], 'strict'],
     ['iommulator list policies s', ['strict', 'lazy'], 'amd-v2'],
