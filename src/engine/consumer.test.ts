@@ -15,7 +15,7 @@ import { DEFAULT_LOOKAHEAD } from '../model/run.ts';
 const MUST_REACH = [
   'table of its own emptied', 'table of its own has nothing of it', 'nothing is mapped: not flushed',
   'fault waits for range_end', 'fault begun anew', 'old translation goes into the table', 'step IP', 'step RE!',
-  'N_SKIPPED', 'N_FAULT_RETRIES', 'N_S1_READ', 'N_S2', 'N_STALE', 'N_EXPOSED', 'walk not cached', 'wait for queue',
+  'N_SKIPPED', 'N_FAULT_RETRIES', 'N_CALLBACK_PS', 'N_S1_READ', 'N_S2', 'N_STALE', 'N_EXPOSED', 'walk not cached', 'wait for queue',
   'invalidation waits for landings', 'stale copy filled', 'lost race: fault',
 ]; // biome-ignore format: a table
 

@@ -11,7 +11,7 @@ import { MM_EVENTS } from '../model/trace.ts';
 
 /** Too rare: a device told of a page by one CPU while another discards it; contention.test.ts has one. Of consumers that have a table of their own: consumer.test.ts. Of queued page requests: page-request.test.ts. */
 const OUT_OF_REACH = new Set([
-  'N_ALLOWED', 'N_SKIPPED', 'N_FAULT_RETRIES', 'N_PRI_GROUPS', 'N_PRQ_OVERFLOWS', 'N_PRQ_DROPPED', 'N_AUTO_ANSWERS', 'N_PAGE_RESPONSES',
+  'N_ALLOWED', 'N_SKIPPED', 'N_FAULT_RETRIES', 'N_CALLBACK_PS', 'N_PRI_GROUPS', 'N_PRQ_OVERFLOWS', 'N_PRQ_DROPPED', 'N_AUTO_ANSWERS', 'N_PAGE_RESPONSES',
 ]); // biome-ignore format: a table
 
 const MUST_REACH = [
