@@ -64,6 +64,11 @@ export function encodeAmdWait(at: usize, status: u64, data: u64): void {
   setWords(at, opcode(AMD_WAIT) | (status & STORE_MASK) | WAIT_STORE, data);
 }
 
+/** A wait that stores nothing and tells nobody. */
+export function encodeAmdNothing(at: usize): void {
+  setWords(at, opcode(AMD_WAIT), 0);
+}
+
 /** Drops what the IOMMU keeps of the device table entry of `device`. */
 export function encodeAmdDeviceEntry(at: usize, device: u32): void {
   setWords(at, opcode(AMD_DEVICE_ENTRY) | device, 0);

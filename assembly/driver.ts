@@ -18,7 +18,8 @@ import {
 } from './ops';
 import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
 import { dropTables } from './space';
-import { beginMapFlush, beginSubmission, flushesMaps, stepSubmission, Submission } from './submit';
+import { Submission } from './submission';
+import { beginMapFlush, beginSubmission, flushesMaps, stepSubmission } from './submit';
 
 // Phases of a CPU.
 const NEXT: u32 = 0;

@@ -2,6 +2,7 @@
 // says so until software has emptied and restarted it.
 import { swap } from './bank';
 import { setWords } from './command';
+import { bump, N_EVENTS } from './counters';
 import { fixed, region } from './layout';
 import { registers, STATUS_EVENT, STATUS_EVENT_OVERFLOW, STATUS_EVENT_RUN } from './registers';
 
@@ -42,6 +43,13 @@ export function restartEventLog(): void {
   registers.status = (registers.status & ~STATUS_EVENT_OVERFLOW) | STATUS_EVENT_RUN;
 }
 
+/** The driver reads all of it, and restarts one that has overflowed (Linux amd_iommu_int_thread). */
+export function readEvents(): void {
+  registers.status &= ~STATUS_EVENT;
+  setEventHead(eventTail());
+  restartEventLog();
+}
+
 /** Writes an entry: its code, device, and address. */
 export function logEvent(code: u64, device: u32, address: u64): void {
   if ((registers.status & STATUS_EVENT_RUN) == 0) return;
@@ -54,4 +62,5 @@ export function logEvent(code: u64, device: u32, address: u64): void {
   setWords(entries + <usize>tail * ENTRY_BYTES, (code << CODE_SHIFT) | device, address);
   store<u32>(state, next, 4);
   registers.status |= STATUS_EVENT;
+  bump(N_EVENTS);
 }

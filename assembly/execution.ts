@@ -2,7 +2,7 @@
 import { first } from './counters';
 import { give } from './lock';
 import { AT_COW, AT_FAULT, AT_HUGE_COW, AT_POOL_COW } from './ops';
-import { Submission } from './submit';
+import { Submission } from './submission';
 import { touched } from './table';
 
 /** A list being run. */

@@ -30,7 +30,7 @@ import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, closeFlight, Flight, flight, flightCount, IN_HAND, ON_ITS_WAY, openFlight, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck } from './space';
-import { PASID } from './submit';
+import { PASID } from './submission';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
 import { ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain } from './walk';
 

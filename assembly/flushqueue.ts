@@ -13,7 +13,8 @@ import {
   SET_SPACES,
 } from './ops';
 import { SPACE_PAGES_LG2 } from './command';
-import { beginSubmission, stepSubmission, Submission } from './submit';
+import { Submission } from './submission';
+import { beginSubmission, stepSubmission } from './submit';
 
 @unmanaged
 class Ring {

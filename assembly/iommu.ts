@@ -33,7 +33,7 @@ import {
   STATUS_COMMAND_RUN,
 } from './registers';
 import {
-  abortStatus, advanceHead, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
+  abortStatus, advanceHead, alert, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
 import { deviceCount, dropIotlb, dropTables, spaceOfDevice } from './space';
 import { ANY } from './tagged';
@@ -180,7 +180,7 @@ function begin(hardware: Agent): bool {
   const caps = setting(SET_CAPS);
   const error = isAmd() ? amdError(at, caps) : vtdError(at, slotBytes() << 3, caps);
   if (error != 0) {
-    reject(iqeiOf(error));
+    reject(iqeiOf(error), hardware.clock);
     return false;
   }
   decode(at);
@@ -218,13 +218,12 @@ function logged(): u32 {
   return what == IS_WAIT ? N_WAIT : what == IS_DEVICE ? N_DEVICE_TLB : what == IS_RESPONSE ? N_PAGE_RESPONSES : counter;
 }
 /** The head stays on a command that is invalid, and nothing is fetched until software has seen to it. */
-function reject(reason: u32): void {
-  if (!isAmd()) {
-    raiseInvalid(reason);
-    return;
-  }
-  logEvent(EVENT_ILLEGAL_COMMAND, 0, <u64>headSlot() * slotBytes());
-  registers.status &= ~STATUS_COMMAND_RUN;
+function reject(reason: u32, now: u64): void {
+  if (isAmd()) {
+    logEvent(EVENT_ILLEGAL_COMMAND, 0, <u64>headSlot() * slotBytes());
+    registers.status &= ~STATUS_COMMAND_RUN;
+  } else raiseInvalid(reason);
+  alert(now);
 }
 
 /** The effect of what is in hand. */

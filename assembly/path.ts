@@ -27,7 +27,8 @@ import { releaseSpace } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
 import { initShootdown, oldRows, shootDown } from './shootdown';
 import { cpuCount, markFreed } from './space';
-import { Submission, beginSubmission, stepSubmission } from './submit';
+import { Submission } from './submission';
+import { beginSubmission, stepSubmission } from './submit';
 import { PTE_P, TABLE_LG2, firstTable, keyAt, pte, tableAt, tableCount, tableOfPage, touched, vpnOf } from './table';
 
 const RUN_BYTES: usize = offsetof<Run>();

@@ -14,6 +14,9 @@ export const STATUS_BASE: u64 = 0x1000_0000;
 const FREE: u32 = 0;
 const IN_USE: u32 = 1;
 const DONE: u32 = 2; // free as soon as all older ones are
+// Of a wait whose submission the driver has given up: the copy of it, or it alone, is not over.
+const LEFT_TWICE: u32 = 3;
+const LEFT: u32 = 4;
 
 @unmanaged
 class State {
@@ -24,6 +27,7 @@ class State {
   oldest: u32; //  the first of them
   waiting: u32; // agents that wait for room
   bytes: u32; //   of a slot
+  written: u32; // submissions, modulo what is asked of them
 }
 
 let slots: usize = 0; //  size slots of 16 or 32 bytes
@@ -112,6 +116,11 @@ export function push(caller: u32): usize {
   ring.used++;
   return slotAt(slot);
 }
+/** One more submission; whether it is the so-manieth. */
+export function countSubmission(every: u32): bool {
+  ring.written = (ring.written + 1) % every;
+  return ring.written == 0;
+}
 /** The tail register is written: the hardware fetches. */
 export function doorbell(hardware: Agent, now: u64): void {
   ring.tail = ring.next;
@@ -128,9 +137,22 @@ export function giveBack(first: u32, count: u32, now: u64): void {
     store<u8>(marks + slot, <u8>DONE);
     count--;
   }
+  reclaim(now);
+}
+function reclaim(now: u64): void {
   const before = ring.used;
   while (load<u8>(marks + ring.oldest) == DONE) takeBack();
   if (ring.used != before) wakeWaiting(now);
+}
+/** The driver gives a submission up that ends in a wait, and has put a copy of the wait into it: nobody polls for either. */
+export function leave(first: u32, count: u32): void {
+  let slot = first;
+  for (; count != 1; slot = after(slot)) {
+    store<u8>(marks + slot, <u8>DONE);
+    count--;
+  }
+  store<u8>(marks + slot, <u8>LEFT_TWICE);
+  store<u8>(owners + slot, 0);
 }
 function takeBack(): void {
   store<u8>(marks + ring.oldest, <u8>FREE);
@@ -149,6 +171,15 @@ function wakeWaiting(now: u64): void {
 @inline
 export function submitted(): bool {
   return ring.head != ring.tail;
+}
+/** Who polls for the first wait behind the head sees that the queue stands still. */
+export function alert(now: u64): void {
+  for (let slot = ring.head; slot != ring.tail; slot = after(slot)) {
+    const owner = load<u8>(owners + slot);
+    if (owner == 0) continue;
+    wake(agent(owner - 1), now);
+    return;
+  }
 }
 /** Whether somebody waits for a wait that has not been fetched. */
 export function isPolled(): bool {
@@ -190,6 +221,10 @@ function wakeOwner(slot: u32, now: u64): void {
   const owner = load<u8>(owners + slot);
   store<u8>(owners + slot, 0);
   if (owner != 0) wake(agent(owner - 1), now);
+  const mark = load<u8>(marks + slot);
+  if (mark < LEFT_TWICE) return;
+  store<u8>(marks + slot, <u8>(mark == LEFT_TWICE ? LEFT : DONE));
+  if (mark == LEFT) reclaim(now);
 }
 /** Nothing to do: until the doorbell. */
 @inline

@@ -1,58 +1,34 @@
 // The driver's side of an invalidation: takes the queue's lock, writes the commands of the machine's recipe, rings the
 // doorbell, waits. A recipe is data; which commands it names is the machine's business. Where a hypervisor emulates the
 // IOMMU, the doorbell is an exit, in which it reads the page tables anew that the commands are about.
-import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { swap } from './bank';
 import { agent, Agent, block, spend } from './clock';
-import { blockOrder, coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
+import { blockOrder, coveringOrder, ORDER_ALL, SOURCE } from './command';
 import { hasOwnTable, zap } from './consumer';
 import { bump, N_RETRIES, N_SECONDARY, N_SKIPPED } from './counters';
+import { readEvents } from './eventlog';
 import {
-  hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
+  hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
 } from './hazard';
 import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
 import { DOMAIN_LOCK, give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './lock';
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
-  COMMAND_DEVICE_RANGE, COMMAND_END, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID,
-  COMMAND_IOTLB_RANGE, COMMAND_PAGE_RESPONSE, COMMAND_PASID_ENTRY, COMMAND_WAIT, COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW,
-  COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES, SET_ALIGNED, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_DMA, SET_HINT, SET_ITAGS, SET_LEVELS, SET_QUEUE_HELD,
-  SET_SHADOWED, SET_SPACES,
+  COMMAND_END, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT,
+  COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES,
+  SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_LEVELS, SET_QUEUE_HELD, SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
-import { clearFaults, FSTS_ITE, registers } from './registers';
-import { doorbell, giveBack, nextSlot, push, room, rouse, slotCount, statusAddress, statusOf } from './ring';
+import { clearFaults, FSTS_ITE, registers, STATUS_EVENT } from './registers';
+import { isRefused, malform, repair } from './repair';
+import { doorbell, giveBack, nextSlot, push, room, rouse, slotAt, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
-import { addressBits, TABLE_LG2 } from './table';
-import {
-  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodePageResponse, encodePasidEntry, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL,
-  VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
-} from './vtd';
+import { spaceOf, Submission, writeWords } from './submission';
+import { TABLE_LG2 } from './table';
+import { QI_DONE } from './vtd';
 
-/** The one space's. */
-export const PASID: u32 = 1;
-
-/** An invalidation under way; part of the agent's path. */
-@unmanaged
-export class Submission {
-  first: u64; //  page numbers, first .. last
-  last: u64;
-  recipe: usize; // next command
-  group: usize; //  first command of what is in the ring
-  slot: u32; //     its first slot
-  count: u32; //    its slots
-  before: u32; //   commands of the group that earlier submissions have had, and
-  sent: u32; //     all that have been submitted
-  phase: u32;
-  spares: u32; //   1: device TLBs are left out
-  frees: u32; //    leaf tables that are freed behind it
-  overflows: u32; // 1: of 0..~0, whose pages some drivers count to be none
-  releases: u32; // 1: of a PASID that is given back: it is never put off, and on VT-d its entry goes first
-  answers: u32; //  group + 1 of page requests that it answers: it invalidates nothing, and
-  code: u32; //     says this
-}
 /** The largest page number: with page 0, a range that one block of order ORDER_ALL covers. */
 const LAST_PAGE: u64 = ((<u64>1) << ORDER_ALL) - 1;
 
@@ -66,6 +42,8 @@ const COMPLETE: u32 = 5; //  the wait has completed
 const MARK: u32 = 6; //      the PASID was idle and unmarked
 const EMPTY: u32 = 7; //     has the lock of the consumer's own table
 const OF_DOMAIN: u32 = 8; // asks for the lock of the domain's cache tags
+const REFUSED: u32 = 9; //   has seen that the queue stands still at its command
+const OVER: u32 = 10; //     nobody polls for it any more
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -162,9 +140,27 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     markLate();
     return true;
   }
+  if (job.phase == COMPLETE && isRefused(job.slot, job.count)) {
+    job.phase = REFUSED;
+    spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT)); // it writes a command and a register (assumed)
+    return false;
+  }
+  if (job.phase == REFUSED) {
+    const waits = repair(job.slot, job.count);
+    rouse(agent(hardware), who.clock);
+    job.phase = waits ? COMPLETE : OVER;
+    if (waits) {
+      block(who, CAUSE_WAIT);
+      return false;
+    }
+  }
   if (job.phase == COMPLETE) {
+    if ((registers.status & STATUS_EVENT) != 0) readEvents();
     giveBack(job.slot, job.count, who.clock);
     if (statusOf(lastSlot(job)) != QI_DONE) retry(job, who);
+    job.phase = OVER;
+  }
+  if (job.phase == OVER) {
     skipEmpty(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
@@ -345,6 +341,7 @@ function writeBatch(job: Submission, who: Agent): void {
     }
   }
   if (!isPosted(job)) write(COMMAND_WAIT, job, 0, who.id + 1, who);
+  if (job.answers == 0) malform(slotAt(job.slot));
   job.sent = all ? 0 : end;
   if (all) job.recipe = at + 4;
 }
@@ -358,77 +355,5 @@ function write(command: u32, job: Submission, source: u32, caller: u32, who: Age
   const status = statusAddress(nextSlot());
   note(LOG_COMMAND, who.id, 0, COMMAND_QUEUED, 0, who.clock, nextSlot());
   const at = push(caller);
-  if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, source, status);
-  else writeVtd(at, command, job, source, status);
-  if (hazard(HAZARD_NO_DRAIN) && setting(SET_COMMANDS) == 0) askNoDrain(at);
-}
-
-/** Device-TLB requests that may be outstanding, as VT-d has it: five bits, 0 = 32. */
-@inline
-function queueDepth(): u32 {
-  return setting(SET_ITAGS) & 31;
-}
-/** Space of a page number: DMA domains share one numbering of pages. */
-@inline
-function spaceOf(page: u64): u32 {
-  return setting(SET_DMA) != 0 ? <u32>(page >> SPACE_PAGES_LG2) : 0;
-}
-@inline
-function domainOf(page: u64): u32 {
-  return DOMAIN + spaceOf(page);
-}
-@inline
-function inDomain(page: u64): u64 {
-  return page & ((<u64>1 << SPACE_PAGES_LG2) - 1);
-}
-
-/**
- * Whether the driver says that only leaves have changed: it has freed no table. An unmap frees those that its range covers
- * whole (Linux drivers/iommu/intel/iommu.c dma_pte_clear_level); what address spaces free they say.
- */
-function spares(job: Submission): bool {
-  if (hazard(HAZARD_LEAF_ONLY)) return true;
-  if (setting(SET_HINT) == 0 || job.frees != 0) return false;
-  const first = (job.first + (1 << TABLE_LG2) - 1) >> TABLE_LG2;
-  return setting(SET_DMA) == 0 || ((first + 1) << TABLE_LG2) - 1 > job.last;
-}
-
-function writeAmd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
-  const pages = last - first + 1;
-  const part = command == COMMAND_IOTLB_PAGE || command == COMMAND_IOTLB_RANGE || command == COMMAND_DEVICE_PAGE || command == COMMAND_DEVICE_RANGE;
-  const order = !part ? ORDER_ALL : coveringOrder(first, pages);
-  const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
-  const page = inDomain(first);
-  if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
-  else if (command == COMMAND_PAGE_RESPONSE) encodeAmdPageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
-  else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
-}
-
-function writeVtd(at: usize, command: u32, job: Submission, source: u32, status: u64): void {
-  // Linux 4.12 to 6.5 drivers/iommu/intel-svm.c, intel/svm.c: (end - start + 4095) >> 12 of 0..~0 is 0.
-  const pages = job.overflows != 0 && setting(SET_ALIGNED) == 0 ? 0 : last - first + 1;
-  const order = coveringOrder(first, pages);
-  const page = first & addressBits;
-  if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
-  else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, source, order);
-  else if (command == COMMAND_PAGE_RESPONSE) encodePageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
-  else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
-  else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), page, order);
-  else if (command == COMMAND_IOTLB_PASID) encodeExtendedIotlb(at, VTD_PASID, DOMAIN, PASID, 0, 0, 0, 0);
-  else if (command == COMMAND_IOTLB_DOMAIN) encodeIotlb(at, VTD_DOMAIN, DOMAIN, 0, 0, 0);
-  else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
-  else encodeExtendedIotlb(at, VTD_PASID_PAGE, DOMAIN, PASID, page, setting(SET_ALIGNED) != 0 ? order : roundedOrder(pages), spares(job) ? 1 : 0, 0);
-}
-
-/** Commands of a domain without PASIDs. */
-function writeLegacy(at: usize, command: u32, job: Submission, source: u32, order: u32): void {
-  const did = domainOf(job.first);
-  const page = inDomain(first);
-  if (command == COMMAND_DEVICE_ALL) encodeDeviceTlb(at, source, queueDepth(), 0, ORDER_ALL);
-  else if (command >= COMMAND_DEVICE_PAGE) encodeDeviceTlb(at, source, queueDepth(), page, order);
-  else if (command == COMMAND_IOTLB_GLOBAL) encodeIotlb(at, VTD_GLOBAL, 0, 0, 0, 0);
-  else if (command >= COMMAND_IOTLB_PASID) encodeIotlb(at, VTD_DOMAIN, did, 0, 0, 0);
-  else encodeIotlb(at, VTD_PAGE, did, (page >> order) << order, order, spares(job) ? 1 : 0);
+  writeWords(at, command, job, first, last, source, status);
 }

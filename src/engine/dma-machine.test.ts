@@ -12,6 +12,9 @@ const OUT_OF_REACH = new Set([
   'N_S6',
   // Machines of the DMA API have domains; the catalog refuses iotlb.pasid for them.
   'N_IOTLB_PASID',
+  // A device that loses what a VT-d driver asks of it is rare: queue-errors.test.ts has one.
+  'N_ABORTED',
+  'N_RETRIES',
   // CPUs of a recording have no TLBs, and its domains no page-table locks.
   'cpuWindow.sum',
   'lockHold.sum',

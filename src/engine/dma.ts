@@ -76,6 +76,10 @@ const COUNTERS = [
   'N_QUEUE_WAIT_PS',
   'N_IOVA_WAIT_PS',
   'N_DEVICE_STALL_PS',
+  'N_REFUSED',
+  'N_ABORTED',
+  'N_RETRIES',
+  'N_EVENTS',
 ] as const; // prettier-ignore
 
 const CAUSES = [

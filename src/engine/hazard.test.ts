@@ -59,6 +59,7 @@ const CASES: Partial<Record<HazardName, Case>> = {
   'overtaking-completion': { machine: 'amd-v2', costs: [['ats.translation', 20_000], ['device_tlb.inv', 500]] },
   'aborted-wait-as-done': { machine: 'intel-svm-nodis', with: 'lost-invalidation' },
   'lost-invalidation': { machine: 'amd-v2' },
+  'malformed-command': { machine: 'intel-svm-nodis' },
   'clean-keeps-device-tlb': { machine: 'amd-v2', ends: 'free', breaks: ['N_S4'] },
   'leaf-only': { machine: 'intel-svm-nodis', policy: 'linux-6.6', ends: 'table', breaks: ['N_S5'] },
   'no-caller-ref': { machine: 'amd-v2', policy: 'range-end', frames: 40 },

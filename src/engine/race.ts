@@ -308,8 +308,9 @@ export class RaceEngine {
     row[numbers('SET_CPUS')] = cpus;
     row[numbers('SET_FRAMES')] = frames;
     row[numbers('SET_BATCH')] = race.pages.length;
-    // Races are too short for a device that loses one in eight.
+    // Races are too short for a device that loses one in eight, a driver that spoils one in eight.
     if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
+    if (row[numbers('SET_MALFORMS')]! > 0) row[numbers('SET_MALFORMS')] = 1;
     row[numbers('SET_LOW')] = 0;
     // Nobody handles page requests there: each is served by itself.
     row[numbers('SET_PRI')] = 0;

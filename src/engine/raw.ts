@@ -77,6 +77,10 @@ const COUNTERS = [
   'N_AUTO_ANSWERS',
   'N_PAGE_RESPONSES',
   'N_CALLBACK_PS',
+  'N_REFUSED',
+  'N_ABORTED',
+  'N_RETRIES',
+  'N_EVENTS',
 ] as const; // prettier-ignore
 
 const CAUSES = [

@@ -34,6 +34,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'overtaking-completion': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'aborted-wait-as-done': { race: 'madv-free-discard', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1', with: ['lost-invalidation'] },
   'lost-invalidation': { race: 'madv-free-discard', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'malformed-command': { race: 'munmap-reuse', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1' },
   'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },

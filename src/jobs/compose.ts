@@ -155,6 +155,7 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
       queued: n('N_QUEUED'),
       fq_flush_full: n('N_QUEUE_FULL'),
       fq_flush_timer: n('N_QUEUE_TIMER'),
+      ...queueErrors(n),
       ...(consumersOf(machine).every(flushesAlways) ? {} : refusedOf(n)),
     },
     invalidations_per_page: ratio(n('N_SECONDARY'), pages),
@@ -222,6 +223,12 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
       at_ns: ns(first.at),
     },
   };
+}
+
+/** What went wrong in the queue, if anything did. */
+function queueErrors(n: (name: string) => number): Record<string, number> {
+  const errors = { refused: n('N_REFUSED'), aborted: n('N_ABORTED'), anew: n('N_RETRIES'), events: n('N_EVENTS') };
+  return Object.values(errors).some((count) => count > 0) ? errors : {};
 }
 
 /** Picoseconds as nanoseconds, three decimals at most. */

@@ -62,6 +62,12 @@ export const HAZARDS = {
     breaks: 'nothing on VT-d, whose driver submits anew; on AMD, where the command then counts as done, S1 S2 S3',
     ancestor: 'invalidation time-outs: VT-d FSTS.ITE, AMD IOTLB_INV_TIMEOUT',
   },
+  'malformed-command': {
+    what: 'the driver sets a reserved bit in the first command of every eighth submission; the IOMMU stops there until the driver has put a wait in its place, and the command is lost',
+    breaks: 'S1 S2 S3',
+    ancestor:
+      'VT-d FSTS.IQE, whose -EINVAL of Linux drivers/iommu/dmar.c qi_check_fault no caller looks at; AMD ILLEGAL_COMMAND_ERROR',
+  },
   'clean-keeps-device-tlb': {
     what: 'MADV_FREE clears dirty bits and does not invalidate the device TLB',
     breaks: 'S4',
@@ -108,6 +114,8 @@ export const HAZARDS = {
 /** A name of one. */
 export type HazardName = keyof typeof HAZARDS;
 
+/** A driver with `malformed-command` spoils every so-manieth submission. */
+export const MALFORMED_EVERY = 8;
 /** A device with `lost-invalidation` loses every so-manieth request. */
 export const LOST_EVERY = 8;
 /** Picoseconds until the IOMMU gives an unanswered request up: 1 ms, the shortest InvTimeOut of AMD (assumed for VT-d). */

@@ -9,6 +9,7 @@ export const COUNTERS = [
   'S1_READ', 'S1_WRITE', 'S2', 'S3', 'S4', 'S5', 'EXPOSED', 'WINDOWS_EMPTY', 'CPU_STALE', 'SWAP_INS', 'COMPUTE',
   'LOCK_WAITS', 'ACTIVATIONS', 'LOCK_WAIT_PS', 'QUEUE_WAIT_PS', 'DEVICE_STALL_PS', 'MMAP_WAIT_PS', 'SKIPPED', 'FAULT_RETRIES',
   'PRI_GROUPS', 'PRQ_OVERFLOWS', 'PRQ_DROPPED', 'AUTO_ANSWERS', 'PAGE_RESPONSES', 'CALLBACK_PS',
+  'REFUSED', 'ABORTED', 'RETRIES', 'EVENTS',
 ] as const; // biome-ignore format: a table
 /** Counters of a run of a DMA recording that a result names. */
 export const DMA_COUNTERS = [
@@ -16,7 +17,7 @@ export const DMA_COUNTERS = [
   'DEVICE_FAULTS', 'DMA', 'IOTLB_PAGE', 'IOTLB_RANGE', 'IOTLB_PASID', 'IOTLB_DOMAIN', 'IOTLB_GLOBAL', 'DEVICE_TLB',
   'WAIT', 'SECONDARY', 'OVER', 'UNMAPPED', 'MAPPED', 'STALE', 'IN_FLIGHT', 'S1_READ', 'S1_WRITE', 'S6', 'S7', 'SPURIOUS',
   'MISDIRECTED', 'SHARED', 'EXPOSED', 'WINDOWS_EMPTY', 'QUEUED', 'QUEUE_FULL', 'QUEUE_TIMER', 'IOVA_SLOW', 'IOVA_REUSED',
-  'LOCK_WAITS', 'QUEUE_WAIT_PS', 'IOVA_WAIT_PS', 'DEVICE_STALL_PS',
+  'LOCK_WAITS', 'QUEUE_WAIT_PS', 'IOVA_WAIT_PS', 'DEVICE_STALL_PS', 'REFUSED', 'ABORTED', 'RETRIES', 'EVENTS',
 ] as const; // biome-ignore format: a table
 export type Counter = (typeof COUNTERS)[number] | (typeof DMA_COUNTERS)[number];
 

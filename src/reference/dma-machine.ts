@@ -12,10 +12,11 @@ import { IovaAllocator } from './dma-iova.ts';
 import { type DmaRecording, recordsOf } from './dma-recording.ts';
 import { Lock } from './lock.ts';
 import type { Page } from './page.ts';
-import { type Attachments, Queue } from './queue.ts';
+import { Queue } from './queue.ts';
 import { Safety } from './safety.ts';
 import { Secondary } from './secondary.ts';
 import { Space } from './space.ts';
+import type { Attachments } from './submission.ts';
 import { Translator } from './translation.ts';
 
 /** A run of the reference: its result, and what it has reached. */

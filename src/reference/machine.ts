@@ -18,7 +18,7 @@ import type { Page } from './page.ts';
 import { PageRequests } from './page-request.ts';
 import { Paths } from './path.ts';
 import { type Program, ProgramReader } from './program.ts';
-import { type Attachments, type Price, Queue } from './queue.ts';
+import { type Price, Queue } from './queue.ts';
 import { Recent } from './recent.ts';
 import { Reclaim } from './reclaim.ts';
 import { Safety } from './safety.ts';
@@ -26,6 +26,7 @@ import { Secondary } from './secondary.ts';
 import { Shootdown } from './shootdown.ts';
 import { Space } from './space.ts';
 import { EVERYTHING } from './span.ts';
+import type { Attachments } from './submission.ts';
 import { Translator } from './translation.ts';
 import { Work } from './work.ts';
 

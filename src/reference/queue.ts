@@ -1,6 +1,6 @@
 import type { CostKey } from '../model/cost.ts';
-import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY } from '../model/hazard.ts';
-import { type Command, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY } from '../model/hazard.ts';
+import type { Machine } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Listener } from './consumer.ts';
 import type { Counter, Counts } from './counts.ts';
@@ -9,43 +9,11 @@ import { Lock } from './lock.ts';
 import { meets } from './page.ts';
 import type { ResponseCode } from './page-request.ts';
 import type { Flight, Secondary } from './secondary.ts';
-import { blocksOf, covering, EVERYTHING, rounded, type Span } from './span.ts';
+import { EVERYTHING, type Span } from './span.ts';
+import { type Asked, type Attachments, type Entry, FRESH, Submissions } from './submission.ts';
 
 /** Prices in picoseconds. */
 export type Price = (key: CostKey) => number;
-
-/** A command in the ring, and who waits for it. */
-interface Entry {
-  readonly word: Command | 'page_response';
-  readonly first: number;
-  readonly last: number;
-  readonly caller: Agent | null;
-  /** Whose TLB it is about. */
-  readonly device: number | null;
-  /** Only leaves have changed, it says. */
-  readonly sparesTables: boolean;
-  /** The wait will not be completed. */
-  aborted: boolean;
-  /** What a response says, and to which group of page requests. */
-  readonly response?: { readonly index: number; readonly code: ResponseCode };
-}
-
-/** What an invalidation is sent to, or what it is of: a map. */
-type Asked = 'all' | 'map' | 'iotlbs';
-
-/** What page numbers belong to. */
-export interface Attachments {
-  /** All of the page's space. */
-  spaceOf(page: number): Span;
-  /** Devices attached to it. */
-  devicesOf(page: number): readonly number[];
-  /** Pages that the IOTLB cannot tell from these, and these. */
-  alike(span: Span): readonly Span[];
-  /** All spaces. */
-  all(): readonly Span[];
-  /** Page tables of the last two levels that pages of a range have. */
-  lastTables(span: Span): number;
-}
 
 const IOTLB_COUNTER: Partial<Record<Entry['word'], Counter>> = {
   'iotlb.pasid': 'IOTLB_PASID',
@@ -84,8 +52,12 @@ export class Queue {
   private stalled = false;
   /** Nothing is fetched until a driver has seen that a device did not answer. */
   private error = false;
+  /** Nothing is fetched until a driver has put something else in place of the first command. */
+  private refused = false;
+  private written = 0;
   private roomless: Agent[] = [];
   private readonly link: Link;
+  private readonly submissions: Submissions;
   /** How many times the device is active in the space, and whether an invalidation waits for that. */
   private active = 0;
   private pending = false;
@@ -102,6 +74,7 @@ export class Queue {
     /** Whose queue it is. Null: the DMA API's. */
     private readonly listener: Listener | null = null,
   ) {
+    this.submissions = new Submissions(machine, ats, attached, counts);
     this.lock = new Lock('queue', 1, price('ptl.handoff'), counts);
     const way = Math.floor(price('device_tlb.inv') / 2);
     const faults = {
@@ -145,7 +118,7 @@ export class Queue {
     }
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
     // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
-    const groups = this.groups(agent, span, of, frees);
+    const groups = this.submissions.groups(agent, span, of, frees);
     if (groups.length === 0) return;
     const domain = this.domainLock(span);
     if (domain !== null && !domain.take(agent)) yield;
@@ -163,7 +136,7 @@ export class Queue {
 
   /** A group of page requests is answered, by a command that AMD's driver does not wait for. */
   *respond(agent: Agent, index: number, code: ResponseCode): Turns {
-    const common = { first: 0, last: 0, device: null, sparesTables: false, aborted: false };
+    const common = { first: 0, last: 0, device: null, sparesTables: false, ...FRESH };
     const response: Entry = { ...common, word: 'page_response', caller: null, response: { index, code } };
     const wait: Entry = { ...common, word: 'wait', caller: agent };
     yield* this.submit(agent, { first: 0, last: 0, whole: false }, [this.amd ? [response] : [response, wait]], false);
@@ -209,16 +182,57 @@ export class Queue {
       this.seeTimeOut(agent);
       if (!held) this.lock.give(agent);
       if (group.at(-1)!.word !== 'wait') return;
+      this.spoil(group[0]!);
       agent.block('wait');
       yield;
+      if (this.refused && group[0] === this.submitted[0]) {
+        agent.spend('submit', this.price(submit));
+        yield;
+        this.mend(group, agent.clock);
+        if (!this.amd) {
+          i++;
+          continue;
+        }
+        agent.block('wait');
+        yield;
+      }
       for (const entry of group) this.seen.add(entry);
       if (!this.amd) this.release(this.seen, agent.clock);
       const { aborted } = group.at(-1)!;
-      if (aborted) this.counts.reach('wait aborted');
+      if (aborted) this.counts.add('RETRIES');
       if (!aborted || this.has('aborted-wait-as-done')) i++;
       if (aborted) this.seeTimeOut(agent);
     }
     if (held) this.lock.give(agent);
+  }
+
+  /** A driver that is at fault makes every so-manieth submission one that the IOMMU refuses. */
+  private spoil(first: Entry): void {
+    if (!this.has('malformed-command') || first.response !== undefined) return;
+    first.malformed = ++this.written % MALFORMED_EVERY === 0;
+  }
+
+  /**
+   * A command was refused. In its place comes a wait that does nothing, of AMD, or a copy of its submission's, of VT-d, whose
+   * driver leaves it at that: the slots are the hardware's until both waits are over.
+   */
+  private mend(group: readonly Entry[], now: number): void {
+    this.counts.add('REFUSED');
+    Object.assign(group[0]!, { word: 'wait', device: null, malformed: false });
+    if (!this.amd) {
+      const abandoned = { group, waits: 2 };
+      for (const wait of [group[0]!, group.at(-1)!]) Object.assign(wait, { caller: null, abandoned });
+    }
+    this.refused = false;
+    this.rouse(now);
+  }
+
+  /** A wait is over, whichever way. */
+  private closeWait({ caller, abandoned }: Entry, now: number): void {
+    caller?.wake(now);
+    if (abandoned === null || --abandoned.waits > 0) return;
+    for (const entry of abandoned.group) this.seen.add(entry);
+    this.release(this.seen, now);
   }
 
   /** Who polls for a wait looks at the fault status, too: fetching goes on. */
@@ -250,68 +264,6 @@ export class Queue {
     for (const agent of this.roomless.splice(0)) agent.wake(now);
   }
 
-  /** What is written: groups of commands that each end in a wait. */
-  private groups(caller: Agent, span: Span, of: Asked, frees: boolean): Entry[][] {
-    const { machine } = this;
-    const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
-    const what = of === 'map' ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
-    const groups: Entry[][] = [[]];
-    for (const word of submission(shown, what)) {
-      const isWait = word === 'wait';
-      const asked = of === 'iotlbs' ? [] : this.attached.devicesOf(span.first);
-      const devices = word.startsWith('device_tlb.') ? asked : [null];
-      const spans = word === 'iotlb.range' && isInBlocks(machine) ? blocksOf(span) : [span];
-      if (spans.length > 1) this.counts.reach('range in blocks');
-      for (const device of devices)
-        for (const part of spans)
-          groups.at(-1)!.push({
-            word,
-            ...this.reach(word, part),
-            caller: isWait ? caller : null,
-            device,
-            sparesTables: this.sparesTables(word, span, frees),
-            aborted: false,
-          });
-      if (isWait) groups.push([]);
-    }
-    // Where there is no device, there is nothing to wait for.
-    return groups.slice(0, -1).flatMap((group) => (group.length > 1 ? this.batches(group) : []));
-  }
-
-  /** A group as submissions of at most so many commands, each with a wait of its own. */
-  private batches(group: readonly Entry[]): Entry[][] {
-    const wait = group.at(-1)!;
-    const commands = group.slice(0, -1);
-    const most = this.machine.driver.batch || commands.length;
-    if (commands.length > most) this.counts.reach('several batches');
-    return commands.flatMap((_, i) => (i % most === 0 ? [[...commands.slice(i, i + most), wait]] : []));
-  }
-
-  /** Pages that a command reaches. */
-  private reach(word: Command, span: Span): Span {
-    if (word === 'iotlb.global') return EVERYTHING;
-    if (span.whole) return span;
-    if (word === 'iotlb.page' || word === 'iotlb.range') {
-      const aligned = this.amd || widensRanges(this.machine);
-      const block = aligned ? covering(span) : rounded(span);
-      if (block.last < span.last) this.counts.reach('range covered in part');
-      return block;
-    }
-    return word === 'device_tlb.page' || word === 'device_tlb.range'
-      ? covering(span)
-      : this.attached.spaceOf(span.first);
-  }
-
-  /** Hinted where no table was freed. Unmapping all pages of a table of domains frees it; address spaces keep theirs. */
-  private sparesTables(word: Command, { first, last, whole }: Span, frees: boolean): boolean {
-    if (whole || (word !== 'iotlb.page' && word !== 'iotlb.range')) return false;
-    if (this.has('leaf-only')) return true;
-    if (this.machine.driver.ih === 'never' || frees) return false;
-    const wholeTable = Math.ceil(first / 512) * 512 + 511 <= last;
-    if (wholeTable) this.counts.reach('range of a whole table');
-    return !(wholeTable && this.machine.family === 'dma');
-  }
-
   // ---- the IOMMU ----
 
   private rouse(now: number): void {
@@ -329,12 +281,13 @@ export class Queue {
       this.completing = false;
       this.counts.add('WAIT');
       this.counts.reach('command wait');
-      this.waits.shift()!.entry.caller!.wake(now);
+      this.closeWait(this.waits.shift()!.entry, now);
     } else if (this.link.takeGivenUp()) this.timeOut(now);
     else if (this.waits.length > 0 && this.link.completeUpTo(this.waits[0]!.number)) {
       this.completing = true;
       hardware.spend('idle', this.price(this.amd ? 'amd.wait' : 'qi.wait'));
-    } else if (this.error || this.submitted.length === 0 || !this.begin(this.submitted[0]!)) hardware.block('idle');
+    } else if (this.error || this.refused || this.submitted.length === 0 || !this.begin(this.submitted[0]!))
+      hardware.block('idle');
   }
 
   /** The next command, if it can be begun. */
@@ -342,6 +295,12 @@ export class Queue {
     const { hardware } = this;
     const now = hardware.clock;
     const { device } = entry;
+    if (entry.malformed) {
+      if (this.amd) this.counts.add('EVENTS');
+      this.refused = true;
+      this.submitted.find(({ caller }) => caller !== null)!.caller!.wake(now);
+      return false;
+    }
     if (device !== null && !this.link.hasTag(device, this.machine.device.itags)) {
       if (!this.stalled) this.counts.reach('wait for an ITag');
       this.stalled = true;
@@ -402,12 +361,16 @@ export class Queue {
 
   /** A device did not answer. VT-d gives all waits up; for AMD the command is done. */
   private timeOut(now: number): void {
-    if (this.amd) return;
+    if (this.amd) {
+      this.counts.add('EVENTS');
+      return;
+    }
     // Who polls for a wait that has not been fetched sees it at once.
     this.error = this.waits.length > 0 || !this.submitted.some(({ caller }) => caller !== null);
     for (const { entry } of this.waits.splice(0)) {
       entry.aborted = true;
-      entry.caller!.wake(now);
+      this.counts.add('ABORTED');
+      this.closeWait(entry, now);
     }
   }
 
