@@ -23,7 +23,7 @@ import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { beginRelease, stepSubmission } from './submit';
 import { setKind, setReadOnly, vpnOf } from './table';
-import { beginFor, fits } from './work';
+import { beginFor, fits, occasionOf } from './work';
 
 /** Actions of one agent, END included. */
 export const SCRIPT_ACTIONS: u32 = 32;
@@ -159,8 +159,9 @@ function act(who: Agent, action: usize): void {
       return;
     }
     case ACT_PAGE: {
-      if (!fits(first, second)) next(who);
-      else if (beginFor(who, first, second)) who.phase = CALL;
+      const occasion = occasionOf(first, second);
+      if (!fits(occasion, second)) next(who);
+      else if (beginFor(who, occasion, second)) who.phase = CALL;
       return;
     }
     case ACT_MARK: {

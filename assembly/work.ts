@@ -94,7 +94,7 @@ function find(work: Work): u32 {
 }
 
 /** What the work does to a page: the zero page is replaced, not moved. */
-function occasionOf(first: u32, page: u32): u32 {
+export function occasionOf(first: u32, page: u32): u32 {
   return first == AT_COLLECT && (pte(page) & PTE_ZERO) != 0 ? AT_INSERT : first;
 }
 

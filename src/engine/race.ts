@@ -87,7 +87,13 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],
 };
-const KINDS = { anonymous: 'KIND_ANON', file: 'KIND_FILE', shared: 'KIND_SHARED', hugetlb: 'KIND_POOL' } as const;
+const KINDS = {
+  anonymous: 'KIND_ANON',
+  file: 'KIND_FILE',
+  shared: 'KIND_SHARED',
+  hugetlb: 'KIND_POOL',
+  huge: 'KIND_HUGE',
+} as const;
 const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   munmap: 'AT_UNMAP',
   dontneed: 'AT_DISCARD',
@@ -96,6 +102,11 @@ const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   fork: 'AT_SHARE',
   clear_refs: 'AT_UNTRACK',
   unshare: 'AT_UNSHARE',
+  migrate_vma: 'AT_COLLECT',
+  numa_hint: 'AT_HINT',
+  thp_split: 'AT_SPLIT',
+  thp_collapse: 'AT_COLLAPSE',
+  exit: 'AT_EXIT',
   page_mkclean: 'AT_CLEAN',
   uprobe: 'AT_REPLACE',
   ksm_write_protect: 'AT_MERGE_PROTECT',
@@ -397,6 +408,7 @@ export class RaceEngine {
       case 'ksm_write_protect':
       case 'ksm_replace':
       case 'migrate':
+      case 'migrate_vma':
       case 'hwpoison':
         return [n('ACT_PAGE'), n(OCCASIONS[word]!), first];
       case 'mismatch':

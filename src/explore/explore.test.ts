@@ -40,17 +40,30 @@ describe('verdicts known from elsewhere', () => {
   test('every shipped race has one', () => {
     const named = new Set(rows.map(([race]) => race));
     expect(shippedRaces().filter((race) => !named.has(race))).toEqual([
+      'exit-live',
       'fork-reuse',
+      'fork-write',
+      'hugetlb-cow-stale-read',
+      'hugetlb-protect-write',
       'hugetlb-unshare',
+      'hwpoison-read',
       'idle-device',
       'idle-munmap',
       'idle-second',
       'ksm-merge-reuse',
       'lazyfree-batch',
+      'migrate-insert-read',
+      'migrate-vma-write',
       'mprotect-write',
       'mremap-reclaim',
       'mremap-write',
+      'numa-hint-write',
       'soft-dirty-all',
+      'thp-collapse-write',
+      'thp-cow-stale-read',
+      'thp-split-file-read',
+      'thp-split-munmap',
+      'uprobe-stale-read',
     ]);
   });
 });

@@ -39,6 +39,11 @@ export const ACTIONS = {
   hwpoison: { by: ['cpu'], operands: 'page', says: 'memory failure takes a page away' },
   fork: { by: ['cpu'], operands: 'pages', says: 'fork: the second process maps neighbouring pages as well' },
   unshare: { by: ['cpu'], operands: 'pages', says: 'a page table of hugetlbfs that others have as well is given up' },
+  migrate_vma: { by: ['cpu'], operands: 'page', says: 'a page, or the zero page, makes room for memory of a device' },
+  numa_hint: { by: ['cpu'], operands: 'pages', says: 'NUMA balancing makes pages PROT_NONE' },
+  thp_split: { by: ['cpu'], operands: 'pages', says: 'huge pages become small ones' },
+  thp_collapse: { by: ['cpu'], operands: 'pages', says: 'khugepaged copies pages into a huge one' },
+  exit: { by: ['cpu'], operands: 'none', says: 'the process is gone, and all that it has mapped' },
   mismatch: { by: ['cpu'], operands: 'pages', says: 'SwapBacked and SwapCache of pages disagree from here on' },
   unused: { by: ['cpu'], operands: 'pages', says: 'a guest says that it does not use pages (s390)' },
   reclaim: { by: ['kswapd'], operands: 'pages', says: 'reclaim of a batch; the PTE decides the branch' },
@@ -52,7 +57,7 @@ export const ACTIONS = {
 export type ActionWord = keyof typeof ACTIONS;
 
 /** What a page is before the first access: its memory, or a file's. */
-export const PAGE_KINDS = ['anonymous', 'file', 'shared', 'hugetlb'] as const;
+export const PAGE_KINDS = ['anonymous', 'file', 'shared', 'hugetlb', 'huge'] as const;
 export type PageKind = (typeof PAGE_KINDS)[number];
 
 /** A page of a race. Pages follow one another in the order of the file, `far` ones in a page table of their own. */

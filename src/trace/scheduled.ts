@@ -29,6 +29,7 @@ const FLAGS = {
   file: MAP_FLAG.file,
   shared: MAP_FLAG.file | MAP_FLAG.shared,
   hugetlb: MAP_FLAG.hugetlb,
+  huge: MAP_FLAG.huge,
 } as const;
 /** Agents that take the steps of hardware, whoever's event says so. */
 const HARDWARE: readonly string[] = TURNS_OF;
@@ -38,6 +39,10 @@ const RANGES = {
   munmap: 'munmap',
   fork: 'fork',
   unshare: 'unshare',
+  migrate_vma: 'migrateVma',
+  numa_hint: 'numaHint',
+  thp_split: 'split',
+  thp_collapse: 'collapse',
   clear_refs: 'clearRefs',
   page_mkclean: 'writeback',
   uprobe: 'uprobe',
@@ -102,6 +107,7 @@ function eventOf(race: Race, action: RaceAction): [Exclude<EventName, 'switch'>,
     case 'activate':
     case 'deactivate':
     case 'unbind':
+    case 'exit':
       return [word, [0]];
     case 'bind':
       return ['bind', [0, first]];
@@ -190,7 +196,8 @@ export function mappedPages({ op, fields }: TraceEvent): Omit<RacePage, 'name'>[
   if (op !== 'mmap') return [];
   const [, first, end, , flags] = fields as [number, number, number, number, number];
   const kind =
-    (['hugetlb', 'shared', 'file'] as const).find((name) => (flags & FLAGS[name]) === FLAGS[name]) ?? 'anonymous';
+    (['hugetlb', 'huge', 'shared', 'file'] as const).find((name) => (flags & FLAGS[name]) === FLAGS[name]) ??
+    'anonymous';
   // One more is refused by whoever collects them.
   const count = Math.min(Math.max(0, end - first), MAX_RACE.pages + 1);
   return Array.from({ length: count }, (_, i) => ({ kind, vpn: first + i }));
@@ -254,6 +261,7 @@ function actionOf(said: TraceRecord, pages: readonly RacePage[], record: number)
     case 'activate':
     case 'deactivate':
     case 'unbind':
+    case 'exit':
       return op;
     default:
       return fail(record, `is the event ${op}, which no agent of a race has`);
