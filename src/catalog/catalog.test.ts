@@ -168,10 +168,14 @@ test('change_pte stands where a page takes the place of another and in KSM, up t
   expect(found).toEqual(releases.flatMap((release) => paths.map((path) => `linux-${release} ${path}`)));
 });
 
-test('every list of a release says which it was read in, and a what-if says none', () => {
-  for (const name of MM)
-    for (const { kernel } of Object.values(loadPolicy(name).mm!.paths))
-      expect(kernel !== null, name).toBe(name.startsWith('linux-'));
+test('every list of a release says which it was read in, file and function too, and a what-if says none', () => {
+  for (const name of MM) {
+    for (const [path, { kernel, source }] of Object.entries(loadPolicy(name).mm!.paths)) {
+      const shipped = name.startsWith('linux-');
+      expect([kernel !== null, source !== null], `${name} ${path}`).toEqual([shipped, shipped]);
+      if (shipped) expect(source, `${name} ${path}`).toMatch(/^[a-z]+\/[a-z_/]+\.c [a-z_]+\b.* \(\d+\.\d+[^()]*\)$/);
+    }
+  }
 });
 
 test('a reclaim batch of linux-6.6 is one PASID-wide invalidation per page and one CPU flush', () => {

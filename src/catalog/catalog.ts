@@ -189,7 +189,8 @@ function describePolicy({ mm, dma }: Policy): Detail {
   const rows = PATH_NAMES.map((path) => {
     const list = mm.paths[path];
     const release = list.kernel === null ? 'what-if' : `Linux ${list.kernel}`;
-    return [path, list.text, heldSteps(list).map(stepText).join(' '), `${PATHS[path].kernel} (${release})`];
+    const source = list.source ?? `${PATHS[path].kernel} (${release})`;
+    return [path, list.text, heldSteps(list).map(stepText).join(' '), source];
   });
   const half = Object.entries(dma ?? {}).map(([key, value]) => [`dma ${key}`, String(value), '', '']);
   return { columns: ['path', 'steps', 'page-table lock held', 'kernel'], rows: [...rows, ...half] };
@@ -199,7 +200,7 @@ function describePath(path: PathName): Detail {
   const { kind, title, kernel, locks, last, newPage, stale, needs } = PATHS[path];
   const lists = listPolicies().flatMap(({ name }) => {
     const list = loadPolicy(name).mm?.paths[path];
-    return list === undefined ? [] : [[name, list.text, list.kernel === null ? 'what-if' : `Linux ${list.kernel}`]];
+    return list === undefined ? [] : [[name, list.text, list.source ?? 'what-if']];
   });
   const words = Object.entries({ ...STEPS, ...NOTES }).map(([word, note]) => ['step', word, note]);
   return {

@@ -49,6 +49,12 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     'x.yaml: titel: no such field; near: title; fields are name, title, source, extends, kernel, mm, dma',
   ],
   [
+    'source of nothing',
+    'policy',
+    `${HEAD}extends: range-end\nmm: { paths: {}, sources: { cow: mm/memory.c } }`,
+    'x.yaml: mm.sources.cow: is of no list of this file, expected paths that mm.paths has',
+  ],
+  [
     'step list a number',
     'policy',
     `${HEAD}mm: { paths: { cow: 5 } }`,

@@ -89,6 +89,8 @@ export interface StepList {
   readonly text: string;
   /** Linux release in which the list was read; null if it is a what-if. */
   readonly kernel: string | null;
+  /** File and function that make the steps, and the releases in which they were read; null if the file does not say. */
+  readonly source: string | null;
   readonly items: readonly (Step | Note | Repeat)[];
 }
 
@@ -136,7 +138,10 @@ export interface PolicySpec {
   readonly source: string;
   readonly extends?: string;
   readonly kernel?: string;
-  readonly mm?: { readonly paths: Readonly<Partial<Record<string, string>>> };
+  readonly mm?: {
+    readonly paths: Readonly<Partial<Record<string, string>>>;
+    readonly sources?: Readonly<Partial<Record<string, string>>>;
+  };
   readonly dma?: {
     readonly unmap: DmaHalf['unmap'];
     readonly queue_size?: number;
@@ -203,7 +208,7 @@ export function parseSteps(text: string, place: string, kernel: string | null = 
     }
   }
   form.end();
-  return { text: text.trim().replace(/\s+/g, ' '), kernel, items };
+  return { text: text.trim().replace(/\s+/g, ' '), kernel, source: null, items };
 }
 
 /** What has been taken and opened so far in one list. */
@@ -356,8 +361,12 @@ export function halvesOf({ kernel, mm, dma }: PolicySpec, base: Halves, place: s
     const at = `${place}: mm.paths.${name}`;
     const list = parseSteps(text!, at, kernel ?? null);
     checkPath(list, name as PathName, at);
-    return [name, list] as const;
+    return [name, { ...list, source: mm?.sources?.[name] ?? null }] as const;
   });
+  for (const name of Object.keys(mm?.sources ?? {})) {
+    if (Object.hasOwn(mm!.paths, name)) continue;
+    throw new UsageError(`${place}: mm.sources.${name}: is of no list of this file, expected paths that mm.paths has`);
+  }
   const half = dma === undefined ? base.dma : dmaOf(dma, place);
   return {
     ...(mm === undefined && base.lists === undefined ? {} : { lists: { ...base.lists, ...Object.fromEntries(own) } }),
