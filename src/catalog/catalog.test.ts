@@ -332,7 +332,7 @@ test('lists and descriptions are plain rows; --yaml is what loads again', () => 
     'cow',
     'RS LK PC CF SI CP PS(new) NEW? RR PP UL RE PPc FREE',
     'PC CF SI CP PS(new) RR PP',
-    'mm/memory.c wp_page_copy (Linux 4.15.18)',
+    'mm/memory.c wp_page_copy: ptep_clear_flush_notify, set_pte_at_notify, mmu_notifier_invalidate_range_only_end (4.15.18, 5.0.1; since 0f10851ea475)',
   ]);
   expect(loadMachine(file('copy.yaml', catalogYaml('machines', 'amd-vi')))).toEqual(loadMachine('amd-vi'));
   expect(loadCosts(file('costs.yaml', catalogYaml('costs')))).toEqual(loadCosts());
