@@ -33,6 +33,8 @@ const [header, ...rows] = table
   .filter((line) => line !== '' && !line.startsWith('#'))
   .map((line) => line.split('\t'));
 const policies = header!.slice(1);
+/** Without the branch that takes two CPUs. */
+const alone = rows.filter(([path]) => !path!.includes('lost race'));
 
 test('what `list paths --counts` prints', () => {
   const cells = countsGrid(countInvalidations(policies)).rows.map((row) => row.join('\t'));
@@ -52,13 +54,13 @@ describe.each(BUILDS)('%s engine', (build) => {
 
   describe('secondary invalidations per page, or per lock hold of a range', () => {
     test('of every path, under every policy for address spaces', () => {
-      expect(rows.map(([path]) => path)).toEqual(PATH_NAMES);
+      expect(alone.map(([path]) => path)).toEqual(PATH_NAMES);
       const known = listPolicies().filter(({ family }) => family.includes('mm'));
       expect(policies.toSorted()).toEqual(known.map(({ name }) => name));
       expect(Object.keys(PROBES)).toEqual(PATH_NAMES);
     });
 
-    const cases = rows.flatMap(([path, ...cells]) =>
+    const cases = alone.flatMap(([path, ...cells]) =>
       cells.map((cell, i): [string, PathName, string] => [policies[i]!, path as PathName, cell]),
     );
     test.each(cases)('%s: %s takes %s', (policy, path, cell) => {

@@ -107,15 +107,17 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   exit: { acts: [...access('write', 10), ...event('exit')], frames: null },
 };
 
-/** The acts of one CPU as a trace in memory. */
-export function traceOfActs(acts: readonly Act[]): Trace {
+/** The acts of one CPU as a trace in memory, or of several that all do the same. */
+export function traceOfActs(acts: readonly Act[], cpus = 1): Trace {
   const parts: Uint8Array[] = [];
   const writer = new TraceWriter({ write: (bytes) => parts.push(bytes.slice()) }, codec, false);
   writer.space('probe', 'mm');
-  writer.agent('cpu0', 'cpu', 0);
+  for (let cpu = 0; cpu < cpus; cpu++) writer.agent(`cpu${cpu}`, 'cpu', 0);
   for (const act of acts) {
-    if ('access' in act) writer.access(0, RUN_OPS.indexOf(act.access), act.vpn, false);
-    else writer.event(0, act.event, act.fields, 0);
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      if ('access' in act) writer.access(cpu, RUN_OPS.indexOf(act.access), act.vpn, false);
+      else writer.event(cpu, act.event, act.fields, 0);
+    }
   }
   const tally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
   writer.finish({ source: { format: 'probe', file: 'probe' }, tally, inferred: [] });
@@ -123,9 +125,12 @@ export function traceOfActs(acts: readonly Act[]): Trace {
   return openTrace({ size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) }, codec, 'probe');
 }
 
-/** What one path did in its probe. */
+/** Two CPUs write the same page, which is mapped read-only: the slower one finds under the lock that pte_same() fails. */
+const RACE: readonly Act[] = [...access('read', 10), ...access('write', 10)];
+
+/** What one path did in its probe, or the one branch of a path that takes two CPUs. */
 export interface ProbeCount {
-  readonly path: PathName;
+  readonly path: PathName | 'cow (lost race)';
   readonly policy: string;
   readonly pages: number;
   readonly invalidations: number;
@@ -139,12 +144,20 @@ export function countInvalidations(policies: readonly string[] = DEFAULTS.polici
   return PATH_NAMES.flatMap((path) => {
     const { acts, frames } = PROBES[path];
     const trace = traceOfActs(acts);
-    return pairs.map(({ policy, machine }) => {
+    const counts = pairs.map(({ policy, machine }): ProbeCount => {
       const { paths } = run({ ...QUIET, policy, machine, costs, frames }, trace);
       const { pages, invalidations } = paths[path]!;
       const whole = flatSteps(policy.mm!.paths[path]).some(({ word }) => word === 'SI*');
       return { path, policy: policy.name, pages, invalidations, whole };
     });
+    if (path !== 'cow') return counts;
+    const race = traceOfActs(RACE, 2);
+    const lost = pairs.map(({ policy, machine }, i): ProbeCount => {
+      const { count, invalidations } = run({ ...QUIET, policy, machine, costs, frames, cpus: 2 }, race).paths.cow!;
+      const won = counts[i]!.invalidations / counts[i]!.pages;
+      return { ...counts[i]!, path: 'cow (lost race)', pages: count - 1, invalidations: invalidations - won };
+    });
+    return [...counts, ...lost];
   });
 }
 
