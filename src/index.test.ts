@@ -40,7 +40,7 @@ Object.defineProperty(process, 'env', {
 
 test('the library leaves the process alone, reports progress, and stops when it is told to', async () => {
   const printed = await asUser(`${WATCH}
-    const { compare, countTlb, explore, importFile, Interrupted, openTrace, tlbConfigOf, verifyTrace } = await import('iommulator');
+    const { compare, countTlb, explore, importFile, Interrupted, openTrace, parseSizes, profileTrace, generateFile, tlbConfigOf, verifyTrace, workloadNamed } = await import('iommulator');
     const shares = {};
     const watched = (name) => ({ onProgress: (share) => (shares[name] ??= []).push(share) });
     const trace = await openTrace('sqlite');
@@ -51,6 +51,7 @@ test('the library leaves the process alone, reports progress, and stops when it 
     const [found] = await explore(['munmap-reuse'], race, watched('explore'));
     const small = await openTrace('${SMALL}');
     await verifyTrace(small, watched('verifyTrace'));
+    await profileTrace(trace, watched('profileTrace'));
     await importFile(${JSON.stringify(join(ROOT, 'traces/samples/qemu/vtd-strict.txt'))}, 'guest.trace', {}, watched('importFile'));
 
     const stopped = {};
@@ -63,6 +64,8 @@ test('the library leaves the process alone, reports progress, and stops when it 
       countTlb: () => countTlb(trace, tlbConfigOf(), now),
       explore: () => explore(['all'], {}, now),
       verifyTrace: () => verifyTrace(small, now),
+      profileTrace: () => profileTrace(trace, late),
+      generateFile: () => generateFile(workloadNamed('gups'), parseSizes(workloadNamed('gups'), { ops: '9999999' }), 1, 'g.trace', now),
       openTrace: () => openTrace(${JSON.stringify(join(ROOT, 'traces/samples/lackey/plain.lk'))}, now),
     })) stopped[name] = await work().then(() => 'finished', (error) => error instanceof Interrupted);
     trace.close();
@@ -71,7 +74,14 @@ test('the library leaves the process alone, reports progress, and stops when it 
   const { touched, shares, stopped, verdicts } = JSON.parse(printed);
   expect(touched).toEqual([]);
   expect(verdicts).toEqual(['safe', 'exposed', 'holds']);
-  expect(Object.keys(shares).sort()).toEqual(['compare', 'countTlb', 'explore', 'importFile', 'verifyTrace']);
+  expect(Object.keys(shares).sort()).toEqual([
+    'compare',
+    'countTlb',
+    'explore',
+    'importFile',
+    'profileTrace',
+    'verifyTrace',
+  ]);
   for (const [name, told] of Object.entries(shares) as [string, number[]][]) {
     expect({ name, told: told.filter((share) => !(share >= 0 && share <= 1.001)) }).toEqual({ name, told: [] });
     expect({ name, told }).toEqual({ name, told: told.toSorted((a, b) => a - b) });

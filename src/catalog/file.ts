@@ -102,7 +102,7 @@ function complaint(message: string): string {
 }
 
 /** What a schema says of a field, such as `device.itags`; nothing if it has no such field. */
-export function fieldNote(name: keyof typeof schemas, field: string): string {
+export function fieldNote(name: 'machine' | 'cpu', field: string): string {
   const found = field.split('.').reduce<Schema | undefined>((at, key) => at?.properties?.[key], schemas[name]);
   return found?.description ?? '';
 }

@@ -2,12 +2,13 @@ import { loadRaces } from '../catalog/races.ts';
 import { engineModule } from '../jobs/module.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
+import { type Reply, unwrap } from '../jobs/reply.ts';
 import { allCores, Threads } from '../jobs/threads.ts';
-import { Interrupted, UsageError } from '../model/errors.ts';
+import { UsageError } from '../model/errors.ts';
 import type { Exploration, Replay } from '../model/exploration.ts';
 import type { Race } from '../model/race.ts';
 import { type Cell, replay } from './explore.ts';
-import type { CellReply, CellTask } from './worker.ts';
+import type { CellTask } from './worker.ts';
 
 /** What is explored if nothing else is asked for. */
 export const EXPLORE_DEFAULTS = {
@@ -53,7 +54,7 @@ export async function exploreAll(cells: readonly Cell[], options: PoolOptions = 
     return await Promise.all(
       cells.map(async (cell) => {
         const task: CellTask = { cell, shared };
-        const reply = await threads.run<CellTask, CellReply>(task);
+        const reply = await threads.run<CellTask, Reply<Exploration>>(task);
         options.onProgress?.(++done / cells.length, cells.length);
         return unwrap(reply);
       }),
@@ -62,11 +63,4 @@ export async function exploreAll(cells: readonly Cell[], options: PoolOptions = 
     options.signal?.removeEventListener('abort', stop);
     await threads.end();
   }
-}
-
-function unwrap(reply: CellReply): Exploration {
-  if (reply.ok) return reply.exploration;
-  if (reply.kind === 'usage') throw new UsageError(reply.message);
-  if (reply.kind === 'interrupted') throw new Interrupted(reply.message);
-  throw new Error(reply.message);
 }

@@ -31,13 +31,3 @@ export interface PassTask {
   /** i32[2]: records done (in thousands), and not 0 once the work is to stop. */
   readonly shared: SharedArrayBuffer;
 }
-
-/** What comes back. Errors travel as data: an Error that crosses threads loses its fields. */
-export type PassReply =
-  | { readonly ok: true; readonly results: readonly ResultOf<Job>[] }
-  | {
-      readonly ok: false;
-      readonly kind: 'trace' | 'usage' | 'interrupted' | 'bug';
-      readonly place: string;
-      readonly message: string;
-    };

@@ -1,11 +1,12 @@
 /** A trace in memory, and jobs on it in the caller's thread: what a browser's worker has instead of files and threads. */
-import { Interrupted, UsageError } from '../model/errors.ts';
+import { UsageError } from '../model/errors.ts';
 import { crc32 } from '../trace/crc32.ts';
 import type { Codec } from '../trace/format.ts';
 import { openTrace } from '../trace/reader.ts';
 import type { Job, ResultOf } from './job.ts';
 import { passOf } from './pass.ts';
 import type { PlannedTrace } from './plan.ts';
+import { inTurns, type WorkOptions } from './turns.ts';
 
 /** What opens a trace in memory. */
 export interface MemoryOptions {
@@ -31,27 +32,18 @@ export async function traceOf(bytes: Uint8Array<ArrayBuffer>, options: MemoryOpt
   return { given: name, name: file, sha256, meta: open(({ meta }) => meta), open };
 }
 
-/** How jobs are done in the caller's thread, watched and stopped. */
-export interface HereOptions {
+/** How jobs are done in the caller's thread. */
+export interface HereOptions extends WorkOptions {
   /** `iommulator/engine.wasm`, compiled. */
   readonly engine: WebAssembly.Module;
-  /** Told the share of the records that are done, 0..1. */
-  readonly onProgress?: (done: number) => void;
-  /** Stops the work between two chunks; the promise then rejects with `Interrupted`. */
-  readonly signal?: AbortSignal;
 }
 
 /** Does `jobs` in one pass. Between two chunks the thread goes back to its events. */
-export async function runHere<J extends Job>(
+export function runHere<J extends Job>(
   trace: PlannedTrace,
   jobs: readonly J[],
-  { engine, onProgress, signal }: HereOptions,
+  { engine, ...options }: HereOptions,
 ): Promise<ResultOf<J>[]> {
   const pass = trace.open((opened) => passOf(opened, jobs, engine));
-  for (let step = pass.next(); ; step = pass.next()) {
-    if (step.done) return step.value as ResultOf<J>[];
-    onProgress?.(step.value / Math.max(1, trace.meta.counts.records));
-    await new Promise((resolve) => setTimeout(resolve));
-    if (signal?.aborted) throw new Interrupted('interrupted');
-  }
+  return inTurns(pass, trace.meta.counts.records, options) as Promise<ResultOf<J>[]>;
 }

@@ -1,24 +1,22 @@
-import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import type { TlbConfig, TlbResult } from '../model/tlb.ts';
-import type { Job, PassReply, PassTask, ResultOf } from './job.ts';
+import type { Job, PassTask, ResultOf } from './job.ts';
 import type { LocatedTrace } from './locate.ts';
-import { allCores, Threads } from './threads.ts';
+import { type Reply, unwrap } from './reply.ts';
+import { allCores, Threads, watch } from './threads.ts';
+import type { WorkOptions } from './turns.ts';
 
 /** How jobs are run, watched and stopped. */
-export interface PoolOptions {
+export interface PoolOptions extends Omit<WorkOptions, 'onProgress'> {
   /** Worker threads; all cores if not given. */
   readonly workers?: number | undefined;
   /** Share of the work that is done, 0..1; of so many pieces, where it is dealt out in pieces. */
   readonly onProgress?: (done: number, pieces?: number) => void;
-  /** Stops the work; the promise then rejects with `Interrupted`. */
-  readonly signal?: AbortSignal;
   /** Threads of an earlier call that are used again; otherwise they live as long as the call. */
   readonly threads?: Threads;
   /** Nothing is done in the caller's thread, so that what dies takes nobody else with it. */
   readonly isolated?: boolean;
 }
 
-const TICK_MS = 100;
 /** Records times jobs that take less time than a thread takes to start: they are done in this one. */
 const SMALL = 1 << 17;
 
@@ -47,49 +45,29 @@ export async function runJobs<J extends Job>(
   const hands = Array.from({ length: workers }, (_, worker) => jobs.filter((_, i) => i % workers === worker));
   const shared = hands.map(() => new SharedArrayBuffer(8));
   const threads = options.threads ?? passThreads(workers);
-  const stop = (): void => {
-    for (const words of shared) Atomics.store(new Int32Array(words), 1, 1);
-  };
-  options.signal?.addEventListener('abort', stop);
-  if (options.signal?.aborted) stop();
-  const tick = setInterval(() => {
-    const done = shared.reduce((sum, words) => sum + Atomics.load(new Int32Array(words), 0) * 1000, 0);
-    options.onProgress?.(done / Math.max(1, trace.meta.counts.records * workers));
-  }, TICK_MS);
+  const tasks = hands.map(
+    (hand, i): PassTask => ({
+      trace: trace.path,
+      name: trace.name,
+      records: trace.records,
+      jobs: hand,
+      shared: shared[i]!,
+    }),
+  );
   try {
-    const tasks = hands.map(
-      (hand, i): PassTask => ({
-        trace: trace.path,
-        name: trace.name,
-        records: trace.records,
-        jobs: hand,
-        shared: shared[i]!,
-      }),
-    );
-    const replies = await Promise.all(
-      tasks.map((task) => (small ? here(task) : threads.run<PassTask, PassReply>(task))),
+    const replies = await watch(shared, trace.meta.counts.records * workers, options, () =>
+      Promise.all(tasks.map((task) => (small ? here(task) : threads.run<PassTask, Reply<ResultOf<Job>[]>>(task)))),
     );
     const dealt = replies.map(unwrap);
     return jobs.map((_, i) => dealt[i % workers]![Math.floor(i / workers)] as ResultOf<J>);
   } finally {
-    clearInterval(tick);
-    options.signal?.removeEventListener('abort', stop);
     if (options.threads === undefined) await threads.end();
   }
 }
 
 /** Does in this thread what a worker would do. Signals come through before. */
-async function here(task: PassTask): Promise<PassReply> {
+async function here(task: PassTask): Promise<Reply<ResultOf<Job>[]>> {
   await new Promise((resolve) => setImmediate(resolve));
   const { default: pass } = await import('./worker.ts');
   return pass(task);
-}
-
-function unwrap(reply: PassReply): readonly ResultOf<Job>[] {
-  if (reply.ok) return reply.results;
-  const { kind, place, message } = reply;
-  if (kind === 'trace') throw new TraceError(place, message.slice(place.length + 2));
-  if (kind === 'usage') throw new UsageError(message);
-  if (kind === 'interrupted') throw new Interrupted(message);
-  throw new Error(message);
 }

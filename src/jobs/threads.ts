@@ -1,8 +1,39 @@
 import { availableParallelism } from 'node:os';
 import type { Piscina } from 'piscina';
+import type { WorkOptions } from './turns.ts';
 
 /** Workers if nothing else is said. */
 export const allCores = availableParallelism;
+
+const TICK_MS = 100;
+
+/**
+ * Waits for threads that share words with this one, i32[2] each: what is done (in thousands), and not 0 once the work is
+ * to stop. `total`: what is to be done, by all of them.
+ */
+export async function watch<T>(
+  shared: readonly SharedArrayBuffer[],
+  total: number,
+  { onProgress, signal }: WorkOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  const words = shared.map((one) => new Int32Array(one));
+  const stop = (): void => {
+    for (const one of words) Atomics.store(one, 1, 1);
+  };
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  const tick = setInterval(() => {
+    const done = words.reduce((sum, one) => sum + Atomics.load(one, 0) * 1000, 0);
+    onProgress?.(Math.min(1, done / Math.max(1, total)));
+  }, TICK_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(tick);
+    signal?.removeEventListener('abort', stop);
+  }
+}
 
 /** Worker threads that all run one file; they start with the first task. */
 export class Threads {

@@ -3,7 +3,11 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { withFolder } from '../../testing/cli.ts';
-import type { PassReply, PassTask } from '../jobs/job.ts';
+import type { Job, PassTask, ResultOf } from '../jobs/job.ts';
+import type { Reply } from '../jobs/reply.ts';
+
+type PassReply = Reply<ResultOf<Job>[]>;
+
 import { Interrupted } from '../model/errors.ts';
 import type { SweepResult, SweepSpec } from '../model/sweep.ts';
 import { Random } from '../trace/generate/random.ts';
@@ -37,7 +41,7 @@ vi.mock('../jobs/worker.ts', async (original) => {
   };
   const all = (task: PassTask): PassReply => {
     const replies = task.jobs.map((job) => once({ ...task, jobs: [job] }));
-    return { ok: true, results: replies.flatMap((reply) => (reply.ok ? reply.results : [])) };
+    return { ok: true, value: replies.flatMap((reply) => (reply.ok ? reply.value : [])) };
   };
   return { default: all };
 });

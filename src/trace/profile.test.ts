@@ -9,9 +9,15 @@ import type { TlbConfig, TlbResult } from '../model/tlb.ts';
 import { inspectText, profileJson } from '../report/inspect.ts';
 import { generateTrace, workloadNamed } from './generate/index.ts';
 import { parseSizes } from './generate/workload.ts';
-import { profileOf } from './profile.ts';
+import { profiling } from './profile.ts';
 import type { Trace } from './reader.ts';
 import { ReuseDistances } from './reuse.ts';
+
+/** In one go. */
+function profileOf(trace: Trace) {
+  const work = profiling(trace);
+  for (let step = work.next(); ; step = work.next()) if (step.done) return step.value;
+}
 
 /** Distances by looking through a list. */
 function slowly(pages: readonly number[]): number[] {

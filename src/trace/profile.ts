@@ -9,14 +9,14 @@ import { FETCH } from './writer.ts';
 /** Pages of an aligned block of 2 MiB. */
 const BLOCK = 512;
 
-/** Looks at every record once. `onChunk`: told of the records so far; may throw. */
-export function profileOf(trace: Trace, onChunk: (records: number) => void = () => {}): TraceProfile {
+/** Looks at every record once. Yields the records so far, chunk by chunk. */
+export function* profiling(trace: Trace): Generator<number, TraceProfile> {
   const profile = new Profile(trace.meta.agents.map(({ kind }) => kind === 'device'));
   let records = 0;
   for (const chunk of trace.chunks()) {
     profile.take(chunk);
     records += chunk.records;
-    onChunk(records);
+    yield records;
   }
   return profile.result();
 }

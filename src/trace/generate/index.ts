@@ -57,9 +57,25 @@ export function workloadNamed(name: string): Workload {
 /** `source.format` of a trace that was not recorded. */
 export const GENERATED = 'gen';
 
-/** Writes a workload as a trace: the same seed and sizes, the same bytes. What is in the trace then. */
-export function generateTrace(workload: Workload, sizes: Sizes, seed: number, sink: ByteSink): TraceMeta {
-  const writer = new TraceWriter(sink, codec);
+/**
+ * Writes a workload as a trace: the same seed and sizes, the same bytes. What is in the trace then. `onRecords`: told of
+ * the records so far; may throw.
+ */
+export function generateTrace(
+  workload: Workload,
+  sizes: Sizes,
+  seed: number,
+  sink: ByteSink,
+  onRecords: (records: number) => void = () => {},
+): TraceMeta {
+  // The header comes before there is a record.
+  let records = (): number => 0;
+  const write = (bytes: Uint8Array): void => {
+    sink.write(bytes);
+    onRecords(records());
+  };
+  const writer = new TraceWriter({ write }, codec);
+  records = () => writer.lastRecord + 1;
   workload.write(writer, sizes, new Random(seed));
   const own = SIZES.filter((key) => workload.sizes[key]);
   const words = [workload.name, ...own.map((key) => `--${key} ${sizes[key]}`), `--seed ${seed}`];
