@@ -213,7 +213,12 @@ const machine: fc.Arbitrary<Machine> = fc
   .map(({ base, cpu, iommu, device, ih, odd, hazards }) => ({
     ...base,
     cpu: { ...base.cpu, ...cpu },
-    iommu: { ...base.iommu, ...iommu, levels: iommu.walkers + 2 },
+    iommu: {
+      ...base.iommu,
+      ...iommu,
+      levels: iommu.walkers + 2,
+      ...(hazards.includes('mamv-not-checked') ? { maxAm: 1 } : {}),
+    },
     device: { ...base.device, ...device },
     hazards,
     driver: {

@@ -313,17 +313,19 @@ const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
   'device-tlb-before-iotlb',
   'lost-invalidation',
   'malformed-command',
+  'mamv-not-checked',
   'no-flush-on-map',
 ]);
 
 /**
  * What commands the IOMMU takes. VT-d's shared virtual memory is that of 2.x, whose driver did not look at MAMV, and whose
- * hardware is taken to accept any address mask (assumed).
+ * hardware is taken to accept any address mask (assumed), but where just that is the hazard.
  */
-function capabilities({ family, iommu }: Machine, numbers: Numbers): number {
+function capabilities({ family, iommu, hazards }: Machine, numbers: Numbers): number {
   const bits = (...names: string[]): number => names.reduce((sum, name) => sum + numbers(`CAP_${name}`), 0);
   if (iommu.commands === 'amd') return bits('PREFSUP', 'PPRSUP', 'GTSUP', 'IASUP');
-  return family === 'mm' ? bits('ECS', 'MAMV') : iommu.maxAm;
+  const asks = family === 'dma' || hazards.includes('mamv-not-checked');
+  return (family === 'mm' ? bits('ECS') : 0) + (asks ? iommu.maxAm : bits('MAMV'));
 }
 
 /** Commands of an invalidation of one page, of a range, of the whole space, of what was mapped; of a page response; each closed with END. */

@@ -42,6 +42,8 @@ interface Case {
   /** Of the device, microseconds on and off. */
   readonly phases?: readonly [number, number];
   readonly frames?: number;
+  /** Of the IOMMU. */
+  readonly maxAm?: number;
   /** Another hazard, in both runs. */
   readonly with?: HazardName;
   readonly ends?: Ends;
@@ -60,6 +62,7 @@ const CASES: Partial<Record<HazardName, Case>> = {
   'aborted-wait-as-done': { machine: 'intel-svm-nodis', with: 'lost-invalidation' },
   'lost-invalidation': { machine: 'amd-v2' },
   'malformed-command': { machine: 'intel-svm-nodis' },
+  'mamv-not-checked': { machine: 'intel-svm-nodis', maxAm: 1 },
   'clean-keeps-device-tlb': { machine: 'amd-v2', ends: 'free', breaks: ['N_S4'] },
   'leaf-only': { machine: 'intel-svm-nodis', policy: 'linux-6.6', ends: 'table', breaks: ['N_S5'] },
   'no-caller-ref': { machine: 'amd-v2', policy: 'range-end', frames: 40 },
@@ -70,7 +73,12 @@ function setupOf(hazards: HazardName[], options: Case): RunSetup {
   const base = loadMachine(machine);
   return {
     policy: loadPolicy(policy),
-    machine: { ...base, hazards, driver: { ...base.driver, rangeCover: 'aligned' } },
+    machine: {
+      ...base,
+      hazards,
+      iommu: { ...base.iommu, maxAm: options.maxAm ?? base.iommu.maxAm },
+      driver: { ...base.driver, rangeCover: 'aligned' },
+    },
     costs: costsWith(costs),
     seed: 1,
     frames,

@@ -25,6 +25,7 @@ interface Fault {
   readonly change?: (machine: Machine) => Machine;
 }
 const aligned = (machine: Machine): Machine => ({ ...machine, driver: { ...machine.driver, rangeCover: 'aligned' } });
+const narrow = (machine: Machine): Machine => ({ ...aligned(machine), iommu: { ...machine.iommu, maxAm: 1 } });
 const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'am-not-widened': { race: 'mprotect-three-pages', policy: 'linux-4.14', machine: 'intel-svm', breaks: 'S3', change: aligned },
   'device-tlb-before-iotlb': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
@@ -36,6 +37,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'aborted-wait-as-done': { race: 'madv-free-discard', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1', with: ['lost-invalidation'] },
   'lost-invalidation': { race: 'madv-free-discard', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'malformed-command': { race: 'munmap-reuse', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1' },
+  'mamv-not-checked': { race: 'mprotect-three-pages', policy: 'linux-4.14', machine: 'intel-svm', breaks: 'S3', change: narrow },
   'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },

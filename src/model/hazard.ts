@@ -68,6 +68,11 @@ export const HAZARDS = {
     ancestor:
       'VT-d FSTS.IQE, whose -EINVAL of Linux drivers/iommu/dmar.c qi_check_fault no caller looks at; AMD ILLEGAL_COMMAND_ERROR',
   },
+  'mamv-not-checked': {
+    what: 'the IOMMU refuses ranges wider than 2^max_am pages, and the driver does not look at that; VT-d, address spaces only',
+    breaks: 'S1 S2 S3',
+    ancestor: 'Linux 4.9 to 5.4 intel-svm.c intel_flush_svm_range_dev, where that of 2015 asked for cap_max_amask_val',
+  },
   'clean-keeps-device-tlb': {
     what: 'MADV_FREE clears dirty bits and does not invalidate the device TLB',
     breaks: 'S4',

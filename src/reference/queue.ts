@@ -185,7 +185,7 @@ export class Queue {
       this.spoil(group[0]!);
       agent.block('wait');
       yield;
-      if (this.refused && group[0] === this.submitted[0]) {
+      if (this.refused && group.includes(this.submitted[0]!)) {
         agent.spend('submit', this.price(submit));
         yield;
         this.mend(group, agent.clock);
@@ -218,13 +218,21 @@ export class Queue {
    */
   private mend(group: readonly Entry[], now: number): void {
     this.counts.add('REFUSED');
-    Object.assign(group[0]!, { word: 'wait', device: null, malformed: false });
+    const first = this.submitted[0]!;
+    Object.assign(first, { word: 'wait', device: null, malformed: false });
     if (!this.amd) {
       const abandoned = { group, waits: 2 };
-      for (const wait of [group[0]!, group.at(-1)!]) Object.assign(wait, { caller: null, abandoned });
+      for (const wait of [first, group.at(-1)!]) Object.assign(wait, { caller: null, abandoned });
     }
     this.refused = false;
     this.rouse(now);
+  }
+
+  /** The block is more than the address mask of a command may say. */
+  private isTooWide({ word, first, last }: Entry): boolean {
+    const { family, iommu } = this.machine;
+    if (this.amd || family !== 'mm' || !this.has('mamv-not-checked')) return false;
+    return (word === 'iotlb.page' || word === 'iotlb.range') && last - first + 1 > 2 ** iommu.maxAm;
   }
 
   /** A wait is over, whichever way. */
@@ -295,7 +303,7 @@ export class Queue {
     const { hardware } = this;
     const now = hardware.clock;
     const { device } = entry;
-    if (entry.malformed) {
+    if (entry.malformed || this.isTooWide(entry)) {
       if (this.amd) this.counts.add('EVENTS');
       this.refused = true;
       this.submitted.find(({ caller }) => caller !== null)!.caller!.wake(now);
