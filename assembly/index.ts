@@ -5,6 +5,10 @@ export {
   L1D, L1I, L2, tlbCountsRuns, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun,
 } from './tlb';
 export * from './ops';
+export {
+  LACKEY_BYTES, LACKEY_RECORDS, lackeyDatas, lackeyFetches, lackeyHeads, lackeyInit, lackeyLine, lackeyLines, lackeyOpen,
+  lackeyPages, lackeyRecords, lackeyRestart, lackeyScan, lackeySettle,
+} from './lackey';
 export { CONFIG_COSTS, CONFIG_WORDS, configAt } from './layout';
 export { openWindowCount } from './safety';
 export { freeFrameCount } from './frame';

@@ -54,6 +54,14 @@ const NONE = -1;
 /** Outcomes of one chunk. */
 const CHUNK_OUTCOMES = 1 << 15;
 
+/** Columns of records: page numbers, access kind and `HEAD_STRADDLE`, counts. */
+export interface RunColumns {
+  readonly pages: Float64Array;
+  readonly heads: Uint8Array;
+  readonly fetches: Uint16Array;
+  readonly datas: Uint16Array;
+}
+
 /** The open runs of one agent. */
 interface Open {
   space: number;
@@ -196,6 +204,32 @@ export class TraceWriter {
     this.fetches[open.record] = run.fetches;
     this.datas[open.record] = run.datas;
     open.record = NONE;
+  }
+
+  /** Records that the agent's chunk in hand has room for. */
+  get left(): number {
+    return CHUNK_RECORDS - 1 - this.records;
+  }
+
+  /**
+   * The first `records` of `columns`: runs of an agent, alone in its recording, which the engine merged by the rules of
+   * `access` and ended with the chunk.
+   */
+  merged(agent: number, columns: RunColumns, records: number): void {
+    const open = this.open[agent]!;
+    for (let i = 0; i < records; i++) {
+      const page = this.pageId(open.space, columns.pages[i]!);
+      this.reserve(agent);
+      const head = columns.heads[i]!;
+      const record = this.records++;
+      this.heads[record] = ((page << HEAD_SHIFT) | head) >>> 0;
+      this.fetches[record] = columns.fetches[i]!;
+      this.datas[record] = columns.datas[i]!;
+      if ((head & HEAD_STRADDLE) === 0) continue;
+      if (head === (HEAD_STRADDLE | FETCH)) this.straddledFetches++;
+      else this.straddledDatas++;
+    }
+    this.close(open);
   }
 
   /** Ends the agent's open runs and writes an event. `fields` in the order of `EVENTS[op]`; `gap` in picoseconds. */

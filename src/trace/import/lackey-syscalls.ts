@@ -97,7 +97,7 @@ export class SystemCalls {
   private breakEnd: number | undefined;
 
   constructor(
-    private readonly out: TraceWriter,
+    private readonly out: Pick<TraceWriter, 'event'>,
     private readonly agent: number,
     private readonly space: number,
   ) {}

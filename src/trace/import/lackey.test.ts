@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_LINE } from '../../model/limits.ts';
 import { type EventName, RUN_OPS } from '../../model/trace.ts';
+import { HEAD_OP, HEAD_STRADDLE } from '../format.ts';
 import { codec } from '../input.ts';
-import { TraceWriter } from '../writer.ts';
+import { type RunColumns, TraceWriter } from '../writer.ts';
 import { lackey } from './lackey.ts';
 
 /** Keeps what reaches a writer: `fetch 401`, `read 1fff+` (a second half), `munmap 0 483c 4846`; numbers in hexadecimal. */
@@ -12,17 +13,17 @@ class Recorder extends TraceWriter {
   readonly seen: string[] = [];
 
   constructor() {
-    super({ write: () => {} }, codec);
+    // Every access a record.
+    super({ write: () => {} }, codec, true);
   }
 
-  override access(agent: number, kind: number, vpn: number, straddle: boolean): void {
-    super.access(agent, kind, vpn, straddle);
-    this.seen.push(`${RUN_OPS[kind]} ${vpn.toString(16)}${straddle ? '+' : ''}`);
-  }
-
-  /** Every access is told; runs.test.ts tests those that are not. */
-  override room(): number {
-    return 0;
+  override merged(agent: number, columns: RunColumns, records: number): void {
+    super.merged(agent, columns, records);
+    for (let i = 0; i < records; i++) {
+      const head = columns.heads[i]!;
+      const half = (head & HEAD_STRADDLE) === 0 ? '' : '+';
+      this.seen.push(`${RUN_OPS[head & HEAD_OP]} ${columns.pages[i]!.toString(16)}${half}`);
+    }
   }
 
   override event(agent: number, op: Exclude<EventName, 'switch'>, fields: readonly number[], gap: number): void {

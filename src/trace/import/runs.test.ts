@@ -1,9 +1,7 @@
-import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codec } from '../input.ts';
 import { FETCH, READ, TraceWriter, WRITE } from '../writer.ts';
-import { lackey } from './lackey.ts';
 import { Runs } from './runs.ts';
 
 interface Access {
@@ -57,42 +55,5 @@ test('through runs or one by one: the same bytes', () => {
       expect(written(few, interleaved, true)).toBe(written(few, interleaved, false));
     }),
     { numRuns: 60 },
-  );
-});
-
-/** Tells each access by itself. */
-class OneByOne extends TraceWriter {
-  override room(): number {
-    return 0;
-  }
-}
-
-const seldom = (usual: string, ...others: string[]): fc.Arbitrary<string> =>
-  fc.oneof({ weight: 3, arbitrary: fc.constant(usual) }, fc.constantFrom(...others));
-const line = fc
-  .tuple(
-    seldom(' L ', ' S ', ' M ', 'I  ', 'I L', ' I ', ' X ', 'xL ', ' L0'),
-    seldom('1ffefff', '1ffeffe', '1efefff', '0ffefff', '04001', '4001', '7fffffff0', '123456789a', '1fgefff'),
-    fc.constantFrom('000', '008', 'ff8', 'fff', 'ABC', 'a,0', '0g0', '00g', 'g00'),
-    seldom(',8\n', ',9\n', ',1\n', ',16\n', ',8\r\n', ',0\n', ', \n', ';8\n', ',8;\n', '\n'),
-  )
-  .map((parts) => parts.join(''));
-
-test('lackey: a line is taken for one that goes on in its page where it is one, and only there', async () => {
-  const outcome = async (Writer: typeof TraceWriter, text: string): Promise<string> => {
-    const parts: Buffer[] = [];
-    const out = new Writer({ write: (bytes) => void parts.push(Buffer.from(bytes)) }, codec);
-    const blocks = [Buffer.from(text)];
-    const input = { file: 't', blocks: () => Readable.from(blocks) };
-    const imported = await lackey.read(input, out, { strict: false, maxRejected: 1 });
-    out.finish({ source: { format: 'lackey', file: 't' }, ...imported });
-    return Buffer.concat(parts).toString('hex');
-  };
-  await fc.assert(
-    fc.asyncProperty(fc.array(line, { maxLength: 60 }), async (lines) => {
-      const text = `I  00000000,1\n${lines.join('')}`;
-      expect(await outcome(TraceWriter, text)).toBe(await outcome(OneByOne, text));
-    }),
-    { numRuns: 150 },
   );
 });

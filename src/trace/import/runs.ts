@@ -28,7 +28,7 @@ export class Runs {
   }
 
   /** One more access of the page that the last fetch, or the last other access, was of; false where no run can go on. */
-  again(kind: number): boolean {
+  private again(kind: number): boolean {
     if (kind === FETCH) {
       if (this.fetches >= this.fetchRoom) return false;
       this.fetches++;
