@@ -4,6 +4,7 @@
 // intel-iommu.c flush_unmaps, amd_iommu.c queue_flush_all).
 import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_QUEUE_FULL, N_QUEUE_TIMER, N_QUEUED } from './counters';
+import { hazard, HAZARD_IOVA_BEFORE_FLUSH } from './hazard';
 import { freeIova } from './iova';
 import { cost, region, setting, settingU64 } from './layout';
 import { LOG_QUEUE, note, QUEUE_ENTERS, QUEUE_FLUSHED, QUEUE_FLUSHES, QUEUE_LEAVES } from './log';
@@ -89,7 +90,7 @@ function reclaim(who: Agent, owner: u32, space: u32, cpu: u32): void {
   while (ring.count != 0) {
     const oldest = queued(ring, ring.head);
     if (oldest.counter >= cookie(space).finished) return;
-    freeIova(who, cpu, oldest.space, oldest.page, oldest.pages);
+    if (!hazard(HAZARD_IOVA_BEFORE_FLUSH)) freeIova(who, cpu, oldest.space, oldest.page, oldest.pages);
     note(LOG_QUEUE, who.id, QUEUE_LEAVES, 0, 0, who.clock, oldest.space);
     ring.head = (ring.head + 1) % slots;
     ring.count--;
@@ -147,6 +148,7 @@ export function enqueue(who: Agent, cpu: u32, space: u32, page: u32, pages: u32)
   bump(N_QUEUED);
   note(LOG_QUEUE, who.id, QUEUE_ENTERS, 0, 0, who.clock, space);
   spend(who, CAUSE_FLUSH_QUEUE, cost(COST_ENQUEUE));
+  if (hazard(HAZARD_IOVA_BEFORE_FLUSH)) freeIova(who, cpu, space, page, pages);
   arm(home, cpu, who.clock);
 }
 

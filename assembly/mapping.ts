@@ -5,7 +5,7 @@ import { SPACE_PAGES_LG2 } from './command';
 import { hazard, HAZARD_SHARED_DOMAIN_ID } from './hazard';
 import { Intern, newIntern } from './intern';
 import { region, setting } from './layout';
-import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_LEAVES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
+import { KIND_ANON, KIND_GONE, SET_DMA, SET_FRAMES, SET_INSTANCES, SET_IOVA, SET_LEAVES, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { countEmpty, oblige, openedBy, OWES_NOTHING, violation } from './safety';
 import { markFreed, placePage, recheck } from './space';
 import {
@@ -98,6 +98,11 @@ function pageId(vpn: u64): u32 {
   const id = addPage(vpn, table, KIND_GONE);
   placePage(id);
   return id;
+}
+/** Every page that can be handed out has its id, from the highest down: in a race no order of maps must make a difference. */
+export function nameAll(): void {
+  for (let space: u32 = 0; space < setting(SET_SPACES); space++)
+    for (let page = setting(SET_IOVA); page > 0; page--) pageId(spaceBase(space) + page);
 }
 /** Id + 1 of a page number, or 0 if it was never handed out. */
 function knownPage(vpn: u64): u32 {

@@ -5,18 +5,19 @@ import { agent, agentCount, block, DONE, initAgents, initCauses, listRows, nextA
 import { SPACE_PAGES_LG2 } from './command';
 import { initHardware } from './consumers';
 import { clearCounters, initCounters } from './counters';
-import { initEpochs } from './epochs';
+import { initEpochs, shrinkEpochs } from './epochs';
 import { initFaults } from './fault';
 import { initFlights, stepFlight } from './flight';
 import { initFrames } from './frame';
 import { isQuiet, stepIommu } from './iommu';
 import { openArena, readConfig, setting } from './layout';
 import { logOff } from './log';
-import { CAUSE_IDLE, SET_CPUS, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
+import { CAUSE_IDLE, SET_CPUS, SET_DMA, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
 import { onlyAnswers, stepLink, timesOut } from './pending';
 import { initRecent } from './recent';
 import { initReclaim } from './reclaim';
+import { layOutRace, over, step } from './replay';
 import { initSafety } from './safety';
 import { catchUp } from './shootdown';
 import { beginState, endState } from './snapshot';
@@ -33,11 +34,20 @@ let hardware: u32 = 0;
 let link: u32 = 0;
 let flights: u32 = 0;
 let reached: u64 = 0; // when the last turn began
+let recorded: bool = false; // the race is of the DMA API: a recording of a few calls, in any order
 
 /** Lays out the machine of a race from the settings; the host has written them. */
 export function raceInit(): void {
   openArena();
   logOff();
+  reached = 0;
+  recorded = setting(SET_DMA) != 0;
+  if (recorded) {
+    hardware = layOutRace();
+    link = hardware + 1;
+  } else layOutSpace();
+}
+function layOutSpace(): void {
   reclaimer = setting(SET_CPUS);
   device = reclaimer + 1;
   hardware = reclaimer + 2;
@@ -66,7 +76,6 @@ export function raceInit(): void {
   initFlights(flights);
   initActors();
   endState();
-  reached = 0;
   block(agent(hardware), CAUSE_IDLE);
 }
 
@@ -91,6 +100,11 @@ export function raceScripts(): void {
   for (let id: u32 = 0; id <= device; id++) settle(agent(id));
 }
 
+/** Takes what makes no difference out of the state. */
+@inline
+export function raceShrink(): void {
+  if (!recorded) shrinkEpochs();
+}
 /** Agents that can take a step: bit = agent. */
 export function raceEnabled(): u32 {
   let mask: u32 = 0;
@@ -104,6 +118,10 @@ export function raceEnabled(): u32 {
 export function raceStep(id: u32): u32 {
   const who = agent(id);
   assert(who.state == RUNNABLE);
+  if (recorded) {
+    step(who);
+    return 1 + runAhead();
+  }
   if (id < reclaimer) catchUp(who);
   if (id <= device) stepActor(who);
   else if (id == hardware) stepIommu(who);
@@ -152,6 +170,7 @@ export function raceRun(): bool {
 }
 /** Whether all scripts are at their ends. */
 export function raceOver(): bool {
+  if (recorded) return over();
   for (let id: u32 = 0; id <= device; id++) if (agent(id).state != DONE) return false;
   return true;
 }

@@ -11,13 +11,14 @@ import { initIova } from './iova';
 import { initIssuers, stepAccess, stepIssuer } from './issuer';
 import { openArena, setting } from './layout';
 import { logOff } from './log';
-import { initMappings } from './mapping';
+import { initMappings, nameAll } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { stepLink } from './pending';
 import { goesRound, initProgress } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
 import { initSafety } from './safety';
+import { beginState, endState } from './snapshot';
 import { initNames, initSpace } from './space';
 import { initTable, vpnOf } from './table';
 
@@ -32,6 +33,19 @@ let flights: u32 = 0;
 export function dmaInit(): void {
   openArena();
   logOff();
+  layOutStatistics();
+  layOutMachine();
+}
+/** The same as what a race has: its state apart from what is counted. Returns the agent of the IOMMU; its link is the next one. */
+export function layOutRace(): u32 {
+  layOutStatistics();
+  beginState();
+  layOutMachine();
+  endState();
+  nameAll();
+  return hardware;
+}
+function layOutStatistics(): void {
   cpus = setting(SET_CPUS);
   hardware = cpus;
   link = hardware + 1;
@@ -40,9 +54,11 @@ export function dmaInit(): void {
   flights = issuers + setting(SET_DEVICES);
   initProgress();
   initCauses(flights + setting(SET_OUTSTANDING));
+  initCounters();
+}
+function layOutMachine(): void {
   // No CPU translates here, so that nobody is a page's first user.
   initAgents(flights + setting(SET_OUTSTANDING), false);
-  initCounters();
   initNames();
   initTable(setting(SET_PAGES), setting(SET_TABLES));
   initSafety(setting(SET_PAGES));
@@ -74,7 +90,8 @@ export function dmaRun(): u32 {
   }
   return 0;
 }
-function step(who: Agent): void {
+/** One turn of an agent, whatever the others' clocks say. */
+export function step(who: Agent): void {
   const id = who.id;
   if (id < cpus) stepDriver(who);
   else if (id == hardware) stepIommu(who);
@@ -84,7 +101,8 @@ function step(who: Agent): void {
   else if (stepAccess(who)) rouseDrivers(who.clock);
 }
 
-function over(): bool {
+/** Whether all records are done. */
+export function over(): bool {
   for (let id: u32 = 0; id < cpus; id++) if (agent(id).state != DONE) return false;
   for (let id = issuers; id < flights; id++) if (agent(id).state != DONE) return false;
   return flying() == 0;

@@ -2,9 +2,8 @@
 // that can be reached: what happens from a state on depends on nothing but the state. Where a property breaks, the search
 // goes on for a shorter schedule, and comes back to a state that it reaches with fewer steps than before.
 import { arenaTop, reach, region } from './layout';
-import { isNamed, raceEnabled, raceOver, raceStep } from './race';
+import { isNamed, raceEnabled, raceOver, raceShrink, raceStep } from './race';
 import { countersAt } from './counters';
-import { shrinkEpochs } from './epochs';
 import { hashState, restoreState, saveState, stateBytes } from './snapshot';
 
 // What became of a search.
@@ -96,7 +95,7 @@ export function searchStart(collects: bool): void {
 function begin(): void {
   openTable(1 << FIRST_LG2);
   states = depth = 0;
-  shrinkEpochs();
+  raceShrink();
   see(0);
   enter(0);
 }
@@ -138,7 +137,7 @@ export function search(turns: u32): u32 {
     const before = sum();
     if (collecting) copyCounters();
     steps += raceStep(id);
-    shrinkEpochs();
+    raceShrink();
     if (sum() != before) {
       if (!collecting) {
         keep(length);

@@ -17,6 +17,15 @@ class Mappings {
   readonly row: number[] = [];
 }
 
+/** Where the engine wants the parts of a recording. */
+export interface RecordExports {
+  recordsAt(): number;
+  turnsAt(): number;
+  instancesAt(): number;
+  framesAt(): number;
+  devicesAt(): number;
+}
+
 /** What the engine reads of a recording, in its layout. */
 interface Encoded {
   readonly rows: Uint32Array;
@@ -59,7 +68,7 @@ export class DmaRecords {
   }
 
   /** The next event of the trace. What the recorded policy did is ignored; time that passed in it is kept. */
-  private add({ op, agent, gap, fields }: TraceEvent): void {
+  add({ op, agent, gap, fields }: TraceEvent): void {
     const origin = this.record++;
     this.think[agent] = this.think[agent]! + gap;
     if (op === 'dmaRaw') this.push(agent, origin, 'RAW', 0, 0, 0, 0);
@@ -160,12 +169,23 @@ export class DmaRecords {
   }
 
   /** Rows, where those of each actor are, and instances. Made for the first run. */
-  columns(numbers: Numbers): Encoded {
+  private columns(numbers: Numbers): Encoded {
     this.encoded ??= {
       ...this.encodeRows(numbers),
       instances: this.encodeInstances(numbers('INSTANCE_BYTES') / 4),
     };
     return this.encoded;
+  }
+
+  /** Writes all into an engine that is laid out for its sizes. */
+  write(memory: WebAssembly.Memory, exports: RecordExports, numbers: Numbers): void {
+    const put = (at: number, column: Uint32Array) => new Uint32Array(memory.buffer, at, column.length).set(column);
+    const { rows, turns, instances } = this.columns(numbers);
+    put(exports.recordsAt(), rows);
+    put(exports.turnsAt(), turns);
+    put(exports.instancesAt(), instances);
+    put(exports.framesAt(), this.frames());
+    put(exports.devicesAt(), Uint32Array.from(this.deviceSpaces()));
   }
 
   /** The rows of one actor after the other; of each actor, its first row and the end of its rows. */

@@ -3,25 +3,20 @@ import { UsageError } from '../model/errors.ts';
 import type { Distribution, RawRun } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
-import { DmaRecords } from './dma-records.ts';
+import { DmaRecords, type RecordExports } from './dma-records.ts';
 import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
-interface DmaExports extends LogExports {
+interface DmaExports extends LogExports, RecordExports {
   dmaInit(): void;
   dmaRun(): number;
   dmaElapsed(): number;
   dmaPage(page: number): number;
   configAt(): number;
   recipesAt(): number;
-  recordsAt(): number;
-  turnsAt(): number;
-  instancesAt(): number;
-  framesAt(): number;
-  devicesAt(): number;
   causesAt(): number;
   countersAt(): number;
   firstAt(): number;
@@ -166,13 +161,7 @@ export class DmaEngine {
     encodeRecipes(drained(setup), setup.machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * words);
     });
-    const put = (at: number, column: Uint32Array) => new Uint32Array(memory.buffer, at, column.length).set(column);
-    const { rows, turns, instances } = records.columns(numbers);
-    put(exports.recordsAt(), rows);
-    put(exports.turnsAt(), turns);
-    put(exports.instancesAt(), instances);
-    put(exports.framesAt(), records.frames());
-    put(exports.devicesAt(), Uint32Array.from(records.deviceSpaces()));
+    records.write(memory, exports, numbers);
   }
 
   private result({ memory, exports }: Instance<DmaExports>, numbers: Numbers): RawRun {

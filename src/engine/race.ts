@@ -9,9 +9,10 @@ import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { encodeCosts, encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
 import { type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
+import { type DmaRaceExports, layOutDmaRace } from './race-dma.ts';
 import { type RunExports, readRun } from './raw.ts';
 
-interface RaceExports extends LogExports, RunExports {
+interface RaceExports extends LogExports, RunExports, DmaRaceExports {
   raceInit(): void;
   configAt(): number;
   listsAt(): number;
@@ -83,6 +84,7 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   S3: ['N_S3'],
   S4: ['N_S4'],
   S5: ['N_S5'],
+  S6: ['N_S6'],
   stale: ['N_STALE'],
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],
@@ -93,6 +95,7 @@ const KINDS = {
   shared: 'KIND_SHARED',
   hugetlb: 'KIND_POOL',
   huge: 'KIND_HUGE',
+  buffer: 'KIND_ANON',
 } as const;
 const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   munmap: 'AT_UNMAP',
@@ -135,6 +138,10 @@ export class RaceEngine {
     this.numbers = numbersOf(exports);
     this.events = new EngineLog(this.instance, this.numbers);
     this.cpus = race.agents.filter(({ kind }) => kind === 'cpu').length;
+    if (race.family === 'dma') {
+      layOutDmaRace(this.instance, this.numbers, race, setup);
+      return;
+    }
     const config = new Float64Array(this.memory, exports.configAt(), this.numbers('CONFIG_WORDS'));
     config.fill(0);
     config.set(this.settings(setup));
@@ -169,6 +176,7 @@ export class RaceEngine {
   /** Name of one of the engine's agents. An access in flight is the device's. */
   nameOf(agent: number): string {
     if (agent < this.cpus) return `cpu${agent}`;
+    if (this.race.family === 'dma') return ['iommu', 'link', 'timer', 'dev0'][agent - this.cpus] ?? 'access';
     return ['kswapd', 'dev0', 'iommu', 'link'][agent - this.cpus] ?? 'dev0';
   }
 

@@ -15,6 +15,7 @@ import { parseSchedule } from './schedule.ts';
 
 /** Writes a race and one schedule of it as a trace for `run` and `compare`. */
 export function traceSchedule({ race, policy, machine }: Cell, schedule: string, sink: ByteSink): TraceMeta {
+  if (race.family === 'dma') throw new UsageError(`--as-trace is of address spaces; ${race.name} is of the DMA API`);
   const { entries, agents } = parseSchedule(schedule);
   const out = new TraceWriter(sink, codec);
   writeScheduled(race, entries, agents, out);

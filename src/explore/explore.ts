@@ -1,4 +1,5 @@
 import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
+import { iovaNames } from '../engine/race-dma.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import { type Exploration, type Replay, type ScheduleStep, stepsInWords } from '../model/exploration.ts';
@@ -82,9 +83,15 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
     policy: policy.name,
     machine: machine.name,
     schedule: text,
-    agents: [...race.agents.map(({ name }) => name), 'iommu', 'link'],
+    agents: [
+      ...race.agents.map(({ name }) => name),
+      ...(race.family === 'dma' ? ['access', 'timer'] : []),
+      'iommu',
+      'link',
+    ],
     actions: Object.fromEntries(race.agents.map((agent) => [agent.name, agent.actions.map(({ text }) => text)])),
-    pages: race.pages.map(({ name }) => name),
+    pages: race.family === 'dma' && policy.dma!.unmap !== 'never' ? iovaNames() : race.pages.map(({ name }) => name),
+    buffers: race.family === 'dma' ? race.pages.map(({ name }) => name) : [],
     steps,
     property,
   };

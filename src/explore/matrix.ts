@@ -1,4 +1,6 @@
+import { loadCosts } from '../catalog/catalog.ts';
 import { loadRaces } from '../catalog/races.ts';
+import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
 import { engineModule } from '../jobs/module.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
@@ -6,20 +8,38 @@ import { type Reply, unwrap } from '../jobs/reply.ts';
 import { allCores, Threads } from '../jobs/threads.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Exploration, Replay } from '../model/exploration.ts';
-import type { Race } from '../model/race.ts';
+import type { Race, RaceFamily } from '../model/race.ts';
 import { type Cell, replay } from './explore.ts';
 import type { CellTask } from './worker.ts';
 
-/** What is explored if nothing else is asked for. */
+/** What races of an address space are explored under if nothing else is asked for. */
 export const EXPLORE_DEFAULTS = {
   policies: ['under-lock', 'range-end', 'linux-4.14', 'linux-4.15', 'linux-6.6'],
   machines: ['amd-v2', 'intel-svm'],
 } as const;
 
-/** Races x machines x policies, in this order. */
+const DEFAULTS = { mm: EXPLORE_DEFAULTS, dma: DMA_DEFAULTS } as const;
+
+/**
+ * Races x machines x policies, in this order. Races of a family that nothing named is of are left out, where others are left.
+ */
 export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
-  const { pairs, costs } = loadPairs(request, EXPLORE_DEFAULTS, 'mm');
-  return races.flatMap((race) => pairs.map(({ policy, machine }) => ({ race, policy, machine, costs })));
+  const families = [...new Set(races.map(({ family }) => family))];
+  const loaded = new Map<RaceFamily, ReturnType<typeof loadPairs>>();
+  let refused: UsageError | undefined;
+  for (const family of families) {
+    try {
+      loaded.set(family, loadPairs(request, DEFAULTS[family], family));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      refused ??= error;
+    }
+  }
+  if (loaded.size === 0 && refused) throw refused;
+  return races.flatMap((race) => {
+    const { pairs, costs } = loaded.get(race.family) ?? { pairs: [], costs: loadCosts() };
+    return pairs.map(({ policy, machine }) => ({ race, policy, machine, costs }));
+  });
 }
 
 /** Explores races, each a name, a file, a folder or what `parseRace` makes of a text, under policies and on machines. */

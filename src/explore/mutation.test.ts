@@ -43,6 +43,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },
   'reuse-by-mapcount': { race: 'fork-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S2x' },
   'leaf-only': { race: 'munmap-table', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S5' },
+  'iova-before-flush': { race: 'dma-iova-reuse', policy: 'lazy', machine: 'intel-vtd', breaks: 'S6' },
   'no-caller-ref': { race: 'swap-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S1' },
 }; // biome-ignore format: a table
 

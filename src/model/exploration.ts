@@ -62,6 +62,8 @@ export interface Replay {
   readonly actions: Readonly<Record<string, readonly string[]>>;
   /** Names of pages by page id. */
   readonly pages: readonly string[];
+  /** Names of buffers of the DMA API, in their order. */
+  readonly buffers: readonly string[];
   readonly steps: readonly ScheduleStep[];
   /** The property that broke in the last step, or null. */
   readonly property: string | null;
@@ -95,16 +97,20 @@ export const STEP_PHRASES: Readonly<Record<string, string>> = {
 };
 
 /** What one step was, in a few words. `actions`: texts of the agent's script. */
-export function actionText(step: ScheduleStep, pages: readonly string[], actions: readonly string[]): string {
+export function actionText(
+  step: ScheduleStep,
+  { pages, buffers }: Pick<Replay, 'pages' | 'buffers'>,
+  actions: readonly string[],
+): string {
   const name = (page: number | null): string => (page === null ? '' : (pages[page] ?? ''));
-  const said = step.events.map((event) => eventText(event, name(event.page))).filter((text) => text !== '');
+  const said = step.events.map((event) => eventText(event, name(event.page), buffers)).filter((text) => text !== '');
   if (said.length > 0) return [...new Set(said)].join(', ');
   // Nothing has happened yet but that the agent came to its action.
   const action = step.events.find(({ kind }) => kind === 'action');
   return action === undefined ? 'goes on' : (actions[Number(action.what)] ?? '');
 }
 
-function eventText({ kind, what, detail }: LogEvent, page: string): string {
+function eventText({ kind, what, detail, number }: LogEvent, page: string, buffers: readonly string[]): string {
   switch (kind) {
     case 'step': {
       const phrase = STEP_PHRASES[what];
@@ -121,6 +127,10 @@ function eventText({ kind, what, detail }: LogEvent, page: string): string {
       return detail === 'fetched' ? `takes ${what}` : `${what} ${detail}`;
     case 'free':
       return `frame ${what} is free`;
+    case 'call':
+      return `dma_${what} ${buffers[number] ?? ''}: ${detail}`;
+    case 'queue':
+      return `flush queue: ${what}`;
     case 'lock':
       return detail === 'waits for' ? `waits for the ${what}` : '';
     default:
@@ -129,13 +139,23 @@ function eventText({ kind, what, detail }: LogEvent, page: string): string {
 }
 
 /** The command that draws a schedule. Its stars are quoted: some shells refuse to leave them alone. */
-export function replayCommand({
-  race,
-  policy,
-  machine,
-  schedule,
-}: Pick<Replay, 'race' | 'policy' | 'machine' | 'schedule'>): string {
-  const words = ['iommulator', 'explore', race, '--policies', policy, '--machines', machine, '--replay', schedule];
+export function replayCommand(
+  { race, policy, machine, schedule }: Pick<Replay, 'race' | 'policy' | 'machine' | 'schedule'>,
+  settings: readonly string[] = [],
+): string {
+  const set = settings.flatMap((setting) => ['--set', setting]);
+  const words = [
+    'iommulator',
+    'explore',
+    race,
+    '--policies',
+    policy,
+    '--machines',
+    machine,
+    ...set,
+    '--replay',
+    schedule,
+  ];
   return words.map(shellWord).join(' ');
 }
 
@@ -145,7 +165,7 @@ export function stepsInWords(replay: Replay): ExplorationStep[] {
   const marks = staleMarks(replay);
   return steps.map((step, i) => ({
     agent: step.agent,
-    action: actionText(step, pages, actions[step.agent] ?? []),
+    action: actionText(step, replay, actions[step.agent] ?? []),
     stale: Object.fromEntries([...marks[i]!].map(([page, mark]) => [pages[page]!, mark])),
   }));
 }

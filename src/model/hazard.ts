@@ -110,6 +110,11 @@ export const HAZARDS = {
     breaks: 'S2x',
     ancestor: 'Linux to 5.7 mm/memory.c do_wp_page: reuse_swap_page counts mappings',
   },
+  'iova-before-flush': {
+    what: 'an IOVA is given out again as soon as its unmap is queued, before the flush; policies lazy of DMA only',
+    breaks: 'S6',
+    ancestor: 'what the flush counters of Linux dma-iommu.c fq_ring_free rule out',
+  },
   'no-caller-ref': {
     what: 'who unmaps a page holds no reference of its own, so that the frame is free before range_end flushes',
     breaks: 'S1',

@@ -7,6 +7,8 @@ import { nearText, quote } from './near.ts';
 
 /** Which agents a race can have. `kswapd` reclaims; `dev0` uses the address space through the IOMMU. */
 export type AgentKind = 'cpu' | 'kswapd' | 'dev';
+/** What a race is of: an address space, or the DMA API. */
+export type RaceFamily = 'mm' | 'dma';
 
 /** What stands behind the operands of an action. */
 type Operands = 'page' | 'pages' | 'any' | 'move' | 'protection' | 'flag' | 'none';
@@ -52,12 +54,14 @@ export const ACTIONS = {
   activate: { by: ['dev'], operands: 'none', says: 'the device begins to use the PASID' },
   deactivate: { by: ['dev'], operands: 'none', says: 'the device stops using the PASID' },
   unbind: { by: ['cpu'], operands: 'none', says: 'the PASID is given back, and what there is of it invalidated' },
+  map: { by: ['cpu'], operands: 'page', says: 'dma_map of a buffer' },
+  unmap: { by: ['cpu'], operands: 'page', says: 'dma_unmap of a buffer' },
   bind: { by: ['cpu'], operands: 'page', says: 'the PASID becomes that of the process that the page is of' },
 } as const satisfies Record<string, ActionInfo>;
 export type ActionWord = keyof typeof ACTIONS;
 
 /** What a page is before the first access: its memory, or a file's. */
-export const PAGE_KINDS = ['anonymous', 'file', 'shared', 'hugetlb', 'huge'] as const;
+export const PAGE_KINDS = ['anonymous', 'file', 'shared', 'hugetlb', 'huge', 'buffer'] as const;
 export type PageKind = (typeof PAGE_KINDS)[number];
 
 /** A page of a race. Pages follow one another in the order of the file, `far` ones in a page table of their own. */
@@ -91,12 +95,13 @@ export interface RaceAgent {
  * old translation (`stale`), an obligation that falls due while an old translation can be used (`exposed`), a device access
  * denied (`denied`).
  */
-export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'S5', 'stale', 'exposed', 'denied'] as const;
+export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'S5', 'S6', 'stale', 'exposed', 'denied'] as const;
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */
 export interface Race {
   readonly name: string;
+  readonly family: RaceFamily;
   readonly source: string;
   readonly about: string;
   readonly pages: readonly RacePage[];
@@ -250,10 +255,12 @@ class Parser {
     if (this.never.length === 0) this.fail(end, 'never is missing: expected properties such as S1');
     const agents = this.columns.map((column, i) => this.agent(column, i));
     const start = this.start.map(({ agent, piece, action }) => this.started(agents, agent, piece, action));
+    const family = this.familyOf(agents);
     const device = agents.find(({ kind }) => kind === 'dev');
     const first = device?.actions.find(({ word }) => word === 'activate' || word === 'deactivate');
     return {
       name: this.said.get('race')!,
+      family,
       source: this.said.get('source')!,
       about: this.said.get('about')!,
       pages: this.pages,
@@ -263,6 +270,35 @@ class Parser {
       never: this.never,
       active: first?.word !== 'activate',
     };
+  }
+
+  /** Buffers are of the DMA API, with actions of their own; pages are of an address space. */
+  private familyOf(agents: readonly RaceAgent[]): RaceFamily {
+    const buffers = this.pages.filter(({ kind }) => kind === 'buffer').length;
+    const family = buffers > 0 ? 'dma' : 'mm';
+    const [first] = this.columns as [Piece];
+    if (buffers > 0 && buffers < this.pages.length)
+      this.fail(first, 'buffers beside pages, expected the ones or the others');
+    if (family === 'dma' && this.start.length > 0)
+      this.fail(this.start[0]!.piece, 'a start, which a race of buffers has not');
+    const mapped: number[] = [];
+    agents.forEach(({ name, kind, actions }, i) => {
+      for (const { word, text, pages } of actions) {
+        const known = word === 'map' || word === 'unmap' || (kind === 'dev' && (word === 'read' || word === 'write'));
+        const odd = family === 'dma' ? !known : word === 'map' || word === 'unmap';
+        if (odd)
+          this.fail(
+            this.columns[i]!,
+            `${name}: ${quote(text)}, which is no action on a ${family === 'dma' ? 'buffer' : 'page'}`,
+          );
+        if (word === 'map' && mapped.includes(pages[0]!))
+          this.fail(this.columns[i]!, `${name}: ${quote(text)}, which is mapped already`);
+        if (word === 'map') mapped.push(pages[0]!);
+      }
+    });
+    const never = family === 'dma' ? this.pages.findIndex((_, page) => !mapped.includes(page)) : -1;
+    if (never >= 0) this.fail(first, `buffer ${this.pages[never]!.name} is never mapped`);
+    return family;
   }
 
   private started(agents: readonly RaceAgent[], name: string, piece: Piece, action: Piece) {

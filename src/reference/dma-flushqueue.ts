@@ -40,6 +40,8 @@ export class FlushQueue {
     private readonly queue: Queue,
     private readonly price: Price,
     private readonly counts: Counts,
+    /** IOVAs are free as soon as they are queued: a hazard. */
+    private readonly early: boolean,
   ) {
     this.rings = Array.from({ length: cpus }, () => []);
     timer.block('idle');
@@ -63,6 +65,7 @@ export class FlushQueue {
     ring.push({ begun: this.begun, page, pages, iovas });
     this.counts.add('QUEUED');
     agent.spend('flush_queue', this.price('fq.enqueue'));
+    if (this.early) iovas.free(agent, cpu, page, pages);
     this.arm(agent.clock, cpu);
   }
 
@@ -86,7 +89,7 @@ export class FlushQueue {
   private reclaim(agent: Agent, cpu: number, ring: Entry[]): void {
     while (ring.length > 0 && ring[0]!.begun < this.complete) {
       const { page, pages, iovas } = ring.shift()!;
-      iovas.free(agent, cpu, page, pages);
+      if (!this.early) iovas.free(agent, cpu, page, pages);
     }
   }
 

@@ -90,7 +90,18 @@ class DmaMachine {
     const queueOf = (timer: Agent, of: readonly number[]): FlushQueue | null => {
       if (dma.unmap !== 'lazy') timer.block('idle');
       if (dma.unmap !== 'lazy') return null;
-      return new FlushQueue(dma, machine.hz, of, cpus.length, timer, domains, queue, price, counts);
+      return new FlushQueue(
+        dma,
+        machine.hz,
+        of,
+        cpus.length,
+        timer,
+        domains,
+        queue,
+        price,
+        counts,
+        machine.hazards.includes('iova-before-flush'),
+      );
     };
     const own = dma.unmap !== 'lazy' || dma.flush === 'domain';
     const queues = timers.map((timer, domain) => {

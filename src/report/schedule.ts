@@ -35,7 +35,10 @@ function headOf({
 type Told = Pick<Replay, 'race' | 'about' | 'policy' | 'machine' | 'schedule' | 'property'>;
 
 /** A schedule for a mail: a line a step, and the command that draws it. Code is indented, as Markdown wants it. */
-export function mailSchedule(one: Told & { readonly steps: readonly ExplorationStep[] }): string {
+export function mailSchedule(
+  one: Told & { readonly steps: readonly ExplorationStep[] },
+  settings: readonly string[] = [],
+): string {
   const { about, steps } = one;
   const agents = Math.max(...steps.map(({ agent }) => agent.length));
   const actions = Math.max(...steps.map(({ action }) => action.length));
@@ -47,14 +50,20 @@ export function mailSchedule(one: Told & { readonly steps: readonly ExplorationS
     return line(String(i + 1), agent, action, marks);
   });
   const legend = pages.length === 0 ? [] : LEGEND.split('   ');
-  const code = [line('', '', '', pages), ...rows, ...legend, '', ...wrapCommand(replayCommand(one), MAIL - 4)];
+  const code = [
+    line('', '', '', pages),
+    ...rows,
+    ...legend,
+    '',
+    ...wrapCommand(replayCommand(one, settings), MAIL - 4),
+  ];
   const indented = code.map((text) => `    ${text}`.trimEnd());
   return `${[...wrap(`${headOf(one)}. ${about}`, MAIL), '', ...indented].join('\n')}\n`;
 }
 
 /** A schedule that was replayed, for a screen or for a mail. */
-export function drawing(replay: Replay, format: Format): string {
-  if (format === 'md') return mailSchedule({ ...replay, steps: stepsInWords(replay) });
+export function drawing(replay: Replay, format: Format, settings: readonly string[]): string {
+  if (format === 'md') return mailSchedule({ ...replay, steps: stepsInWords(replay) }, settings);
   if (format === 'table') return replayText(replay);
   throw new UsageError('--replay draws, expected --format table or md');
 }
@@ -65,7 +74,7 @@ export function drawing(replay: Replay, format: Format): string {
  */
 export function drawSchedule(replay: Replay): string {
   const { agents, pages, steps, actions } = replay;
-  const texts = steps.map((step) => actionText(step, pages, actions[step.agent] ?? []));
+  const texts = steps.map((step) => actionText(step, replay, actions[step.agent] ?? []));
   const used = agents.filter((agent) => steps.some((step) => step.agent === agent));
   const widths = used.map((agent) =>
     Math.max(agent.length, ...steps.map((step, i) => (step.agent === agent ? texts[i]!.length : 0))),

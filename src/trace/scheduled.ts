@@ -30,6 +30,7 @@ const FLAGS = {
   shared: MAP_FLAG.file | MAP_FLAG.shared,
   hugetlb: MAP_FLAG.hugetlb,
   huge: MAP_FLAG.huge,
+  buffer: 0,
 } as const;
 /** Agents that take the steps of hardware, whoever's event says so. */
 const HARDWARE: readonly string[] = TURNS_OF;
