@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HISTOGRAM, iommulator, RECORDING, ROOT, shell, withRecording, writeValgrind } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
+import { mismatches } from '../../testing/schema.ts';
 import { IMPORTERS } from '../trace/import/index.ts';
 
 const TLB = ['tlb', 'app.lk', '--quiet'];
@@ -22,6 +23,7 @@ describe('output', () => {
     const { code, stdout } = iommulator(['list', 'formats', '--format', 'json']);
     const rows = IMPORTERS.map(({ name, summary, source }) => ({ format: name, what: summary, source }));
     expect({ code, rows: JSON.parse(stdout) }).toEqual({ code: 0, rows });
+    expect(mismatches('listing', rows)).toEqual([]);
     expect(iommulator(['list', 'formats']).stdout.split('\n')).toHaveLength(IMPORTERS.length + 2);
   });
 

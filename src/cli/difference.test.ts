@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
 import { RECLAIMED, writeProgram } from '../../testing/program.ts';
+import { mismatches } from '../../testing/schema.ts';
 import type { compareJson } from '../report/compare.ts';
 import type { differenceJson } from '../report/difference.ts';
 
@@ -24,7 +25,9 @@ test(
   'each row is what compare says of the two policies, and dearer invalidations make a larger difference',
   () =>
     onProgram<Json & ReturnType<typeof compareJson>>((json) => {
-      const { rows } = json('difference', ...PAIR, 'small.trace');
+      const result = json('difference', ...PAIR, 'small.trace');
+      expect(mismatches('difference', result)).toEqual([]);
+      const { rows } = result;
       expect(rows.map(({ trace, machine }) => `${trace} ${machine}`)).toEqual(['small amd-v2', 'small intel-svm']);
       const { runs } = json('compare', 'small.trace', '--policies', PAIR.join());
       rows.forEach((row, i) => {

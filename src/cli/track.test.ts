@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { iommulator, ROOT, withFolder } from '../../testing/cli.ts';
+import { mismatches } from '../../testing/schema.ts';
 
 const golden = (name: string): string => join(ROOT, `traces/golden/cli/${name}.json`);
 
@@ -48,8 +49,12 @@ test('a history: recorded, checked, shown, exported; a result that got worse fai
     );
 
     expect(track('record', 'worse.json', '--commit', 'bbbb', '--quiet')).toEqual({ code: 0, stdout: '', stderr: '' });
-    expect(track('check').code).toBe(1);
-    const { series } = JSON.parse(track('show', one, '--figures', 'cost.work_ns', '--format', 'json').stdout);
+    const judged = track('check', '--format', 'json');
+    expect(judged.code).toBe(1);
+    expect(mismatches('checks', JSON.parse(judged.stdout))).toEqual([]);
+    const shown = JSON.parse(track('show', one, '--figures', 'cost.work_ns', '--format', 'json').stdout);
+    expect(mismatches('series', shown)).toEqual([]);
+    const { series } = shown;
     expect(series[1].points.map(({ value }: { value: number }) => value / result.runs[1].cost.work_ns)).toEqual([1, 2]);
     expect(track('export', '--as', 'junit').stdout).toContain('type="verdict">was safe and is unsafe</failure>');
     expect(track('export', '--as', 'go', '--figures', 'cost.walks').stdout).toMatch(/^commit: bbbb\n/);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { mismatches } from '../../testing/schema.ts';
 import { loadRaces } from '../catalog/races.ts';
 import type { Exploration } from '../model/exploration.ts';
 import { type Judged, judge, type Trial } from '../model/statement.ts';
@@ -34,6 +35,7 @@ const judged = (property: string | null): Judged[] =>
 
 test('a statement stands if every trial finds what it implies, and falls with the cells that do not', () => {
   const verdicts = (property: string | null) => new Set(judged(property).map(({ verdict }) => verdict));
+  for (const property of [null, 'S3']) expect(mismatches('statements', { statements: judged(property) })).toEqual([]);
   expect(verdicts(null)).toEqual(new Set(['stands', 'falls']));
   expect(verdicts('S3')).toEqual(new Set(['falls']));
   expect(threadText(judged('S3').slice(0, 1))).toContain('not holds but S3 in swap-reuse under range-end on amd-v2');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BIN, ended, iommulator, ROOT, start, withFolder } from '../../testing/cli.ts';
+import { mismatches } from '../../testing/schema.ts';
 import { loadSweep } from '../catalog/sweeps.ts';
 import type { PassTask } from '../jobs/job.ts';
 import type { Threads } from '../jobs/threads.ts';
@@ -15,7 +16,7 @@ import { openSweep } from './grid.ts';
 import { runSweep } from './run.ts';
 import { shardsFor, slurmScripts } from './slurm.ts';
 import { Store } from './store.ts';
-import { front, type SweepRow } from './table.ts';
+import { front, pivot, rowsOf, type SweepRow } from './table.ts';
 
 const SPEC: SweepSpec = {
   name: 'small',
@@ -252,6 +253,12 @@ describe('a sweep', () => {
           lines.map((row) => row['cost.added_per_page_ns']),
         );
         expect(rows.map((row) => row.policy)).toEqual(lines.map((row) => row.policy));
+
+        const kept = rowsOf(await openSweep(SPEC, FILE), new Store(join(folder, 'small.results'))).rows;
+        expect(mismatches('front', front(kept))).toEqual([]);
+        const axes = { rows: 'policy.dma.queue_size', columns: 'policy', metric: 'work_ns' };
+        const where = { machine: 'amd-vi', 'machine.iommu.iotlb': '1x32' };
+        expect(mismatches('pivot', pivot(SPEC, FILE, kept, { ...axes, where }))).toEqual([]);
       }),
     60_000,
   );

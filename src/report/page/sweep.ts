@@ -112,7 +112,7 @@ function frontPart(
             title,
             columns,
             runs.map((run) => rowOf(run).cells),
-            `${whole(runs.length)} rows, which a script makes; without scripts: iommulator sweep show FILE --rows, or sweep gather for all numbers.`,
+            `${whole(runs.length)} rows, which a script makes; without scripts: what iommulator sweep gather wrote has all numbers.`,
           )
     }</div>`,
   })}
