@@ -8,7 +8,7 @@ import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, spend, wake } from './clock';
 import { bump, N_COMPUTE, N_L1D_MISS } from './counters';
 import { stepList } from './fault';
-import { flightAgent, launch } from './flight';
+import { launch } from './flight';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
@@ -19,6 +19,7 @@ import {
 } from './ops';
 import { beginRange, clearRun, runOf } from './path';
 import { activate, deactivate, isActive } from './pasid';
+import { flightCount, freePlace } from './places';
 import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { beginRelease, stepSubmission } from './submit';
@@ -207,7 +208,7 @@ function access(who: Agent, page: u32, write: u32): void {
   if (who.id >= setting(SET_CPUS)) {
     // Who does not use the PASID issues nothing, if he keeps to that.
     if (!isActive() && !hazard(HAZARD_TRANSLATED_WHILE_IDLE)) return next(who);
-    const place = flightAgent();
+    const place = freePlace(0, flightCount);
     assert(place >= 0);
     launch(<u32>place, meant(page), 0, write, who);
     who.phase = FLYING;

@@ -43,6 +43,11 @@ export function initCpu(): void {
   fetchPs = cost(COST_FETCH);
   accessPs = setting(SET_DATA_ONLY) != 0 ? cost(COST_ACCESS) : 0;
 }
+/** Whether the CPU goes through a range page by page, as a migration does. */
+@inline
+export function isWorking(who: Agent): bool {
+  return who.phase == WORKING;
+}
 /** One turn of a CPU; private steps go on while the clock is below `limit`. */
 export function stepCpu(who: Agent, limit: u64): u32 {
   const p = programOf(who.id);

@@ -3,7 +3,7 @@ import { banks, beginSwap, swap } from './bank';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
 import { select } from './consumers';
 import { bump, N_DMA_LATE } from './counters';
-import { flightAgent, flying, launch, swapFlights } from './flight';
+import { launch, swapFlights } from './flight';
 import { swapHandler } from './handler';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
@@ -12,6 +12,7 @@ import {
   SET_LATE_SHARE, SET_OUTSTANDING, SET_PAGES, SET_POSTS,
 } from './ops';
 import { activate, deactivate } from './pasid';
+import { flightCount, flying, freePlace } from './places';
 import { swapPri } from './pri';
 import { swapPrq } from './prq';
 import { exponential } from './random';
@@ -131,7 +132,7 @@ export function stepDevice(device: Agent): void {
     else spend(device, CAUSE_IDLE, idle);
     return;
   }
-  const place = flightAgent();
+  const place = freePlace(0, flightCount);
   if (place < 0) {
     block(device, CAUSE_IDLE);
     return;

@@ -3,17 +3,17 @@ import { bank, banks, resetBanks } from './bank';
 import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
 import { addConsumer as addHardware, initHardware } from './consumers';
 import { initCounters } from './counters';
-import { initCpu, NEEDS_INPUT, stepCpu } from './cpu';
+import { initCpu, isWorking, NEEDS_INPUT, stepCpu } from './cpu';
 import { attend, initDevice, resetDevices, rouse, rouseAll, stepDevice } from './device';
 import { initFaults } from './fault';
-import { initFlights, stepFlight } from './flight';
-import { freeFrames, initFrames } from './frame';
+import { initFlights, lands, stepFlight } from './flight';
+import { anyoneWaits, freeFrames, initFrames } from './frame';
 import { stepIommu } from './iommu';
 import { initHandler, stepHandler } from './handler';
 import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
 import {
-  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_LOW, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
+  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
   SET_RECLAIM, SET_SEED, SET_TABLES,
 } from './ops';
 import { initMmapLock } from './mmaplock';
@@ -183,33 +183,62 @@ export function wantingCpu(): u32 {
   return wanting;
 }
 
-/** Before this time nobody else can change what a CPU's hits depend on. A device by itself never does. */
+/**
+ * Before this time nobody else can change what a CPU's hits depend on. A device by itself never does. A CPU in user mode must trap
+ * first, which takes it some time.
+ */
 function horizon(who: Agent): u64 {
-  let limit: u64 = u64.MAX_VALUE;
+  const trap = cpus > 1 ? trapTime() : 0;
+  let limit: u64 = u64.MAX_VALUE; // were there no traps, and
+  let far: u64 = u64.MAX_VALUE; //   with them
   let waits = false;
-  const trap: u64 = cpus > 1 ? ahead() : 0;
   for (let id: u32 = 0; id <= reclaimer; id++) {
     const other = agent(id);
     if (id == who.id) continue;
     if (other.state == BLOCKED && other.waitsFor != CAUSE_IDLE) waits = true;
-    if (other.state == RUNNABLE) limit = min(limit, other.clock + (id < cpus && other.phase == 0 ? trap : 0) + tie(who, id));
+    if (other.state != RUNNABLE) continue;
+    const turn = other.clock + tie(who, id);
+    limit = min(limit, turn);
+    far = min(far, id < cpus && other.phase == 0 ? turn + trap : turn);
   }
   // One CPU goes on while reclaim waits; among several, whoever waits may be woken by anybody.
-  if (!waits || cpus == 1) return limit;
-  for (let id = reclaimer + 1; id < agentCount; id++) {
-    if (agent(id).state == RUNNABLE) limit = min(limit, agent(id).clock + tie(who, id));
+  if (waits && cpus != 1) {
+    for (let id = reclaimer + 1; id < agentCount; id++) {
+      if (agent(id).state != RUNNABLE) continue;
+      const turn = agent(id).clock + tie(who, id);
+      limit = min(limit, turn);
+      far = min(far, turn);
+    }
   }
-  return limit;
+  return far > limit ? max(limit, min(far, firstOfDevices())) : far;
 }
 /** 1 if the agent goes before another whose clock agrees. */
 @inline
 function tie(who: Agent, id: u32): u64 {
   return who.id < id ? 1 : 0;
 }
-/** A CPU in user mode must trap first, which takes it some time; and it must not wake reclaim by that. */
-function ahead(): u64 {
-  if (setting(SET_RECLAIM) != 0 && freeFrames() < setting(SET_LOW) + agentCount) return 0;
+/**
+ * What a trap takes at least. 0 where reclaim sleeps and can be woken before it is over: by a fault that finds no frame, or a page
+ * that is being migrated, or by the end of a page request while somebody waits for frames.
+ */
+function trapTime(): u64 {
+  const sleeps = agent(reclaimer).state == BLOCKED && agent(reclaimer).waitsFor == CAUSE_IDLE;
+  if (setting(SET_RECLAIM) != 0 && sleeps) {
+    if (freeFrames() < agentCount || anyoneWaits()) return 0;
+    for (let id: u32 = 0; id < cpus; id++) if (isWorking(agent(id))) return 0;
+  }
   return min(settingU64(SET_LOOKAHEAD), min(cost(COST_FAULT), cost(COST_SYSCALL)));
+}
+/** When a device, an access that is not translated yet, or a handler of page requests has its next turn: it may change a PTE. */
+function firstOfDevices(): u64 {
+  let clock: u64 = u64.MAX_VALUE;
+  for (let consumer: u32 = 0; consumer < banks; consumer++) {
+    for (let id = firstAgent(consumer) + DEVICE; id < firstAgent(consumer + 1); id++) {
+      const who = agent(id);
+      if (who.state == RUNNABLE && !lands(who)) clock = min(clock, who.clock);
+    }
+  }
+  return clock;
 }
 
 /** When the last CPU came to its end, in picoseconds. */

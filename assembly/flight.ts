@@ -28,7 +28,7 @@ import { landed } from './pending';
 import { forgetRequest, hasPri, initPri, IS_GRANTED, IS_REFUSED, sendGroups, stepRequest } from './pri';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
-import { AT_DEVICE, closeFlight, Flight, flight, flightCount, IN_HAND, ON_ITS_WAY, openFlight, SQUASHED_FILL, SQUASHED_WALK } from './places';
+import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
 import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck } from './space';
 import { PASID } from './submission';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
@@ -74,22 +74,11 @@ function request(place: u32): usize {
   return requests + <usize>place * REQUEST_BYTES;
 }
 
-/** A place that is free, or -1. */
-export function flightAgent(): i32 {
-  for (let i: u32 = 0; i < flightCount; i++) if (agent(first + i).phase == REST) return <i32>i;
-  return -1;
-}
-/** Accesses in flight. */
-export function flying(): u32 {
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < flightCount; i++) if (agent(first + i).phase != REST) count++;
-  return count;
-}
-
 /** Starts an access in a free place, to a 4 KiB page of a page. */
 export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: Agent): void {
   const who = agent(first + place);
   const at = request(place);
+  takePlace(place);
   store<u32>(at, page);
   store<u32>(at, write, 4);
   store<u64>(at, issuer.clock, 8);
@@ -98,6 +87,12 @@ export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: A
   acquire(who.id, knowledgeOf(issuer.id));
   who.phase = TRANSLATE;
   bump(N_DMA);
+}
+
+/** Whether an access is on its way to memory, so that it asks the IOMMU for nothing more. */
+@inline
+export function lands(who: Agent): bool {
+  return who.phase == LAND;
 }
 
 /** One turn; true when the access has landed or was denied, and the place is free again. */
@@ -120,7 +115,7 @@ function turn(who: Agent): bool {
   const half = cost(COST_TRANSLATION) / 2;
   switch (who.phase) {
     case TRANSLATE: {
-      openFlight(place, page);
+      held.page = page + 1;
       touch(page);
       const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), leafOf(place, page), page, write) : 0;
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
@@ -400,7 +395,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
 }
 
 function rest(who: Agent): void {
-  closeFlight(who.id - first);
+  leavePlace(who.id - first);
   clear(request(who.id - first), 16);
   if (hasPri()) forgetRequest(who.id - first);
   who.phase = REST;

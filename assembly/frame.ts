@@ -121,7 +121,8 @@ export function awaitFrames(who: Agent): void {
 }
 /** Whether an agent waits. */
 export function anyoneWaits(): bool {
-  for (let id: u32 = 0; id < agentCount; id++) if (load<u8>(waiting + id) != 0) return true;
+  // Regions are of whole words.
+  for (let id: u32 = 0; id < agentCount; id += 8) if (load<u64>(waiting + id) != 0) return true;
   return false;
 }
 /** Wakes all who wait for frames. */

@@ -9,7 +9,7 @@ import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTAND
 import { publish } from './recent';
 import { delayOf, fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf } from './recording';
 import { violation } from './safety';
-import { flight } from './places';
+import { flight, freePlace, leavePlace, takePlace } from './places';
 import { vpnOf } from './table';
 
 // Phases of an issuer.
@@ -88,11 +88,12 @@ function ready(who: Agent, device: u32, record: u32): bool {
 }
 
 function issue(who: Agent, device: u32, record: u32): void {
-  const place = freePlace(device);
-  if (place == NOTHING) {
+  const free = freePlace(device * places, places);
+  if (free < 0) {
     block(who, CAUSE_IDLE);
     return;
   }
+  const place = <u32>free;
   store<u32>(flown + (<usize>place << 2), record);
   who.phase = NEXT;
   const mapping = instance(fieldOf(record, 0));
@@ -100,17 +101,13 @@ function issue(who: Agent, device: u32, record: u32): void {
     const access = agent(flights + place);
     bump(N_DMA);
     wake(access, who.clock);
+    takePlace(place);
     access.phase = DIRECT;
     spend(access, CAUSE_DEVICE, cost(COST_DMA));
     return;
   }
   const page = leafOf(mapping, fieldOf(record, 1));
   launch(place, page, <u32>(mapping.page + fieldOf(record, 1) - vpnOf(page)), fieldOf(record, 2), who);
-}
-function freePlace(device: u32): u32 {
-  const first = device * places;
-  for (let place = first; place < first + places; place++) if (agent(flights + place).phase == 0) return place;
-  return NOTHING;
 }
 
 /** One turn of an access in flight. Returns whether it is over. */
@@ -143,6 +140,7 @@ function landDirect(who: Agent, record: u32): void {
     }
   }
   who.phase = 0;
+  leavePlace(who.id - flights);
   block(who, CAUSE_IDLE);
 }
 

@@ -253,7 +253,7 @@ export function squash(first: u64, last: u64, device: u32): void {
   for (let left = flightsInUse(); left != 0; left &= left - 1) {
     const i = <u32>ctz(left);
     const held = flight(i);
-    if (device != ALL_DEVICES && deviceOf(i) != device) continue;
+    if (held.page == 0 || (device != ALL_DEVICES && deviceOf(i) != device)) continue;
     if (isNamed(held.page - 1, first, last)) held.squashed |= device == ALL_DEVICES ? SQUASHED_WALK : SQUASHED_FILL;
   }
 }

@@ -23,7 +23,7 @@ export class Flight {
 const FLIGHT_BYTES: usize = offsetof<Flight>();
 
 let flights: usize = 0; // Flight[flightCount], so many of each device
-let inUse: usize = 0; //   u64: flights with a page, a bit each, so that a change of a PTE looks at those alone
+let inUse: usize = 0; //   u64: places that are taken, a bit each, so that a change of a PTE looks at those alone
 export let flightCount: u32 = 0;
 
 export function initFlightPlaces(count: u32): void {
@@ -41,20 +41,30 @@ export function flight(index: u32): Flight {
   return changetype<Flight>(flights + <usize>index * FLIGHT_BYTES);
 }
 
-/** Flights with a page, a bit each: `for (let left = flightsInUse(); left != 0; left &= left - 1)`, and `ctz(left)` is one. */
+/** Places that are taken, a bit each: `for (let left = flightsInUse(); left != 0; left &= left - 1)`, and `ctz(left)` is one. */
 @inline
 export function flightsInUse(): u64 {
   return load<u64>(inUse);
 }
-/** A flight begins: an access asks for the page. */
+/** Accesses in flight. */
 @inline
-export function openFlight(index: u32, page: u32): void {
-  flight(index).page = page + 1;
+export function flying(): u32 {
+  return <u32>popcnt(flightsInUse());
+}
+/** The first free one of `count` places from `from` on, or -1. */
+@inline
+export function freePlace(from: u32, count: u32): i32 {
+  const place = <u32>ctz(~flightsInUse() >> from);
+  return place < count ? <i32>(from + place) : -1;
+}
+/** A place is taken for an access. */
+@inline
+export function takePlace(index: u32): void {
   store<u64>(inUse, flightsInUse() | (<u64>1 << index));
 }
-/** It is over. */
+/** The access is over. */
 @inline
-export function closeFlight(index: u32): void {
+export function leavePlace(index: u32): void {
   clear(changetype<usize>(flight(index)), FLIGHT_BYTES);
   store<u64>(inUse, flightsInUse() & ~(<u64>1 << index));
 }

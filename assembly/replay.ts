@@ -4,7 +4,7 @@ import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgen
 import { initHardware } from './consumers';
 import { initCounters } from './counters';
 import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
-import { flying, initFlights } from './flight';
+import { initFlights } from './flight';
 import { initQueues, stepTimer } from './flushqueue';
 import { stepIommu } from './iommu';
 import { initIova } from './iova';
@@ -14,6 +14,7 @@ import { logOff } from './log';
 import { initMappings, nameAll } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { stepLink } from './pending';
+import { flying } from './places';
 import { goesRound, initProgress } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';

@@ -32,8 +32,13 @@ export class Follower {
     let page = NO_PAGE;
     let looked = 0;
     for (let i = 0; i < records; i++) {
-      left -= runDatas[i]!;
-      if (left > 0) continue;
+      // Most records post nothing: they are passed over in a loop that calls nothing.
+      while (i < records) {
+        left -= runDatas[i]!;
+        if (left <= 0) break;
+        i++;
+      }
+      if (i === records) break;
       // A run longer than the distance posts once: it is one page.
       left = every - ((0 - left) % every);
       // Few records post: which page it is, is looked up for those alone.
@@ -42,7 +47,7 @@ export class Follower {
       if (page !== NO_PAGE) posts.push(i, ((page << 1) | (this.random.chance(write) ? 1 : 0)) >>> 0);
     }
     this.left = left;
-    return Uint32Array.from(posts);
+    return new Uint32Array(posts);
   }
 }
 
