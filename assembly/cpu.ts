@@ -9,7 +9,7 @@ import { post } from './device';
 import { stepList } from './fault';
 import { cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
 import {
-  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
+  AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, AT_UNTRACK, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
   COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MARK, EVENT_MOVE, EVENT_NONE,
   EVENT_PAGES, EVENT_PROTECT, EVENT_RANGE, EVENT_REAP, EVENT_UNMAP, KIND_GONE, SET_DATA_ONLY, SET_DEVICE, SET_MMAP_LOCK,
 } from './ops';
@@ -26,6 +26,9 @@ const KERNEL: u32 = 1; //  a list runs
 const MAPPING: u32 = 2; // a list runs that makes room for a mapping,
 const MOVING: u32 = 3; //  or for a range that moves
 const WORKING: u32 = 4; // page by page
+
+/** The largest page number: src/model/limits.ts MAX_VPN. */
+const MAX_VPN: u64 = ((<u64>1) << 45) - 1;
 
 let fetchPs: u64 = 0;
 let accessPs: u64 = 0;
@@ -343,6 +346,7 @@ function startEvent(who: Agent): void {
     : AT_PROTECT;
   const run = beginRange(who, settleOccasion(asked, first, end), first, end);
   if (op == EVENT_PROTECT) run.writable = <u32>field(row, 3);
+  if (run.occasion == AT_UNTRACK && first == 0 && end > MAX_VPN) run.everything = 1;
 }
 /** The new place is empty, mremap has unmapped what was there; until a page arrives, nobody can fault it in. */
 function startMove(who: Agent, row: usize): void {

@@ -3,6 +3,7 @@ import { loadMachine } from '../src/catalog/catalog.ts';
 import { type Consumer, PRICED_AS } from '../src/model/consumer.ts';
 import type { CostKey } from '../src/model/cost.ts';
 import { HAZARDS, type HazardName } from '../src/model/hazard.ts';
+import { MAX_VPN } from '../src/model/limits.ts';
 import type { Command, Machine } from '../src/model/machine.ts';
 import { DEFAULT_LOOKAHEAD, type Follow, type RunSetup } from '../src/model/run.ts';
 import { NO_CACHE, REPLACEMENTS } from '../src/model/tlb.ts';
@@ -67,7 +68,10 @@ const change: fc.Arbitrary<Step> = fc
     if (what === 13) return event('reap', 0);
     // The end of a program ends what devices do, too.
     if (what === 29) return bits < 2 ? event('exit', 0) : event('numaHint', 0, first, end);
-    return event(UPKEEP[what - 14]!, 0, first, end);
+    const upkeep = UPKEEP[what - 14]!;
+    // As the kernel does it.
+    if (upkeep === 'clearRefs' && bits % 2 === 0) return event('clearRefs', 0, 0, MAX_VPN + 1);
+    return event(upkeep, 0, first, end);
   });
 
 /** A page is used, and so posted to the device; it changes while the device works on it, and is used again. */

@@ -24,7 +24,7 @@ const MUST_REACH = [
   ...['page table', 'queue', 'walkers'].map((kind) => `wait for ${kind}`),
   'several requests at a time', 'several waits at a time', 'wait for an ITag', 'request given up', 'marked though active', 'access while idle', 'ring full', 'wait for a frame', 'wait for reclaim of the page', 'fault for nothing',
   'stale copy evicted', 'stale copy filled', 'stale CPU entry evicted', 'walk not cached', 'translation not cached',
-  'invalidation waits for landings', 'range covered in part', 'idle, but marked already', 'window opened',
+  'invalidation waits for landings', 'range covered in part', 'range of everything overflows', 'idle, but marked already', 'window opened',
   'deferred invalidation carried out', 'obligation behind a deferred invalidation', 'page gone while it was asked for',
   'stale use after the obligation, no property broken', 'mmap over something', 'mremap over something', 'page moved',
   'swap entry moved', 'moved while reclaim works on it', 'moved to where no access goes', 'unmapped page touched again',

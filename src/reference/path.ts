@@ -1,5 +1,6 @@
 import { CALLBACKS } from '../model/consumer.ts';
-import type { Machine } from '../model/machine.ts';
+import { MAX_VPN } from '../model/limits.ts';
+import { type Machine, widensRanges } from '../model/machine.ts';
 import type { MmHalf, Note, Repeat, Step } from '../model/policy.ts';
 import type { Turns } from './agent.ts';
 import { Changes } from './change.ts';
@@ -280,7 +281,16 @@ export class Paths {
       return;
     }
     const keeps = run.path === 'madv_free' && machine.hazards.includes('clean-keeps-device-tlb');
-    yield* queue.invalidate(run.agent, span, keeps ? 'iotlbs' : 'all', run.freed.length > 0);
+    yield* queue.invalidate(run.agent, this.asTold(run, span, machine), keeps ? 'iotlbs' : 'all', run.freed.length > 0);
+  }
+
+  /** What a driver makes of the range of /proc/PID/clear_refs: (end - start + 4095) >> 12 of 0..~0 is 0 (intel-svm.c up to 6.5). */
+  private asTold(run: Operation, span: Span, machine: Machine): Span {
+    const everything = run.path === 'clear_refs' && run.range!.first === 0 && run.range!.end > MAX_VPN;
+    const told = everything && span.first === 0 && span.last >= MAX_VPN && span.whole !== true;
+    if (!told || machine.iommu.commands === 'amd' || widensRanges(machine)) return span;
+    this.counts.reach('range of everything overflows');
+    return { ...span, overflows: true };
   }
 
   /** The CPU flushes its own TLB; others ask it by IPI. */

@@ -3,6 +3,8 @@ export interface Span {
   readonly first: number;
   readonly last: number;
   readonly whole?: boolean;
+  /** The driver takes it to be of no page: it asks for a block of one at its beginning. */
+  readonly overflows?: boolean;
 }
 
 /** All pages of all spaces. */

@@ -94,6 +94,8 @@ export class Submissions {
   private reach(word: Command, span: Span): Span {
     if (word === 'iotlb.global') return EVERYTHING;
     if (span.whole) return span;
+    const part = word.endsWith('.page') || word.endsWith('.range');
+    if (part && span.overflows) return { first: span.first, last: span.first };
     if (word === 'iotlb.page' || word === 'iotlb.range') {
       const aligned = this.machine.iommu.commands === 'amd' || widensRanges(this.machine);
       const block = aligned ? covering(span) : rounded(span);

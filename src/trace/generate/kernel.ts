@@ -1,3 +1,4 @@
+import { MAX_VPN } from '../../model/limits.ts';
 import { Process } from './program.ts';
 import type { Random } from './random.ts';
 import type { Workload } from './workload.ts';
@@ -110,7 +111,7 @@ export const dirtyTracking: Workload = {
   stands: 'incremental checkpoints with CRIU: /proc/PID/clear_refs, then the soft-dirty bits of pagemap',
   sizes: { pages: { means: 'pages of the heap', is: 2048, least: 8 }, ops: REQUESTS },
   assumes: [SERVER, 'Tracking begins anew 20 times.'],
-  write: watched(20, (program, heap, _random, pages) => program.kernel('clearRefs', heap, pages)),
+  write: watched(20, (program) => program.kernel('clearRefs', 0, MAX_VPN + 1)),
 };
 
 export const sharedWriteback: Workload = {
