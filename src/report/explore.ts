@@ -64,7 +64,7 @@ export function exploreText(explorations: readonly Exploration[], settings: read
   const lines = [tables.join('\n'), ...remarksOn(explorations).map((line) => `${line}\n`)];
   const broken = explorations.find(({ verdict }) => verdict === 'broken');
   if (broken !== undefined) {
-    lines.push(`to see one: ${replayCommand(broken, settings).replace(' --replay', ' \\\n  --replay')}\n`);
+    lines.push(`to see one: ${replayCommand(broken, settings).replace(/ (?=--set|--replay)/, ' \\\n  ')}\n`);
   }
   return lines.join('');
 }
