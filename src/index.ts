@@ -66,7 +66,7 @@ export { EXPORTERS } from './trace/export/index.ts';
 export { WORKLOADS, workloadNamed } from './trace/generate/index.ts';
 export { parseSizes, type Sizes } from './trace/generate/workload.ts';
 export { IMPORTERS } from './trace/import/index.ts';
-export type { Trace } from './trace/reader.ts';
+export { type Trace, watchedTrace } from './trace/reader.ts';
 export { recordsOf, type TraceRecord } from './trace/records.ts';
 export { textOf } from './trace/text.ts';
 export { verifyExperiment } from './verify/experiment.ts';

@@ -1,8 +1,11 @@
 import { countInvalidations } from '../jobs/probe.ts';
 import { UsageError } from '../model/errors.ts';
+import { PATH_NAMES } from '../model/path.ts';
 import { parseNames } from '../model/run.ts';
 import { countsGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
+import { interrupted } from './interrupt.ts';
+import { startProgress } from './progress.ts';
 
 /** Options of `list paths --counts`, as yargs gives them. */
 export interface CountsArgs {
@@ -21,11 +24,20 @@ export const COUNTS_OPTIONS = {
 } as const;
 
 /** What is counted, if that was asked for. `alone`: nothing else was. */
-export function counted({ counts, policies, machine }: CountsArgs, alone: boolean): Grid | undefined {
+export async function counted(
+  { counts, policies, machine, quiet }: CountsArgs & { quiet: boolean },
+  alone: boolean,
+): Promise<Grid | undefined> {
   if (counts !== true) {
     if (policies === undefined && machine === undefined) return undefined;
     throw new UsageError('--policies and --machine go with `list paths --counts`');
   }
   if (!alone) throw new UsageError('--counts goes with `list paths`, and with no name and no --yaml');
-  return countsGrid(countInvalidations(parseNames(policies, '--policies'), machine));
+  const { update, end } = startProgress('counting', quiet, 'paths');
+  const onProgress = (done: number): void => update(done, PATH_NAMES.length);
+  return countsGrid(
+    await countInvalidations(parseNames(policies, '--policies'), machine, { signal: interrupted, onProgress }).finally(
+      end,
+    ),
+  );
 }

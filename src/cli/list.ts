@@ -12,6 +12,7 @@ interface Args extends OutputArgs, CountsArgs {
   what: string;
   name?: string;
   yaml: boolean;
+  quiet: boolean;
 }
 
 const KINDS = [...CATALOG_KINDS, ...(Object.keys(LISTINGS) as (keyof typeof LISTINGS)[])] as const;
@@ -34,7 +35,7 @@ export const list: CommandModule<object, Args> = {
     if (kind === undefined && (yaml || (name !== undefined && !takesName(what)))) {
       throw new UsageError(`list ${what} takes no name and no --yaml; ${CATALOG_KINDS.join(', ')} do`);
     }
-    const table = counted(args, what === 'paths' && !yaml && name === undefined);
+    const table = await counted(args, what === 'paths' && !yaml && name === undefined);
     if (kind !== undefined && yaml) return emit(catalogYaml(kind, name), args.output);
     const grid = table ?? (kind === undefined ? LISTINGS[what as keyof typeof LISTINGS](name) : catalog(kind, name));
     const json = grid.rows.map((row) => Object.fromEntries(row.map((cell, i) => [grid.columns[i]!, cell])));

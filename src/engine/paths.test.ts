@@ -36,8 +36,8 @@ const policies = header!.slice(1);
 /** Without the branch that takes two CPUs. */
 const alone = rows.filter(([path]) => !path!.includes('lost race'));
 
-test('what `list paths --counts` prints', () => {
-  const cells = countsGrid(countInvalidations(policies)).rows.map((row) => row.join('\t'));
+test('what `list paths --counts` prints', async () => {
+  const cells = countsGrid(await countInvalidations(policies)).rows.map((row) => row.join('\t'));
   expect(cells).toEqual(rows.map((row) => row.join('\t')));
 });
 

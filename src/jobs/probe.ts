@@ -10,6 +10,7 @@ import { TraceWriter } from '../trace/writer.ts';
 import { engineModule } from './module.ts';
 import { loadPairs } from './pairs.ts';
 import { DEFAULTS } from './plan.ts';
+import { inTurns, type WorkOptions } from './turns.ts';
 
 /** What a CPU does in a probe: it uses a page, or changes its address space. */
 export type Act =
@@ -139,9 +140,18 @@ export interface ProbeCount {
 }
 
 /** Runs the probe of each path under each policy on one machine, with no device, and counts. */
-export function countInvalidations(policies: readonly string[] = DEFAULTS.policies, machine = 'amd-v2'): ProbeCount[] {
+export function countInvalidations(
+  policies: readonly string[] = DEFAULTS.policies,
+  machine = 'amd-v2',
+  options: WorkOptions = {},
+): Promise<ProbeCount[]> {
+  return inTurns(counting(policies, machine), PATH_NAMES.length, options);
+}
+
+/** Yields the paths done so far. */
+function* counting(policies: readonly string[], machine: string): Generator<number, ProbeCount[]> {
   const { costs, pairs } = loadPairs({ policies, machines: [machine] }, DEFAULTS, 'mm');
-  return PATH_NAMES.flatMap((path) => {
+  const countsOf = (path: PathName): ProbeCount[] => {
     const { acts, frames } = PROBES[path];
     const trace = traceOfActs(acts);
     const counts = pairs.map(({ policy, machine }): ProbeCount => {
@@ -158,7 +168,13 @@ export function countInvalidations(policies: readonly string[] = DEFAULTS.polici
       return { ...counts[i]!, path: 'cow (lost race)', pages: count - 1, invalidations: invalidations - won };
     });
     return [...counts, ...lost];
-  });
+  };
+  const all: ProbeCount[] = [];
+  for (const [i, path] of PATH_NAMES.entries()) {
+    all.push(...countsOf(path));
+    yield i + 1;
+  }
+  return all;
 }
 
 const QUIET = { seed: 1, device: null, ideal: false, cpus: 1, lookahead: DEFAULT_LOOKAHEAD } as const;

@@ -33,6 +33,21 @@ export interface Trace {
   outcomes(): Generator<Outcome[]>;
 }
 
+/** The same trace; `onRecords` is told of the records that have been read, chunk by chunk. */
+export function watchedTrace(trace: Trace, onRecords: (records: number) => void): Trace {
+  return {
+    ...trace,
+    *chunks() {
+      let records = 0;
+      for (const chunk of trace.chunks()) {
+        yield chunk;
+        records += chunk.records;
+        onRecords(records);
+      }
+    },
+  };
+}
+
 /** Whether a file begins as a trace does. */
 export function isTrace(head: Uint8Array): boolean {
   return text(head.subarray(0, MAGIC.length)) === MAGIC;
