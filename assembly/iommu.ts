@@ -29,7 +29,7 @@ import { sharesDomains } from './mapping';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import { answerGroup } from './pri';
 import {
-  clearFaults, FSTS_ICE, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
+  clearFaults, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
 } from './registers';
 import {
@@ -312,11 +312,6 @@ function timeOut(now: u64): void {
 /** Whether nothing is left to do, and the last command was a wait: before the queue is turned off it must be so. */
 export function isDrained(): bool {
   return !submitted() && state.waits == 0 && state.waited != 0;
-}
-/** A device's answer that nobody asked for: VT-d notes it and goes on. */
-export function strangeAnswer(device: u32): void {
-  registers.fsts |= FSTS_ICE;
-  registers.icesid = device;
 }
 /** Software writes the tail register, in bytes. */
 export function writeTail(bytes: u32): void {

@@ -277,7 +277,8 @@ export const SET_PRI_GROUP: u32 = 98; //    of one group at most
 export const SET_PRQ: u32 = 99; //          slots of the page request queue; 0: it is off
 export const SET_MORE_AGENTS: u32 = 100; // of all consumers but the first
 export const SET_MALFORMS: u32 = 101; //    a driver sets a reserved bit in every so-manieth submission; 0 = none
-export const SETTINGS: u32 = 102;
+export const SET_REPEATS: u32 = 102; //     a device answers every so-manieth invalidation twice; 0 = none
+export const SETTINGS: u32 = 103;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

@@ -3,11 +3,12 @@
 // the devices is an agent: it takes the next step of the request that is due first.
 import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, bringForward, MAX_AGENTS, spend, wake } from './clock';
-import { bump, N_DEVICE_TLB, N_ITAG_STALLS } from './counters';
+import { bump, N_DEVICE_TLB, N_ITAG_STALLS, N_STRANGE } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { clear, cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, COMMAND_SENT, LOG_COMMAND, note } from './log';
-import { CAUSE_IDLE, COST_INV_DEVICE, SET_LOSES, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
+import { CAUSE_IDLE, COST_INV_DEVICE, SET_COMMANDS, SET_LOSES, SET_REPEATS, SET_RING, SET_SPACES, SET_STEPWISE, SET_TIMEOUT } from './ops';
+import { raiseStrange } from './registers';
 import { rouse } from './ring';
 import { SOURCE } from './command';
 import { AT_DEVICE, flight, flightCount, flightsInUse, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK } from './places';
@@ -45,6 +46,7 @@ class State {
   count: u32;
   requests: u32; // sent since the last one that was lost
   late: u32; //     requests in the state HANDLING
+  answers: u32; //  since the last one that came twice
 }
 
 let all: usize = 0; // Pending[]
@@ -180,6 +182,16 @@ function remove(index: u32): void {
   clear(all + <usize>state.count * BYTES, BYTES);
 }
 
+/** A device that is at fault sends every so-manieth answer twice: the second is to nothing. AMD's IOMMU ignores that. */
+function repeat(source: u32): void {
+  const every = setting(SET_REPEATS);
+  if (every == 0) return;
+  state.answers = (state.answers + 1) % every;
+  if (state.answers != 0) return;
+  bump(N_STRANGE);
+  if (setting(SET_COMMANDS) == 0) raiseStrange(source);
+}
+
 // ---- the link ----
 
 /** The link has something to do at `due`, perhaps before what it sleeps for. */
@@ -223,6 +235,7 @@ function advance(index: u32, now: u64): void {
   const held = pending(index);
   if (held.state == ANSWER) {
     note(LOG_COMMAND, link, N_DEVICE_TLB, COMMAND_DONE, 0, now, <u32>held.number);
+    repeat(held.source);
     complete(index, now);
     return;
   }

@@ -60,6 +60,11 @@ export function raiseInvalid(reason: u32): void {
   registers.fsts |= FSTS_IQE;
   registers.iqei = reason;
 }
+/** A device has answered what it was not asked: VT-d notes it and goes on. */
+export function raiseStrange(device: u32): void {
+  registers.fsts |= FSTS_ICE;
+  registers.icesid = device;
+}
 /** A wait with an interrupt has completed, its status write being visible already. */
 export function raiseWaited(amd: bool): void {
   if (amd) {

@@ -21,7 +21,7 @@ import {
 } from './ops';
 import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
-import { clearFaults, FSTS_ITE, registers, STATUS_EVENT } from './registers';
+import { clearFaults, FSTS_ICE, FSTS_ITE, registers, STATUS_EVENT } from './registers';
 import { isRefused, malform, repair } from './repair';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotAt, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
@@ -247,8 +247,9 @@ function entriesFor(command: u32): u64 {
 function lastSlot(job: Submission): u32 {
   return (job.slot + job.count - 1) % slotCount();
 }
-/** Who polls for a wait looks at the fault status, too: fetching goes on. */
+/** Who polls for a wait looks at the fault status, too: fetching goes on. A strange answer is cleared. */
 function seeTimeOut(who: Agent): void {
+  clearFaults(FSTS_ICE);
   if ((registers.fsts & FSTS_ITE) == 0) return;
   clearFaults(FSTS_ITE);
   rouse(agent(hardware), who.clock);

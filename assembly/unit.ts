@@ -2,12 +2,12 @@
 import { agent, block, initAgents, initCauses, nextAgent } from './clock';
 import { initCounters } from './counters';
 import { initEventLog } from './eventlog';
-import { initIommu, isDrained, stepIommu, strangeAnswer, writeTail } from './iommu';
+import { initIommu, isDrained, stepIommu, writeTail } from './iommu';
 import { openArena } from './layout';
 import { CAUSE_IDLE } from './ops';
 import { initPasid, markDeferred } from './pasid';
 import { initPending, isAsked, stepLink } from './pending';
-import { clearFaults, clearWaited, initRegisters, restartCommands } from './registers';
+import { clearFaults, clearWaited, initRegisters, raiseStrange, restartCommands } from './registers';
 import { headSlot, initRing, rouse, setSlotBytes, slotAt, slotBytes } from './ring';
 import { initSafety } from './safety';
 import { initNames, initSpace } from './space';
@@ -69,7 +69,7 @@ export function unitDisable(): bool {
 }
 /** A device answers an invalidation under an ITag. Those that it was asked for are answered without that. */
 export function unitAnswer(device: u32, itag: u32): void {
-  if (!isAsked(device, itag)) strangeAnswer(device);
+  if (!isAsked(device, itag)) raiseStrange(device);
 }
 
 /** Software puts the invalidation of a PASID off. Returns whether nothing is left to flush. */

@@ -75,6 +75,7 @@ const COUNTERS = [
   'N_ABORTED',
   'N_RETRIES',
   'N_EVENTS',
+  'N_STRANGE',
 ] as const; // prettier-ignore
 
 const CAUSES = [

@@ -2,7 +2,7 @@ import { CALLBACKS, type Consumer, hears, pricedAs } from '../model/consumer.ts'
 import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY } from '../model/hazard.ts';
+import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY, REPEATED_EVERY } from '../model/hazard.ts';
 import { consumerOf, hasPri, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
@@ -304,6 +304,7 @@ export function queueSettings(machine: Machine, numbers: Numbers): Record<string
     SET_HAZARDS: flags.reduce((sum, name) => sum + numbers(`HAZARD_${name.toUpperCase().replaceAll('-', '_')}`), 0),
     SET_LOSES: loses ? LOST_EVERY : 0,
     SET_TIMEOUT: INVALIDATION_TIMEOUT,
+    SET_REPEATS: machine.hazards.includes('answered-twice') ? REPEATED_EVERY : 0,
     SET_MALFORMS: machine.hazards.includes('malformed-command') ? MALFORMED_EVERY : 0,
   };
 }
@@ -312,6 +313,7 @@ const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
   'am-not-widened',
   'device-tlb-before-iotlb',
   'lost-invalidation',
+  'answered-twice',
   'malformed-command',
   'mamv-not-checked',
   'no-flush-on-map',

@@ -127,3 +127,11 @@ test('VT-d: a lost invalidation aborts the wait of its submission, which comes a
   // The eighth request is the fourth unmap's: that one asks both devices again, and the sixteenth is the last's but one.
   expect(run.counters).toMatchObject({ N_DEVICE_TLB: 20, N_ABORTED: 2, N_RETRIES: 2, N_S1_WRITE: 0, N_EXPOSED: 0 });
 });
+
+test.each(['intel-vtd', 'amd-vi'])('%s: an answer that comes twice changes no number but its own', (name) => {
+  const trace = sharedDomain(16);
+  const machine = (hazards: HazardName[]): Machine => faulty(name, hazards, { ats: true, outstanding: 1 });
+  const [right, wrong] = [runDma(machine([]), trace), runDma(machine(['answered-twice']), trace)];
+  expect(wrong.counters.N_STRANGE).toBe(2);
+  expect({ ...wrong, counters: { ...wrong.counters, N_STRANGE: 0 } }).toEqual(right);
+});

@@ -330,6 +330,7 @@ export class RaceEngine {
     // Races are too short for a device that loses one in eight, a driver that spoils one in eight.
     if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
     if (row[numbers('SET_MALFORMS')]! > 0) row[numbers('SET_MALFORMS')] = 1;
+    if (row[numbers('SET_REPEATS')]! > 0) row[numbers('SET_REPEATS')] = 1;
     row[numbers('SET_LOW')] = 0;
     // Nobody handles page requests there: each is served by itself.
     row[numbers('SET_PRI')] = 0;

@@ -227,7 +227,13 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
 
 /** What went wrong in the queue, if anything did. */
 function queueErrors(n: (name: string) => number): Record<string, number> {
-  const errors = { refused: n('N_REFUSED'), aborted: n('N_ABORTED'), anew: n('N_RETRIES'), events: n('N_EVENTS') };
+  const errors = {
+    refused: n('N_REFUSED'),
+    aborted: n('N_ABORTED'),
+    anew: n('N_RETRIES'),
+    events: n('N_EVENTS'),
+    strange: n('N_STRANGE'),
+  };
   return Object.values(errors).some((count) => count > 0) ? errors : {};
 }
 

@@ -62,6 +62,11 @@ export const HAZARDS = {
     breaks: 'nothing on VT-d, whose driver submits anew; on AMD, where the command then counts as done, S1 S2 S3',
     ancestor: 'invalidation time-outs: VT-d FSTS.ITE, AMD IOTLB_INV_TIMEOUT',
   },
+  'answered-twice': {
+    what: 'the device answers every eighth invalidation twice; VT-d notes it (FSTS.ICE), who polls clears it, and the queue goes on',
+    breaks: 'nothing',
+    ancestor: 'VT-d FSTS.ICE and Linux drivers/iommu/dmar.c qi_check_fault; PCIe ATS 10.3.3: an unexpected completion',
+  },
   'malformed-command': {
     what: 'the driver sets a reserved bit in the first command of every eighth submission; the IOMMU stops there until the driver has put a wait in its place, and the command is lost',
     breaks: 'S1 S2 S3',
@@ -124,6 +129,8 @@ export const HAZARDS = {
 /** A name of one. */
 export type HazardName = keyof typeof HAZARDS;
 
+/** A device with `answered-twice` sends every so-manieth answer twice. */
+export const REPEATED_EVERY = 8;
 /** A driver with `malformed-command` spoils every so-manieth submission. */
 export const MALFORMED_EVERY = 8;
 /** A device with `lost-invalidation` loses every so-manieth request. */

@@ -27,6 +27,8 @@ export interface LinkFaults {
   readonly patience: number;
   /** The device answers without waiting for what it has under way. */
   readonly answersEarly: boolean;
+  /** Every so-manieth answer comes twice; 0: none. */
+  readonly repeats: number;
   /** Translations on their way come behind an invalidation that was sent later. */
   readonly overtaken: boolean;
 }
@@ -35,6 +37,7 @@ export interface LinkFaults {
 export class Link {
   private readonly open: Open[] = [];
   private sent = 0;
+  private answered = 0;
 
   constructor(
     readonly agent: Agent,
@@ -127,6 +130,8 @@ export class Link {
   private move(open: Open, now: number): void {
     const { at } = open.message!;
     if (at === 'back') {
+      this.answered++;
+      if (this.faults.repeats > 0 && this.answered % this.faults.repeats === 0) this.counts.add('STRANGE');
       this.close(open, now);
       return;
     }

@@ -1,5 +1,5 @@
 import type { CostKey } from '../model/cost.ts';
-import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY } from '../model/hazard.ts';
+import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY, REPEATED_EVERY } from '../model/hazard.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Agent, Turns } from './agent.ts';
 import type { Listener } from './consumer.ts';
@@ -80,6 +80,7 @@ export class Queue {
     const faults = {
       loses: this.has('lost-invalidation') ? LOST_EVERY : 0,
       patience: INVALIDATION_TIMEOUT,
+      repeats: this.has('answered-twice') ? REPEATED_EVERY : 0,
       answersEarly: this.has('completion-before-posted-writes'),
       overtaken: this.has('overtaking-completion'),
     };
