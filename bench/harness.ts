@@ -9,10 +9,13 @@ import type { Trace } from '../src/trace/reader.ts';
 export const ROOT = process.cwd();
 
 const { values: OPTIONS } = parseArgs({
-  options: { native: { type: 'boolean', default: false }, ndjson: { type: 'string' } },
+  options: { native: { type: 'boolean', default: false }, ndjson: { type: 'string' }, recording: { type: 'string' } },
 });
 /** Whether the native loop has to be there; otherwise it is where a compiler is. */
 export const NATIVE = OPTIONS.native;
+
+/** A recording of one's own, which is imported instead of those that are made. */
+export const RECORDING = OPTIONS.recording;
 
 /** One measured subject. */
 export interface Measured {
