@@ -95,12 +95,14 @@ test('over two settings: areas where one policy is the cheapest', async () => {
 });
 
 test('many runs: rows as columns for a script, dots without words of their own, some of the plots', async () => {
-  const all = grid(100);
+  const all = grid(100).map((row) => ({ ...row, trace: '</script><b>&' }));
   const page = await pageOf(all);
   const [packed] = /(?<=<script type="application\/json">).*?(?=<\/script>)/s.exec(page)!;
   const { count, columns } = JSON.parse(packed) as PackedRows;
   // Those of strict are one for each iotlb.
   expect(count).toBe(500);
+  expect(columns[3]!.words).toEqual(['</script><b>&']);
+  expect(page).not.toContain('<b>&');
   const column = (i: number) => columns[i]!.at.map((at) => columns[i]!.words[at]);
   const lazy = new Set(
     column(1).flatMap((policy, i) => (policy === 'lazy' ? [`${column(3)[i]} ${column(4)[i]} ${column(5)[i]}`] : [])),
