@@ -184,6 +184,11 @@ function turn(who: Agent): bool {
       }
       // What counts is what the last entry says when the walk is over.
       const status = endWalk(place, addressOf(place, page), write);
+      // The walk began by an entry that has been cleared since: the request is begun anew, and meets that.
+      if (isReleased()) {
+        who.phase = ARRIVE;
+        return false;
+      }
       tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
       if (status != WALK_OK) {
         const keeps = status == WALK_ABSENT && setting(SET_CACHES_ABSENT) != 0 && (held.squashed & SQUASHED_WALK) == 0;

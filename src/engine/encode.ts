@@ -425,7 +425,10 @@ function encodeStep(step: Step, consumers: readonly Consumer[], numbers: Numbers
 function encodeFor(step: Step, consumer: Consumer, numbers: Numbers): number[] {
   const { word } = step;
   if (word === 'PS') return [numbers(PTE[step.pte!]!)];
-  if (word === 'RS' && consumer.start === 'zap') return [numbers('STEP_RANGE_START'), numbers('STEP_ZAP')];
+  const zaps = consumer.start === 'zap' ? [numbers('STEP_ZAP')] : [];
+  if (word === 'RS') return [numbers('STEP_RANGE_START'), ...zaps];
+  // Who is told at range_start empties its table in its release callback, too (virt/kvm/kvm_main.c kvm_mmu_notifier_release).
+  if (word === 'REL') return [numbers('STEP_RELEASE'), ...zaps];
   const heard = hears(consumer, word);
   if (word === 'RE!') return [...(heard ? [numbers('STEP_SECONDARY_END')] : []), numbers('STEP_RANGE_END')];
   return heard ? [numbers(STEP[word]!)] : [];

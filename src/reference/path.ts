@@ -125,7 +125,7 @@ export class Paths {
     if (step.word === 'RE!' && listener.hears('RE!'))
       yield* this.turns(run, step, this.invalidate(run, party, this.rangeOf(run)));
     if (listener.hears(step.word) || step.word === 'RE!') yield* this.turns(run, step, this.perform(run, step, party));
-    if (step.word === 'RS' && listener.zapsAtStart)
+    if ((step.word === 'RS' || step.word === 'REL') && listener.zapsAtStart)
       yield* this.turns(run, step, this.invalidate(run, party, this.rangeOf(run)));
     const list = run.path === 'fault' ? '' : this.mm.paths[run.path].text;
     // A list that does not say what becomes of the PTE leaves nothing of it.

@@ -79,7 +79,12 @@ export class Translator {
         agent.spend('translation', this.price('iommu.iotlb_hit'));
         break;
       }
-      if (yield* this.walk(agent, flight, page, vpn, write)) break;
+      const walked = yield* this.walk(agent, flight, page, vpn, write);
+      if (walked) break;
+      if (walked === null) {
+        yield;
+        continue;
+      }
       if (request === null) return false;
       yield;
       if (!(yield* request())) return false;
@@ -144,7 +149,8 @@ export class Translator {
     return true;
   }
 
-  private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean> {
+  /** Null if the space has been released meanwhile. */
+  private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean | null> {
     const { tables } = this;
     if (this.side.own !== null) return yield* this.walkOwn(agent, flight, page, write, this.side.own);
     const { iommuWalker, dead } = this.side;
@@ -161,6 +167,10 @@ export class Translator {
     // What counts is what is there when the time of the walk is over.
     const last = iommuWalker.descend(vpn, level, entryAt);
     if (last < level) this.counts.reach('walk goes on in a new table');
+    if (this.side.released) {
+      this.counts.reach('released during a walk');
+      return null;
+    }
     const leaf = tables === null ? page : tables.pageAt(vpn, last);
     if (leaf === null || !allows(leaf, write)) {
       const absent = !leaf?.pte.present && page.order === 0;
