@@ -8,21 +8,23 @@ import { ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup } from './cache';
 import { acquire, addRow, Agent, agent, agentCount, block, BLOCKED, DONE, moveEpochs, release, retire, revive, spend, wake } from './clock';
 import { bump, N_COMPUTE, N_L1D_MISS } from './counters';
 import { stepList } from './fault';
-import { launch } from './flight';
+import { isBusy, launch } from './flight';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting } from './layout';
 import { BY_TLB, LOG_ACCESS, LOG_ACTION, note } from './log';
 import {
-  ACT_ACTIVATE, ACT_AWAIT, ACT_BIND, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
+  ACT_ACTIVATE, ACT_AWAIT, ACT_BIND, ACT_DEACTIVATE, ACT_END, ACT_MAP, ACT_MARK, ACT_MOVE, ACT_PAGE, ACT_PREFETCH, ACT_RANGE, ACT_READ, ACT_RECLAIM, ACT_RING,
   ACT_UNBIND, ACT_WORDS, ACT_WRITE, AT_MOVE, CAUSE_ACTIVATE, CAUSE_COMPUTE, CAUSE_IDLE, CAUSE_SYSCALL, COST_ACCESS, COST_ACTIVATE, COST_SYSCALL,
-  KIND_GONE, SET_CPUS, SET_FLAGS,
+  KIND_GONE, SET_ATS, SET_CPUS, SET_FLAGS,
 } from './ops';
 import { beginRange, clearRun, runOf } from './path';
 import { activate, deactivate, isActive } from './pasid';
 import { flightCount, freePlace } from './places';
+import { stopRequests } from './pri';
 import { clearBatch, reclaimPages, stepReclaim } from './reclaim';
 import { cpuCaches } from './space';
 import { beginRelease, stepSubmission } from './submit';
+import { PASID } from './submission';
 import { setKind, setReadOnly, vpnOf } from './table';
 import { beginFor, fits, occasionOf } from './work';
 
@@ -35,6 +37,7 @@ const FAULT: u32 = 1; // a fault's list runs; the access comes again
 const CALL: u32 = 2; //  an action's list runs
 const FLYING: u32 = 3; // of the device
 const RELEASE: u32 = 4; // what there is of its PASID is invalidated
+const HOLDS: u32 = 5; //   of the device: an access that it has not waited for is in the way of its next action
 
 let scripts: usize = 0; // u32[agentCount * SCRIPT_ACTIONS * ACT_WORDS], written by the host
 let cursors: usize = 0; // u32[agentCount]
@@ -122,11 +125,17 @@ function landed(who: Agent): void {
   who.phase = USER;
   next(who);
 }
-/** The device's access is over: it goes on with its script. */
-export function rouseDevice(device: Agent, now: u64): void {
-  if (device.state != BLOCKED || device.phase != FLYING) return;
+/** The device's access is over, or waits for its page: it goes on with its script. */
+export function rouseDevice(device: Agent, over: bool, now: u64): void {
+  if (device.state != BLOCKED || (device.phase != HOLDS && (device.phase != FLYING || !over))) return;
   wake(device, now);
-  landed(device);
+  if (device.phase == FLYING) landed(device);
+  else device.phase = USER;
+}
+/** The device tries its action again when the access under way is over, or asks for its page. */
+function hold(device: Agent): void {
+  device.phase = HOLDS;
+  block(device, CAUSE_IDLE);
 }
 
 function act(who: Agent, action: usize): void {
@@ -185,7 +194,17 @@ function act(who: Agent, action: usize): void {
       if (activate(who.clock)) spend(who, CAUSE_ACTIVATE, cost(COST_ACTIVATE));
       return next(who);
     }
+    case ACT_PREFETCH: {
+      if (!isActive() || setting(SET_ATS) == 0) return next(who);
+      const place = freePlace(0, flightCount);
+      if (place < 0) return hold(who);
+      launch(<u32>place, meant(first), 0, 1, who, 1);
+      return next(who);
+    }
     case ACT_DEACTIVATE: {
+      // Requests for translations are answered first.
+      if (isBusy()) return hold(who);
+      if (freePlace(0, flightCount) < 0) stopRequests(PASID, who.clock);
       deactivate(who.clock);
       return next(who);
     }
@@ -209,7 +228,7 @@ function access(who: Agent, page: u32, write: u32): void {
     // Who does not use the PASID issues nothing, if he keeps to that.
     if (!isActive() && !hazard(HAZARD_TRANSLATED_WHILE_IDLE)) return next(who);
     const place = freePlace(0, flightCount);
-    assert(place >= 0);
+    if (place < 0) return hold(who);
     launch(<u32>place, meant(page), 0, write, who);
     who.phase = FLYING;
     // How long the access takes counts with its flight.

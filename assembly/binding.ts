@@ -54,6 +54,16 @@ export function meant(page: u32): u32 {
   return own == 0 ? page : own - 1;
 }
 
+/** The page number that a device names, which is the same in both processes. */
+export function named(vpn: u64): u64 {
+  return isHandedOver() ? vpn & ((<u64>1 << SPACE_PAGES_LG2) - 1) : vpn;
+}
+/** Page + 1 that software finds at such a page number in the process that has the PASID, or 0. */
+export function pageBound(vpn: u64): u32 {
+  if (!isHandedOver()) return pageAt(vpn);
+  return state.released != 0 ? 0 : pageAt((<u64>state.bound << SPACE_PAGES_LG2) | vpn);
+}
+
 /** Page + 1 in the tables that the IOMMU walks for the address of a page, or 0: the entry of the PASID names none. */
 export function pageWalked(page: u32): u32 {
   if (!isHandedOver()) return page + 1;

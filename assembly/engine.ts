@@ -87,7 +87,7 @@ export function init(): void {
   begin(base);
 }
 function begin(base: u32): void {
-  initFlights(base + FLIGHTS);
+  initFlights(base + FLIGHTS, base + HARDWARE);
   if (hasPri()) {
     const handler = base + FLIGHTS + setting(SET_OUTSTANDING);
     initPrq(handler);

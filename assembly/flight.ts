@@ -1,7 +1,7 @@
 // One device access from issue to landing: device TLB, ATS request, IOTLB, walk, page request, and the landing at which
 // safety is checked. Each place in flight is an agent.
 import { bank, swap } from './bank';
-import { isHandedOver, pageWalked } from './binding';
+import { isHandedOver, named, pageWalked } from './binding';
 import { Cache, ENTRY_SHIFT, ENTRY_STALE, ENTRY_W } from './cache';
 import { acquire, Agent, agent, block, knowledgeOf, spend, wake } from './clock';
 import { awaitEnd, hasOwnTable, isShut } from './consumer';
@@ -25,7 +25,7 @@ import { fillIotlb, replaceOther, useIotlb, useOf, useOfPasid } from './lookup';
 import { findLeaf } from './mapping';
 import { isReleased } from './pasid';
 import { landed } from './pending';
-import { forgetRequest, hasPri, initPri, IS_GRANTED, IS_REFUSED, sendGroups, stepRequest } from './pri';
+import { forgetRequest, hasPri, initPri, IS_DROPPED, IS_GRANTED, IS_REFUSED, isAsking, sendGroups, stepRequest } from './pri';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
@@ -49,18 +49,18 @@ const RETURN: u32 = 8; //   the translation reaches the device
 const LAND: u32 = 9;
 const INSTALL: u32 = 10; // a fault has read the PTE: into the consumer's own table with it
 
-// Per place: u32 page (the leaf that is asked for), u32 write, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
+// Per place: u32 page (the leaf that is asked for), u32 write | prefetch << 1, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
 // which 4 KiB page of the leaf.
 let requests: usize = 0;
 const REQUEST_BYTES: usize = 32;
 let first: u32 = 0; //      agent of place 0
 let walkers: Lock = changetype<Lock>(0);
 
-export function initFlights(firstAgent: u32): void {
+export function initFlights(firstAgent: u32, hardwareAgent: u32): void {
   first = firstAgent;
   if (bank == 0) initFreed();
   requests = region(<usize>flightCount * REQUEST_BYTES);
-  if (hasPri()) initPri(first);
+  if (hasPri()) initPri(first, hardwareAgent);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
 }
@@ -74,19 +74,33 @@ function request(place: u32): usize {
   return requests + <usize>place * REQUEST_BYTES;
 }
 
-/** Starts an access in a free place, to a 4 KiB page of a page. */
-export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: Agent): void {
+/** Whether an access is under way that does not wait for its page. */
+export function isBusy(): bool {
+  for (let i: u32 = 0; i < flightCount; i++) {
+    const phase = agent(first + i).phase;
+    if (phase != REST && (phase != REQUEST || !isAsking(i))) return true;
+  }
+  return false;
+}
+/** Whether only a translation is asked for, in advance. */
+@inline
+function isPrefetch(place: u32): bool {
+  return load<u32>(request(place), 4) >> 1 != 0;
+}
+
+/** Starts an access in a free place, to a 4 KiB page of a page; or, `prefetch`, asks for its translation alone. */
+export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: Agent, prefetch: u32 = 0): void {
   const who = agent(first + place);
   const at = request(place);
   takePlace(place);
   store<u32>(at, page);
-  store<u32>(at, write, 4);
+  store<u32>(at, write | (prefetch << 1), 4);
   store<u64>(at, issuer.clock, 8);
   store<u32>(at, offset, 28);
   wake(who, issuer.clock);
   acquire(who.id, knowledgeOf(issuer.id));
   who.phase = TRANSLATE;
-  bump(N_DMA);
+  if (prefetch == 0) bump(N_DMA);
 }
 
 /** Whether an access is on its way to memory, so that it asks the IOMMU for nothing more. */
@@ -107,9 +121,9 @@ function turn(who: Agent): bool {
   const place = who.id - first;
   const asked = load<u32>(request(place));
   // Tables of the process that the entry of the PASID names, as far as the IOMMU knows.
-  const named = pageWalked(asked);
-  const page = named == 0 || who.phase == TRANSLATE || who.phase == LAND ? asked : named - 1;
-  const write = load<u32>(request(place), 4) != 0;
+  const walked = pageWalked(asked);
+  const page = walked == 0 || who.phase == TRANSLATE || who.phase == LAND ? asked : walked - 1;
+  const write = (load<u32>(request(place), 4) & 1) != 0;
   const held = flight(place);
   const ats = setting(SET_ATS) != 0;
   const half = cost(COST_TRANSLATION) / 2;
@@ -121,6 +135,7 @@ function turn(who: Agent): bool {
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
+        if (isPrefetch(place)) return rest(who);
         hold(held, at, who.clock);
         spend(who, CAUSE_TRANSLATION, cost(COST_DEVICE_HIT));
         fly(who, place);
@@ -137,7 +152,7 @@ function turn(who: Agent): bool {
       bump(at != 0 ? N_IOTLB_HIT : N_IOTLB_MISS);
       tell(who, at != 0 ? IOTLB_HIT : IOTLB_MISS, write, page);
       if (at == 0) {
-        if (named == 0) return deny(who, held, page, write);
+        if (walked == 0) return deny(who, held, page, write);
         who.phase = WALK;
         take(walkers, who);
         return false;
@@ -213,8 +228,9 @@ function turn(who: Agent): bool {
     }
     case REQUEST: {
       if (hasPri()) {
-        const outcome = stepRequest(who, PASID, vpnOf(page), write);
+        const outcome = stepRequest(who, PASID, named(vpnOf(page)), write);
         if (outcome == IS_REFUSED) return deny(who, held, page, write);
+        if (outcome == IS_DROPPED) return rest(who);
         if (outcome == IS_GRANTED) {
           askAgain(who, held);
           spend(who, CAUSE_TRANSLATION, half);
@@ -254,6 +270,7 @@ function turn(who: Agent): bool {
         replaceOther(deviceTlb(deviceOf(place)), held.owner - 1, who.clock);
         keep(deviceTlb(deviceOf(place)), held, who.clock);
       }
+      if (isPrefetch(place)) return rest(who);
       fly(who, place);
       return false;
     }
@@ -271,9 +288,8 @@ function tell(who: Agent, where: u32, write: bool, page: u32): void {
 
 function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   tell(who, DENIED, write, page);
-  bump(N_DEVICE_FAULTS);
-  rest(who);
-  return true;
+  if (!isPrefetch(who.id - first)) bump(N_DEVICE_FAULTS);
+  return rest(who);
 }
 
 /** A walk has come to its last entry; it will be read when the time of the walk is over. */
@@ -399,11 +415,13 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
   rest(who);
 }
 
-function rest(who: Agent): void {
+/** The access is over, and the place free. */
+function rest(who: Agent): bool {
   leavePlace(who.id - first);
   clear(request(who.id - first), 16);
   if (hasPri()) forgetRequest(who.id - first);
   who.phase = REST;
   landed(who.id - first, who.clock);
   block(who, CAUSE_IDLE);
+  return true;
 }

@@ -1,16 +1,16 @@
 // The driver's handler of page requests, a thread of its own: takes what is in the queue as one batch, faults pages in one by
-// one, answers each group by a command, and gives the slots back behind the batch (Linux 4.12 drivers/iommu/intel-svm.c
-// prq_event_thread). A group is refused as a whole: behind a bad request the others of its group are not looked at.
+// one, answers each group by a command (of a PASID that nobody has: `invalid`), and gives the slots back behind the batch (Linux
+// 4.12 drivers/iommu/intel-svm.c prq_event_thread). A group is refused as a whole: behind a bad request the others of its group are not looked at.
 import { swap } from './bank';
+import { pageBound } from './binding';
 import { Agent, block, spend } from './clock';
 import { allowed, beginFault, forbidden, stepList } from './fault';
 import { cost, region } from './layout';
 import { CAUSE_IDLE, CAUSE_PAGE_REQUEST, COST_PRQ_REQUEST } from './ops';
 import { runOf } from './path';
 import { INVALID, SUCCESS } from './pri';
-import { after, isLastOfGroup, prqHead, prqTail, requestAt, requestedPage, requestGroup, requestsWrite, setPrqHead } from './prq';
+import { after, isLastOfGroup, isStopMarker, prqHead, prqTail, requestAt, requestedPage, requestGroup, requestsWrite, setPrqHead } from './prq';
 import { beginResponse, stepSubmission } from './submit';
-import { pageAt } from './table';
 
 // Phases; asleep it is 0, see prq.ts.
 const SLEEPS: u32 = 0;
@@ -58,21 +58,27 @@ function nextRequest(who: Agent): void {
     spend(who, CAUSE_PAGE_REQUEST, cost(COST_PRQ_REQUEST));
     return;
   }
-  setPrqHead(state.end);
+  setPrqHead(state.end, who.clock);
   if (prqTail() != state.end) {
     beginBatch(who);
     return;
   }
   // What was dropped of a group has no end here.
-  state.bad = 0;
+  state.slot = state.end = state.bad = 0;
   who.phase = SLEEPS;
   block(who, CAUSE_IDLE);
 }
 function look(who: Agent): void {
   const at = requestAt(state.slot);
-  const page = pageAt(requestedPage(at)) - 1;
+  if (isStopMarker(at)) {
+    state.slot = after(state.slot);
+    who.phase = NEXT;
+    return;
+  }
+  const found = pageBound(requestedPage(at));
+  const page = found - 1;
   const write = requestsWrite(at);
-  if (state.bad == 0 && forbidden(page, write)) state.bad = 1;
+  if (state.bad == 0 && (found == 0 || forbidden(page, write))) state.bad = 1;
   if (state.bad == 0 && !allowed(page, write)) {
     if (beginFault(who, page, write)) who.phase = HANDLE;
     return;

@@ -27,7 +27,7 @@ import {
 } from './ops';
 import { sharesDomains } from './mapping';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
-import { answerGroup } from './pri';
+import { answerGroup, hasPri, requestsTravel } from './pri';
 import {
   clearFaults, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
@@ -37,7 +37,7 @@ import {
 } from './ring';
 import { deviceCount, dropIotlb, dropTables, spaceOfDevice } from './space';
 import { ANY } from './tagged';
-import { vtdResponseCode, vtdResponseGroup, vtdWaitAddress, vtdWaitData, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
+import { vtdResponseCode, vtdResponseGroup, vtdWaitAddress, vtdWaitData, vtdWaitDrains, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
 
 // What a command is, after decoding.
 const IS_WAIT: u32 = 0;
@@ -56,6 +56,7 @@ const WRITES: u32 = 1;
 const WRITES_WIDE: u32 = 2; // 8 bytes
 const INTERRUPTS: u32 = 4;
 const FENCES: u32 = 8;
+const DRAINS_REQUESTS: u32 = 16; // to pages
 
 @unmanaged
 class Wait {
@@ -160,18 +161,30 @@ export function stepIommu(hardware: Agent): void {
   if (phase == SERVE) carryOut(hardware);
   else if (phase == COMPLETE) completeWait(hardware);
   else if (isLate()) timeOut(hardware.clock);
-  else if (state.waits != 0 && wait(0).number < oldestPending()) {
+  else if (state.waits != 0 && isComplete(wait(0))) {
     hardware.phase = COMPLETE;
     spend(hardware, CAUSE_IDLE, cost(COST_WAIT));
   } else if (state.fenced != 0 || state.waits == slotCount() || halted() || !submitted() || !begin(hardware)) rest(hardware);
 }
 
+/** Whether all that a wait waits for is done. */
+function isComplete(first: Wait): bool {
+  return first.number < oldestPending() && ((first.does & DRAINS_REQUESTS) == 0 || !requestsTravel());
+}
+
 /**
  * Whether what the processor does next is seen by nobody but by who waits for it: all but the effect of an invalidation of
- * its own caches, and a time-out.
+ * its own caches, a page response, which may come to another group than was meant, and a time-out.
  */
 export function isQuiet(hardware: Agent): bool {
-  return hardware.phase == COMPLETE || (hardware.phase == READY && !isLate());
+  return hardware.phase == COMPLETE || (hardware.phase == READY && !isLate() && !responds());
+}
+
+/** Whether the command at the head is a page response. */
+function responds(): bool {
+  if (!hasPri() || !submitted()) return false;
+  decodeCommand(slotAt(headSlot()), isAmd());
+  return does == DOES_RESPONSE;
 }
 
 /** Fetches the command at the head and starts it. Returns whether it could. */
@@ -255,7 +268,7 @@ function drop(first: u64, last: u64, now: u64): void {
 }
 
 function addVtdWait(at: usize): void {
-  const does = (vtdWaitWrites(at) ? WRITES : 0) | (vtdWaitInterrupt(at) ? INTERRUPTS : 0) | (vtdWaitFence(at) ? FENCES : 0);
+  const does = (vtdWaitWrites(at) ? WRITES : 0) | (vtdWaitInterrupt(at) ? INTERRUPTS : 0) | (vtdWaitFence(at) ? FENCES : 0) | (vtdWaitDrains(at) ? DRAINS_REQUESTS : 0);
   addWait(does, vtdWaitAddress(at), vtdWaitData(at));
 }
 function addAmdWait(at: usize): void {

@@ -87,10 +87,11 @@ export const COMMAND_DEVICE_ALL: u32 = 8;
 export const COMMAND_WAIT: u32 = 9;
 export const COMMAND_PASID_ENTRY: u32 = 10; // in no recipe: ahead of that of a PASID that is given back
 export const COMMAND_PAGE_RESPONSE: u32 = 11; // in the recipe of a page response alone
+export const COMMAND_FENCE: u32 = 12; //       in that of a drain: a wait that only holds back what is behind it
 /** Commands of one recipe, the closing END included. */
 export const RECIPE_WORDS: u32 = 16;
-/** Recipes of a driver: of a page, of a range, of all, of a map; of a page response. */
-export const RECIPES: u32 = 5;
+/** Recipes of a driver: of a page, of a range, of all, of a map; of a page response; of the drain of page requests. */
+export const RECIPES: u32 = 6;
 
 // ---- causes: what an agent's time went into ----
 export const CAUSE_COMPUTE: u32 = 0;
@@ -341,6 +342,7 @@ export const ACT_PAGE: u32 = 11; //      occasion, page
 export const ACT_MARK: u32 = 12; //      first page, pages, mark
 export const ACT_UNBIND: u32 = 13; //    the PASID is given back,
 export const ACT_BIND: u32 = 14; //      page: and becomes that of its process
+export const ACT_PREFETCH: u32 = 15; //  page: the device asks for a translation, and goes on
 
 // ---- marks of pages ----
 /** The flags of the page disagree. */

@@ -5,11 +5,12 @@
 // and is not is asked for again after a back-off, so that a full queue is not asked for ever. A group of several that is answered `invalid` is
 // asked for again one by one, so that one bad page denies none of the others (assumed).
 import { swap } from './bank';
-import { Agent, agent, block, spend, wake } from './clock';
+import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
 import { cost, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP } from './ops';
 import { ASKS_TO_READ, ASKS_TO_WRITE, IS_OFF, putRequest, TAKEN } from './prq';
+import { rouse } from './ring';
 
 /** Response codes, the same in VT-d, AMD and PCIe 10.4.2. */
 export const SUCCESS: u32 = 0;
@@ -20,6 +21,7 @@ export const FAILURE: u32 = 15;
 export const IS_ASKING: u32 = 0;
 export const IS_GRANTED: u32 = 1; // the device asks for the translation anew
 export const IS_REFUSED: u32 = 2;
+export const IS_DROPPED: u32 = 3; // the device has stopped
 
 // States of a place.
 const NONE: u32 = 0;
@@ -28,15 +30,17 @@ const WANTS: u32 = 2; //  not sent
 const SENT: u32 = 3; //   on its way to the IOMMU
 const WAITS: u32 = 4; //  for the response
 const ANSWERED: u32 = 5; // it is on its way back
+const DROPPED: u32 = 6; //  nobody wants to know
 
 @unmanaged
 class Asker {
-  ticket: u64; // when it came to want its page: first come, first sent
+  ticket: u64; // first come, first sent
   state: u32;
   group: u32;
   code: u32; //  of the response
   again: u32; // 1: it was told before that the page is there
   alone: u32; // 1: it goes in a group of its own
+  gone: u32; //  1: sent before the device stopped
 }
 @unmanaged
 class Group {
@@ -48,9 +52,9 @@ class Group {
 }
 @unmanaged
 class State {
-  tickets: u64;
   outstanding: u32;
   disabled: u32; // 1: a response said failure
+  stopping: u32; // PASID + 1 whose stop marker is not sent
 }
 
 let askers: usize = 0; // Asker[places]
@@ -58,9 +62,11 @@ let groups: usize = 0; // Group[places]
 let state: State = changetype<State>(0);
 let places: u32 = 0;
 let first: u32 = 0; //   agent of place 0
+let hardware: u32 = 0; // agent of the IOMMU
 
-export function initPri(firstAgent: u32): void {
+export function initPri(firstAgent: u32, hardwareAgent: u32): void {
   first = firstAgent;
+  hardware = hardwareAgent;
   places = setting(SET_OUTSTANDING);
   askers = region(<usize>places * offsetof<Asker>());
   groups = region(<usize>places * offsetof<Group>());
@@ -72,6 +78,7 @@ export function swapPri(): void {
   state = swap(state);
   places = swap(places);
   first = swap(first);
+  hardware = swap(hardware);
 }
 /** Whether page requests go through their queue. If not, each is served by itself. */
 @inline
@@ -100,10 +107,8 @@ export function stepRequest(who: Agent, pasid: u32, vpn: u64, write: bool): u32 
     spend(who, CAUSE_PAGE_REQUEST, cost(COST_PRI_BACKOFF));
     return IS_ASKING;
   }
-  if (mine.state == SENT) {
-    arrive(place, who, pasid, vpn, write);
-    return IS_ASKING;
-  }
+  if (mine.state == SENT) return arrive(place, who, pasid, vpn, write);
+  if (mine.state == DROPPED) return IS_DROPPED;
   if (mine.state == ANSWERED) {
     const size = leave(mine);
     if (mine.code == SUCCESS) {
@@ -119,9 +124,20 @@ export function stepRequest(who: Agent, pasid: u32, vpn: u64, write: bool): u32 
     return IS_REFUSED;
   }
   mine.state = WANTS;
-  mine.ticket = ++state.tickets;
+  mine.ticket = lastTicket() + 1;
   block(who, CAUSE_PAGE_REQUEST);
   return IS_ASKING;
+}
+/** The last ticket of those that wait to be sent. */
+function lastTicket(): u64 {
+  let last: u64 = 0;
+  for (let i: u32 = 0; i < places; i++) if (asker(i).state == WANTS) last = max(last, asker(i).ticket);
+  return last;
+}
+/** Whether an access has come so far as to ask for its page. */
+@inline
+export function isAsking(place: u32): bool {
+  return hasPri() && asker(place).state != NONE;
 }
 /** The access is over. */
 export function forgetRequest(place: u32): void {
@@ -193,24 +209,31 @@ function send(oldest: u32, size: u32, now: u64): void {
 }
 
 /** A request is at the IOMMU. */
-function arrive(place: u32, who: Agent, pasid: u32, vpn: u64, write: bool): void {
+function arrive(place: u32, who: Agent, pasid: u32, vpn: u64, write: bool): u32 {
   const mine = asker(place);
   const all = group(mine.group);
   const last = all.last == place;
   bump(N_PAGE_REQUESTS);
   mine.state = WAITS;
-  block(who, CAUSE_PAGE_REQUEST);
   if (last) all.complete = 1;
   const asks = ASKS_TO_READ | (write ? ASKS_TO_WRITE : 0);
   const outcome = putRequest(pasid, vpn, asks, mine.group, last, who.clock);
-  if (outcome == TAKEN) return;
+  if (mine.gone != 0) {
+    leave(mine);
+    sendMarker(who.clock);
+    return IS_DROPPED;
+  }
+  block(who, CAUSE_PAGE_REQUEST);
+  rouse(agent(hardware), who.clock);
+  if (outcome == TAKEN) return IS_ASKING;
   if (!last) {
     bump(N_PRQ_DROPPED);
-    return;
+    return IS_ASKING;
   }
   // Full: the IOMMU itself says success, so that the device asks again. Off: failure.
   bump(N_AUTO_ANSWERS);
   answerGroup(mine.group, outcome == IS_OFF ? FAILURE : SUCCESS, who.clock);
+  return IS_ASKING;
 }
 
 /**
@@ -230,4 +253,36 @@ export function answerGroup(index: u32, code: u32, now: u64): void {
     wake(agent(first + i), now);
     spend(agent(first + i), CAUSE_PAGE_REQUEST, half());
   }
+}
+
+// ---- PASID stop ----
+
+/**
+ * The device stops using a PASID. It waits for no response any more, and says so by a stop marker behind what it has sent
+ * (PCIe 10.4.1.2).
+ */
+export function stopRequests(pasid: u32, now: u64): void {
+  for (let i: u32 = 0; i < places; i++) {
+    const one = asker(i);
+    if (one.state == SENT) one.gone = 1;
+    if (one.state == NONE || one.state == SENT) continue;
+    if (one.state == WAITS || one.state == ANSWERED) leave(one);
+    one.state = DROPPED;
+    if (agent(first + i).state == BLOCKED) wake(agent(first + i), now);
+  }
+  state.stopping = pasid + 1;
+  sendMarker(now);
+}
+/** Requests stay in order: the marker comes to the IOMMU behind them. */
+function sendMarker(now: u64): void {
+  if (state.stopping == 0 || requestsTravel()) return;
+  putRequest(state.stopping - 1, 0, 0, 0, true, now);
+  state.stopping = 0;
+  rouse(agent(hardware), now);
+}
+/** Whether a request is on its way to the IOMMU. */
+export function requestsTravel(): bool {
+  if (!hasPri()) return false;
+  for (let i: u32 = 0; i < places; i++) if (asker(i).state == SENT) return true;
+  return false;
 }

@@ -9,11 +9,11 @@
 // AMD's TAG is the group, and above its 9 bits whether the request is the last one (Linux 4.12 drivers/iommu/amd_iommu_v2.c
 // ppr_notifier).
 import { swap } from './bank';
-import { Agent, agent, BLOCKED, spend, wake } from './clock';
+import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { addressOf, setWords, SOURCE, word0, word1 } from './command';
 import { bump, N_PRQ_OVERFLOWS } from './counters';
-import { cost, region, setting } from './layout';
-import { CAUSE_PAGE_REQUEST, COST_PRQ_INTERRUPT, SET_COMMANDS, SET_PRQ } from './ops';
+import { clear, cost, region, setting } from './layout';
+import { CAUSE_PAGE_REQUEST, CAUSE_WAIT, COST_PRQ_INTERRUPT, SET_COMMANDS, SET_PRQ } from './ops';
 
 // What becomes of a request.
 export const TAKEN: u32 = 0;
@@ -45,6 +45,7 @@ class State {
   head: u32;
   tail: u32;
   overflow: u32; // 1: until software has cleared it, nothing is taken
+  waiter: u32; //   agent + 1 that polls until it is empty
 }
 
 let slots: usize = 0;
@@ -121,9 +122,21 @@ export function prqTail(): u32 {
   return state.tail;
 }
 /** Slots up to here are free. An overflow is over where nothing is left (Linux 6.12 drivers/iommu/intel/prq.c prq_event_thread). */
-export function setPrqHead(slot: u32): void {
+export function setPrqHead(slot: u32, now: u64): void {
+  for (let i = state.head; i != slot; i = after(i)) clear(requestAt(i), SLOT_BYTES);
   state.head = slot;
-  if (slot == state.tail) state.overflow = 0;
+  if (slot != state.tail) return;
+  state.overflow = 0;
+  if (state.waiter != 0) wake(agent(state.waiter - 1), now);
+  state.waiter = 0;
+}
+/** Whether nothing is in it; if not, the agent blocks until that is so (Linux 6.12 intel_iommu_drain_pasid_prq). */
+export function awaitEmpty(who: Agent): bool {
+  if (state.head == state.tail) return true;
+  assert(state.waiter == 0);
+  state.waiter = who.id + 1;
+  block(who, CAUSE_WAIT);
+  return false;
 }
 /** Address of a slot. */
 @inline
@@ -141,6 +154,12 @@ export function requestsWrite(at: usize): bool {
 @inline
 export function isLastOfGroup(at: usize): bool {
   return isAmd() ? (word0(at) & AMD_LAST) != 0 : (word1(at) & LAST) != 0;
+}
+/** Whether it says that the device has stopped: it is taken, and not answered. */
+@inline
+export function isStopMarker(at: usize): bool {
+  const asks = isAmd() ? (word0(at) >> AMD_READ_SHIFT) & 9 : word1(at) & 3;
+  return asks == 0;
 }
 @inline
 export function requestGroup(at: usize): u32 {

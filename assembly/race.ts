@@ -7,14 +7,17 @@ import { initHardware } from './consumers';
 import { clearCounters, initCounters } from './counters';
 import { initEpochs, shrinkEpochs } from './epochs';
 import { initFaults } from './fault';
-import { initFlights, stepFlight } from './flight';
+import { initFlights, isBusy, stepFlight } from './flight';
 import { initFrames } from './frame';
 import { isQuiet, stepIommu } from './iommu';
+import { initHandler, stepHandler } from './handler';
 import { openArena, readConfig, setting } from './layout';
 import { logOff } from './log';
 import { CAUSE_IDLE, SET_CPUS, SET_DMA, SET_FLAGS, SET_FRAMES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES, SET_WHOLE } from './ops';
 import { initLists, initPaths } from './path';
 import { onlyAnswers, stepLink, timesOut } from './pending';
+import { hasPri } from './pri';
+import { initPrq } from './prq';
 import { initRecent } from './recent';
 import { initReclaim } from './reclaim';
 import { layOutRace, over, step } from './replay';
@@ -27,12 +30,14 @@ import { initTable } from './table';
 /** Locks besides those of leaf tables: of the queue, of walkers, mmap_lock. */
 const OTHER_LOCKS: u32 = 4;
 
-// Agents: CPUs, then the reclaim agent, the device, the IOMMU's command processor, its link to the device, accesses in flight.
+// Agents: CPUs, then the reclaim agent, the device, the IOMMU's command processor, its link to the device, accesses in flight,
+// the handler of page requests where they have a queue.
 let reclaimer: u32 = 0;
 let device: u32 = 0;
 let hardware: u32 = 0;
 let link: u32 = 0;
 let flights: u32 = 0;
+let handler: u32 = 0;
 let reached: u64 = 0; // when the last turn began
 let recorded: bool = false; // the race is of the DMA API: a recording of a few calls, in any order
 
@@ -53,7 +58,8 @@ function layOutSpace(): void {
   hardware = reclaimer + 2;
   link = reclaimer + 3;
   flights = reclaimer + 4;
-  const count = flights + setting(SET_OUTSTANDING);
+  handler = flights + setting(SET_OUTSTANDING);
+  const count = handler + (hasPri() ? 1 : 0);
   initCauses(count);
   initScripts(count);
   initCounters();
@@ -73,13 +79,18 @@ function layOutSpace(): void {
   initPaths(device, flights);
   initFaults(reclaimer);
   initReclaim();
-  initFlights(flights);
+  initFlights(flights, hardware);
+  if (hasPri()) {
+    initPrq(handler);
+    initHandler();
+    block(agent(handler), CAUSE_IDLE);
+  }
   initActors();
   endState();
   block(agent(hardware), CAUSE_IDLE);
 }
 
-/** Agents, for the host: CPUs, reclaim, device, IOMMU, link, flights in this order. */
+/** Agents, for the host: CPUs, reclaim, device, IOMMU, link, flights, handler of page requests in this order. */
 export function raceAgents(): u32 {
   return agentCount;
 }
@@ -126,7 +137,11 @@ export function raceStep(id: u32): u32 {
   if (id <= device) stepActor(who);
   else if (id == hardware) stepIommu(who);
   else if (id == link) stepLink(who);
-  else if (stepFlight(who)) rouseDevice(agent(device), who.clock);
+  else if (id == handler) stepHandler(who);
+  else {
+    const over = stepFlight(who);
+    if (over || !isBusy()) rouseDevice(agent(device), over, who.clock);
+  }
   return 1 + runAhead();
 }
 /** The same in virtual time: the turn begins no earlier than the one before it did. */

@@ -72,7 +72,7 @@ function layOutMachine(): void {
   initIova();
   initQueues(timers);
   initDrivers();
-  initFlights(flights);
+  initFlights(flights, hardware);
   initIssuers(issuers, flights);
   block(agent(hardware), CAUSE_IDLE);
 }

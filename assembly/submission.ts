@@ -1,21 +1,25 @@
 // An invalidation that a driver has under way, or its answer to page requests, and the words of each command of it.
 import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
-import { hazard, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN } from './hazard';
+import { hazard, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_NO_REQUEST_DRAIN } from './hazard';
 import { setting } from './layout';
 import {
-  COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE, COMMAND_DEVICE_RANGE, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL,
+  COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE, COMMAND_DEVICE_RANGE, COMMAND_FENCE, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL,
   COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID, COMMAND_IOTLB_RANGE, COMMAND_PAGE_RESPONSE, COMMAND_PASID_ENTRY,
   COMMAND_WAIT, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS,
 } from './ops';
 import { addressBits, TABLE_LG2 } from './table';
 import {
-  askNoDrain, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeIotlb, encodePageResponse,
+  askNoDrain, drainRequests, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeFence, encodeIotlb, encodePageResponse,
   encodePasidEntry, encodeWait, QI_DONE, VTD_DOMAIN, VTD_GLOBAL, VTD_PAGE, VTD_PASID, VTD_PASID_PAGE,
 } from './vtd';
 
 /** The one space's. */
 export const PASID: u32 = 1;
+
+// Stages of the release of a PASID.
+export const INVALIDATES: u32 = 1;
+export const DRAINS: u32 = 2; // page requests
 
 /** An invalidation under way; part of the agent's path. */
 @unmanaged
@@ -32,7 +36,7 @@ export class Submission {
   spares: u32; //   1: device TLBs are left out
   frees: u32; //    leaf tables that are freed behind it
   overflows: u32; // 1: of 0..~0, whose pages some drivers count to be none
-  releases: u32; // 1: of a PASID that is given back: it is never put off, and on VT-d its entry goes first
+  releases: u32; // of a PASID that is given back, INVALIDATES or DRAINS: it is never put off, and on VT-d its entry goes first
   answers: u32; //  group + 1 of page requests that it answers: it invalidates nothing, and
   code: u32; //     says this
 }
@@ -71,6 +75,7 @@ export function writeWords(at: usize, command: u32, job: Submission, first: u64,
   if (setting(SET_COMMANDS) != 0) writeAmd(at, command, job, first, last, source, status);
   else writeVtd(at, command, job, first, last, source, status);
   if (hazard(HAZARD_NO_DRAIN) && setting(SET_COMMANDS) == 0) askNoDrain(at);
+  if (command == COMMAND_WAIT && job.releases == DRAINS && !hazard(HAZARD_NO_REQUEST_DRAIN)) drainRequests(at);
 }
 
 function writeAmd(at: usize, command: u32, job: Submission, first: u64, last: u64, source: u32, status: u64): void {
@@ -92,6 +97,7 @@ function writeVtd(at: usize, command: u32, job: Submission, first: u64, last: u6
   const page = first & addressBits;
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, first, source, order);
+  else if (command == COMMAND_FENCE) encodeFence(at);
   else if (command == COMMAND_PAGE_RESPONSE) encodePageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
   else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
   else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);

@@ -21,11 +21,13 @@ import {
 } from './ops';
 import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
+import { hasPri } from './pri';
+import { awaitEmpty } from './prq';
 import { clearFaults, FSTS_ICE, FSTS_ITE, registers, STATUS_EVENT } from './registers';
 import { isRefused, malform, repair } from './repair';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotAt, slotCount, statusAddress, statusOf } from './ring';
 import { deviceCount, spaceOfDevice } from './space';
-import { spaceOf, Submission, writeWords } from './submission';
+import { DRAINS, INVALIDATES, spaceOf, Submission, writeWords } from './submission';
 import { TABLE_LG2 } from './table';
 import { QI_DONE } from './vtd';
 
@@ -44,12 +46,14 @@ const EMPTY: u32 = 7; //     has the lock of the consumer's own table
 const OF_DOMAIN: u32 = 8; // asks for the lock of the domain's cache tags
 const REFUSED: u32 = 9; //   has seen that the queue stands still at its command
 const OVER: u32 = 10; //     nobody polls for it any more
+const POLL: u32 = 11; //     until no page request is left in the queue
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
 export const RECIPE_ALL: u32 = 2;
 export const RECIPE_MAP: u32 = 3;
 const RECIPE_RESPONSE: u32 = 4;
+const RECIPE_DRAIN: u32 = 5;
 
 let recipes: usize = 0; // u32[RECIPES * RECIPE_WORDS], written by the host
 let lock: Lock = changetype<Lock>(0);
@@ -87,7 +91,7 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
 export function beginRelease(job: Submission): void {
   beginSubmission(job, 0, 0, true);
-  job.releases = 1;
+  job.releases = INVALIDATES;
   if (hazard(HAZARD_REUSE_KEEPS_DEVICE_TLB)) job.spares = 1;
 }
 /** Begins the response to a group of page requests. */
@@ -162,12 +166,17 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   }
   if (job.phase == OVER) {
     skipEmpty(job);
+    if (load<u32>(job.recipe) == COMMAND_END && job.releases == INVALIDATES && hasPri()) {
+      job.releases = DRAINS;
+      job.recipe = recipeOf(RECIPE_DRAIN);
+    }
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
     if (over && domainLocks != 0 && job.answers == 0) give(domainLock(job), who);
-    if (over) return true;
-    job.phase = held ? READY : NEED_LOCK;
+    if (over && (job.releases != DRAINS || load<u32>(recipeOf(RECIPE_DRAIN)) == COMMAND_END)) return true;
+    job.phase = over ? POLL : held ? READY : NEED_LOCK;
   }
+  if (job.phase == POLL) return awaitEmpty(who);
   if (job.phase == NEED_LOCK) {
     job.phase = hasOwnTable() ? EMPTY : READY; // a waiter wakes as the owner
     if (!take(lock, who)) return false;

@@ -6,7 +6,7 @@
 //           second word     63──────────── ADDR ───────────12  11──────────7  IH6   5──────── AM ────────────0
 //   type 3  device TLB      63──────────── 48  47── SID ──32  31─21  20 QDEP 16  15───────4  3─ 0011 ─0
 //           second word     63──────────── ADDR ───────────12  11────────────────────────────1  S0
-//   type 5  wait            63────────── SDATA ─────────── 32  31─────────────7  FN6 SW5 IF4  3─ 0101 ─0
+//   type 5  wait            63────────── SDATA ─────────── 32  31──────────8  PD7 FN6 SW5 IF4  3─ 0101 ─0
 //           second word     63──────────────────────── SADDR ───────────────────────────2  1─0
 //
 // VT-d 2.x, shared virtual memory of 2015 to 2018 (Linux 4.12 include/linux/intel-iommu.h):
@@ -59,6 +59,7 @@ const S: u64 = 1;
 const WAIT_INTERRUPT: u64 = 1 << 4;
 const WAIT_STATUS: u64 = 1 << 5; // SW: write SDATA to SADDR
 const WAIT_FENCE: u64 = 1 << 6; //  FN: nothing behind it starts before it is complete
+const WAIT_REQUESTS: u64 = 1 << 7; // PD: page requests on their way are in their queue by then
 const SDATA_SHIFT: u64 = 32;
 const SADDR_MASK: u64 = ~(<u64>3);
 const PASID_SHIFT: u64 = 32;
@@ -103,6 +104,15 @@ export function encodeDeviceTlb(at: usize, sid: u32, qdep: u32, page: u64, order
 /** Wait: writes `data` to the address `status` once everything before it is done. */
 export function encodeWait(at: usize, status: u64, data: u32): void {
   setWords(at, (<u64>data << SDATA_SHIFT) | WAIT_STATUS | VTD_WAIT, status & SADDR_MASK);
+}
+
+/** A wait that writes nothing: what is behind it starts when all before it is done (Linux 6.12 intel/prq.c). */
+export function encodeFence(at: usize): void {
+  setWords(at, (<u64>QI_DONE << SDATA_SHIFT) | WAIT_FENCE | VTD_WAIT, 0);
+}
+/** Makes a wait drain page requests, too. */
+export function drainRequests(at: usize): void {
+  setWords(at, word0(at) | WAIT_REQUESTS, word1(at));
 }
 
 /**
@@ -227,6 +237,11 @@ export function vtdWaitInterrupt(at: usize): bool {
 @inline
 export function vtdWaitFence(at: usize): bool {
   return (word0(at) & WAIT_FENCE) != 0;
+}
+/** Whether it drains page requests. */
+@inline
+export function vtdWaitDrains(at: usize): bool {
+  return (word0(at) & WAIT_REQUESTS) != 0;
 }
 /** SADDR and SDATA of a wait. */
 @inline

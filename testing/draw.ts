@@ -15,7 +15,7 @@ import type { Step } from './program.ts';
 
 /** Hazards of machines of one process; a second one is in races only. */
 export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter(
-  (name) => !HAZARDS[name].breaks.startsWith('S2x'),
+  (name) => !HAZARDS[name].breaks.startsWith('S2x') && !HAZARDS[name].what.endsWith('races only'),
 );
 
 type Access = 'fetch' | 'read' | 'write';
@@ -246,6 +246,7 @@ export const pri = fc.record({
   requests: fc.integer({ min: 1, max: 8 }),
   group: fc.integer({ min: 1, max: 5 }),
   prq: fc.constantFrom(2, 2, 3, 4, 5, 9, 0),
+  loses: fc.constantFrom(false, false, true),
 });
 
 /** Orders that are wrong on purpose, and some that nobody ships. */

@@ -86,6 +86,8 @@ const ROWS: [string, (number | bigint)[], string, Record<string, number>][] = [
     '0000030000000003 0000000012345001',
     { vtdFirstPage: 0x12344, vtdQueueDepth: 32 },
   ],
+  // Vector vtd-wait-03.
+  ['encodeFence', [], '0000000200000045 0000000000000000', { vtdType: 5, vtdWaitFence: 1, vtdWaitWrites: 0 }],
   ['encodeWait', [0x100040n, 2], '0000000200000025 0000000000100040', { vtdType: 5 }],
   [
     'encodeExtendedIotlb',
@@ -257,6 +259,7 @@ const ACCESSORS: [string, string, Record<number, string>][] = [
   ['vtdPasid', 'PASID', { 6: 'VTD_ECS_P_IOTLB_INV', 8: 'VTD_P_DEV_TLB_INV' }],
   ['vtdAddressMask', 'AM', { 2: 'VTD_IOTLB_INV', 6: 'VTD_ECS_P_IOTLB_INV' }],
   ['vtdHint', 'IH', { 2: 'VTD_IOTLB_INV', 6: 'VTD_P_IOTLB_INV' }],
+  ['vtdWaitDrains', 'PD', { 5: 'VTD_INV_WAIT' }],
   ['vtdResponseGroup', 'PRGI', { 9: 'VTD_ECS_PAGE_GRP_RESP' }],
   ['vtdResponseCode', 'RC', { 9: 'VTD_ECS_PAGE_GRP_RESP' }],
   ['amdResponseGroup', 'TAG', { 7: 'AMD_COMPLETE_PPR_REQUEST' }],

@@ -4,10 +4,11 @@ import type { Distribution, RawRun } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
 import { DmaRecords, type RecordExports } from './dma-records.ts';
-import { encodeRecipes, type Numbers, numbersOf } from './encode.ts';
+import { type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
+import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
 interface DmaExports extends LogExports, RecordExports {

@@ -1,9 +1,8 @@
 import { CALLBACKS, type Consumer, hears, pricedAs } from '../model/consumer.ts';
 import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
-import { UsageError } from '../model/errors.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY, REPEATED_EVERY } from '../model/hazard.ts';
-import { consumerOf, hasPri, isInBlocks, type Machine, submission, widensRanges } from '../model/machine.ts';
+import { consumerOf, hasPri, isInBlocks, type Machine, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup, SEED_STEP } from '../model/run.ts';
@@ -323,27 +322,12 @@ const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
  * What commands the IOMMU takes. VT-d's shared virtual memory is that of 2.x, whose driver did not look at MAMV, and whose
  * hardware is taken to accept any address mask (assumed), but where just that is the hazard.
  */
-function capabilities({ family, iommu, hazards }: Machine, numbers: Numbers): number {
+function capabilities({ family, iommu, driver, hazards }: Machine, numbers: Numbers): number {
   const bits = (...names: string[]): number => names.reduce((sum, name) => sum + numbers(`CAP_${name}`), 0);
   if (iommu.commands === 'amd') return bits('PREFSUP', 'PPRSUP', 'GTSUP', 'IASUP');
   const asks = family === 'dma' || hazards.includes('mamv-not-checked');
-  return (family === 'mm' ? bits('ECS') : 0) + (asks ? iommu.maxAm : bits('MAMV'));
-}
-
-/** Commands of an invalidation of one page, of a range, of the whole space, of what was mapped; of a page response; each closed with END. */
-export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers): number[][] {
-  const shown = ats ? machine : { ...machine, device: { ...machine.device, ats: false } };
-  const ofResponse = ['COMMAND_PAGE_RESPONSE', 'COMMAND_WAIT', 'COMMAND_END'].map(numbers);
-  const recipes = (['page', 'range', 'all', 'map'] as const).map((what) => {
-    const words = submission(shown, what);
-    if (words.length > 0 && words.at(-1) !== 'wait')
-      throw new UsageError(`machine ${machine.name}: driver.${what} does not end in "wait"`);
-    return [
-      ...words.map((word) => numbers(`COMMAND_${word.toUpperCase().replace('_TLB', '').replace('.', '_')}`)),
-      numbers('COMMAND_END'),
-    ];
-  });
-  return [...recipes, ofResponse];
+  const drains = driver.prqDrain ? bits('PDS') : 0;
+  return (family === 'mm' ? bits('ECS') : 0) + drains + (asks ? iommu.maxAm : bits('MAMV'));
 }
 
 /** What the engine's numbers of steps are called in step lists; `RE!` is two of them. */

@@ -119,6 +119,12 @@ test('freed tables without the mmu_gather flush: nothing is flushed behind the e
 test('every hazard that breaks something has such a pair of runs, here, in the tests of DMA recordings, or in those of races', () => {
   const dma = ['no-drain', 'shared-domain-id', 'no-flush-on-map'];
   const harmless = ['answered-twice'];
-  const races = ['iova-before-flush', 'reuse-by-mapcount', 'reuse-keeps-device-tlb', 'reuse-keeps-pasid-entry'];
+  const races = [
+    'iova-before-flush',
+    'no-request-drain',
+    'reuse-by-mapcount',
+    'reuse-keeps-device-tlb',
+    'reuse-keeps-pasid-entry',
+  ];
   expect([...Object.keys(CASES), ...dma, ...races, ...harmless].sort()).toEqual(Object.keys(HAZARDS).sort());
 });

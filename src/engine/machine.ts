@@ -8,19 +8,12 @@ import type { Chunk } from '../trace/format.ts';
 import { DEAL, Dealer, type Piece } from '../trace/generate/deal.ts';
 import { mostPosts, type Posts } from '../trace/generate/follow.ts';
 import { Mappings } from '../trace/mappings.ts';
-import {
-  agentsOf,
-  encodeConsumers,
-  encodePolicy,
-  encodeRecipes,
-  MAX_AGENTS,
-  type Numbers,
-  numbersOf,
-} from './encode.ts';
+import { agentsOf, encodeConsumers, encodePolicy, MAX_AGENTS, type Numbers, numbersOf } from './encode.ts';
 import { encodeEvent } from './encode-event.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type RunExports, readRun } from './raw.ts';
+import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for a machine; see assembly/engine.ts. */
 interface MachineExports extends LogExports, RunExports {

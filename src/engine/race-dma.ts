@@ -6,10 +6,11 @@ import type { Race, RaceAction } from '../model/race.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
 import { PROT, type TraceEvent } from '../model/trace.ts';
 import { DmaRecords, type RecordExports } from './dma-records.ts';
-import { encodeRecipes, type Numbers } from './encode.ts';
+import type { Numbers } from './encode.ts';
 import { encodeDmaSettings } from './encode-dma.ts';
 import type { Instance } from './load.ts';
 import type { RaceSetup } from './race.ts';
+import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for such a race. */
 export interface DmaRaceExports extends RecordExports {

@@ -3,14 +3,23 @@ import { UsageError } from '../model/errors.ts';
 import type { LogEvent } from '../model/log.ts';
 import { consumerOf, type Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
-import { RACE_PROPERTIES, type Race, type RaceAction, type RaceProperty, SECOND_PROCESS } from '../model/race.ts';
+import {
+  queuesRequests,
+  RACE_PROPERTIES,
+  type Race,
+  type RaceAction,
+  type RaceProperty,
+  SECOND_PROCESS,
+} from '../model/race.ts';
 import type { RawRun } from '../model/result.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
-import { encodeCosts, encodePolicy, encodeRecipes, encodeSettings, type Numbers, numbersOf } from './encode.ts';
+import { encodeCosts, encodePolicy, encodeSettings, type Numbers, numbersOf } from './encode.ts';
+import { encodeAction } from './encode-race.ts';
 import { type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type DmaRaceExports, layOutDmaRace } from './race-dma.ts';
 import { type RunExports, readRun } from './raw.ts';
+import { encodeRecipes } from './recipes.ts';
 
 interface RaceExports extends LogExports, RunExports, DmaRaceExports {
   raceInit(): void;
@@ -89,6 +98,9 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],
 };
+/** The thread that handles page requests, and a device's access where the device does not wait for it. */
+export const HANDLER = 'prq';
+export const FLIGHT = 'access';
 const KINDS = {
   anonymous: 'KIND_ANON',
   file: 'KIND_FILE',
@@ -97,32 +109,14 @@ const KINDS = {
   huge: 'KIND_HUGE',
   buffer: 'KIND_ANON',
 } as const;
-const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
-  munmap: 'AT_UNMAP',
-  dontneed: 'AT_DISCARD',
-  madv_free: 'AT_LAZYFREE',
-  mprotect: 'AT_PROTECT',
-  fork: 'AT_SHARE',
-  clear_refs: 'AT_UNTRACK',
-  unshare: 'AT_UNSHARE',
-  migrate_vma: 'AT_COLLECT',
-  numa_hint: 'AT_HINT',
-  thp_split: 'AT_SPLIT',
-  thp_collapse: 'AT_COLLAPSE',
-  exit: 'AT_EXIT',
-  page_mkclean: 'AT_CLEAN',
-  uprobe: 'AT_REPLACE',
-  ksm_write_protect: 'AT_MERGE_PROTECT',
-  ksm_replace: 'AT_MERGE',
-  migrate: 'AT_MIGRATE',
-  hwpoison: 'AT_POISON',
-};
 
 /** A race on a machine under a policy: the engine, one step at a time. */
 export class RaceEngine {
   private readonly instance: Instance<RaceExports>;
   private readonly numbers: Numbers;
   private readonly cpus: number;
+  /** Whether page requests have a queue. */
+  readonly queues: boolean;
   private readonly events: EngineLog;
 
   constructor(
@@ -138,6 +132,8 @@ export class RaceEngine {
     this.numbers = numbersOf(exports);
     this.events = new EngineLog(this.instance, this.numbers);
     this.cpus = race.agents.filter(({ kind }) => kind === 'cpu').length;
+    const { machine } = setup;
+    this.queues = queuesRequests(race) && machine.device.ats && consumerOf(machine).table === 'shared';
     if (race.family === 'dma') {
       layOutDmaRace(this.instance, this.numbers, race, setup);
       return;
@@ -173,11 +169,12 @@ export class RaceEngine {
     return kind === 'cpu' ? Number(name.slice(3)) : this.cpus + (kind === 'kswapd' ? 0 : 1);
   }
 
-  /** Name of one of the engine's agents. An access in flight is the device's. */
+  /** Name of one of the engine's agents. An access in flight is the device's, where that waits for it. */
   nameOf(agent: number): string {
     if (agent < this.cpus) return `cpu${agent}`;
     if (this.race.family === 'dma') return ['iommu', 'link', 'timer', 'dev0'][agent - this.cpus] ?? 'access';
-    return ['kswapd', 'dev0', 'iommu', 'link'][agent - this.cpus] ?? 'dev0';
+    const flight = this.queues ? FLIGHT : 'dev0';
+    return ['kswapd', 'dev0', 'iommu', 'link', flight, HANDLER][agent - this.cpus] ?? 'dev0';
   }
 
   /** Names of those that can take a step. */
@@ -332,8 +329,9 @@ export class RaceEngine {
     if (row[numbers('SET_MALFORMS')]! > 0) row[numbers('SET_MALFORMS')] = 1;
     if (row[numbers('SET_REPEATS')]! > 0) row[numbers('SET_REPEATS')] = 1;
     row[numbers('SET_LOW')] = 0;
-    // Nobody handles page requests there: each is served by itself.
-    row[numbers('SET_PRI')] = 0;
+    // Elsewhere each page request is served by itself.
+    row[numbers('SET_PRI')] = this.queues ? 1 : 0;
+    row[numbers('SET_PRQ')] = 8;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_SPACES')] = race.pages.some(({ vpn }) => vpn >= SECOND_PROCESS) ? 2 : 0;
     row[numbers('SET_FLAGS')] = race.flags.length;
@@ -397,49 +395,8 @@ export class RaceEngine {
     scripts.forEach((actions, column) => {
       const at = this.agentOf(column) * stride;
       actions.forEach((action, i) => {
-        rows.set(this.encode(action), at + i * words);
+        rows.set(encodeAction(action, this.numbers), at + i * words);
       });
     });
-  }
-
-  private encode({ word, pages, to, writable, flag }: RaceAction): number[] {
-    const n = this.numbers;
-    const [first = 0] = pages;
-    switch (word) {
-      case 'read':
-        return [n('ACT_READ'), first];
-      case 'write':
-        return [n('ACT_WRITE'), first];
-      case 'mremap':
-        return [n('ACT_MOVE'), first, pages.length, to!];
-      case 'page_mkclean':
-      case 'uprobe':
-      case 'ksm_write_protect':
-      case 'ksm_replace':
-      case 'migrate':
-      case 'migrate_vma':
-      case 'hwpoison':
-        return [n('ACT_PAGE'), n(OCCASIONS[word]!), first];
-      case 'mismatch':
-        return [n('ACT_MARK'), first, pages.length, n('MARK_MISMATCH')];
-      case 'unused':
-        return [n('ACT_MARK'), first, pages.length, n('MARK_UNUSED')];
-      case 'reclaim':
-        return [n('ACT_RECLAIM'), first, pages.length];
-      case 'ring':
-        return [n('ACT_RING'), flag!];
-      case 'await':
-        return [n('ACT_AWAIT'), flag!];
-      case 'activate':
-        return [n('ACT_ACTIVATE')];
-      case 'deactivate':
-        return [n('ACT_DEACTIVATE')];
-      case 'unbind':
-        return [n('ACT_UNBIND')];
-      case 'bind':
-        return [n('ACT_BIND'), first];
-      default:
-        return [n('ACT_RANGE'), n(OCCASIONS[word]!), first, (pages.length << 1) | (writable ? 1 : 0)];
-    }
   }
 }

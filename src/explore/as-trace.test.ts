@@ -145,7 +145,7 @@ agent "dev0" device 0
       `${AGENTS}mmap 0 0 0 16 17 3 0\nmunmap 0 0 0 16 18`,
       'record 1: is of pages 0x10..0x12, not all of which an mmap before it maps',
     ],
-    [`${AGENTS}mmap 0 0 0 16 17 3 0\nturn 0 0 1 3`, 'record 1: is a turn of 3, expected 0..2'],
+    [`${AGENTS}mmap 0 0 0 16 17 3 0\nturn 0 0 1 5`, 'record 1: is a turn of 5, expected 0..4'],
     [`${AGENTS}mmap 0 0 0 16 17 3 0\ntimer 0 0 0`, 'record 1: is the event timer, which no agent of a race has'],
     [`${AGENTS}mmap 0 0 0 16 17 3 0\nmunmap 1 0 0 16 17`, 'r as a race:5:12: munmap is no action of a dev'],
     [`${AGENTS}mmap 0 0 0 0 4503599627370495 3 0`, 'record 0: maps page number 9, expected at most 8'],

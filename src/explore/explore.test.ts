@@ -58,6 +58,7 @@ describe('verdicts known from elsewhere', () => {
       'mremap-reclaim',
       'mremap-write',
       'numa-hint-write',
+      'pasid-stop',
       'soft-dirty-all',
       'thp-collapse-write',
       'thp-cow-stale-read',
@@ -150,6 +151,19 @@ test.each(['any', 'overlap', 'none'])('nor where faults begin anew: retry %s', (
       new RaceEngine(release, setup.race, { ...setup, machine, entries: 2, whole }).reachable();
     expect(reachable(false)).toEqual(reachable(true));
   }
+});
+
+test.each([
+  ['amd-v2', 'denied'],
+  ['intel-svm', 'denied'],
+  ['intel-sva', 'holds'],
+])('nor where a PASID is stopped with a page request out: %s, %s', (machine, expected) => {
+  const setup = cell('pasid-stop', 'range-end', machine);
+  const reachable = (whole: boolean) =>
+    new RaceEngine(release, setup.race, { ...setup, entries: 2, whole }).reachable();
+  expect(reachable(false)).toEqual(reachable(true));
+  const { verdict, property } = explore('pasid-stop', 'range-end', machine);
+  expect(property ?? verdict).toBe(expected);
 });
 
 /** Whether the steps of an agent count: those of the IOMMU and of its link do not. */

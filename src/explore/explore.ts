@@ -1,4 +1,4 @@
-import { RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
+import { FLIGHT, HANDLER, RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
 import { iovaNames } from '../engine/race-dma.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
@@ -88,6 +88,7 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
       ...(race.family === 'dma' ? ['access', 'timer'] : []),
       'iommu',
       'link',
+      ...(engine.queues ? [FLIGHT, HANDLER] : []),
     ],
     actions: Object.fromEntries(race.agents.map((agent) => [agent.name, agent.actions.map(({ text }) => text)])),
     pages: race.family === 'dma' && policy.dma!.unmap !== 'never' ? iovaNames() : race.pages.map(({ name }) => name),

@@ -42,6 +42,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },
   'reuse-by-mapcount': { race: 'fork-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S2x' },
+  'no-request-drain': { race: 'pasid-stop', policy: 'range-end', machine: 'intel-sva', breaks: 'denied' },
   'leaf-only': { race: 'munmap-table', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S5' },
   'iova-before-flush': { race: 'dma-iova-reuse', policy: 'lazy', machine: 'intel-vtd', breaks: 'S6' },
   'no-caller-ref': { race: 'swap-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S1' },

@@ -174,7 +174,9 @@ function agentsOf(meta: TraceMeta, machine: Machine, { kind, setup }: MachineJob
       all(scheduledCpus(meta), 'cpu'),
       [...all(['IOMMU'], 'iommu'), ...all(['ATS link'], 'link')],
     ];
-    return [...recorded, ...kernel, ...all(['dev0'], 'device'), ...hardware, ...all(['dev0'], 'access')];
+    const handler = all(['page requests'], 'cpu'); // where a device asks in advance
+    const flights = all(['dev0'], 'access');
+    return [...recorded, ...kernel, ...all(['dev0'], 'device'), ...hardware, ...flights, ...handler];
   }
   const hardware = consumersOf(machine).flatMap((one, i) => {
     const of = i === 0 ? '' : ` of ${one.name}`;

@@ -105,6 +105,11 @@ export const HAZARDS = {
     breaks: 'S2x',
     ancestor: 'what Linux intel/pasid.c pasid_cache_invalidation_with_pasid rules out (VT-d 6.5.2.2)',
   },
+  'no-request-drain': {
+    what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d only, races only',
+    breaks: 'nothing; `denied`: an answer meant for a process reaches the next one that has its PASID',
+    ancestor: 'what the drain flag of Linux intel/prq.c intel_iommu_drain_pasid_prq rules out (VT-d 6.5.2.8)',
+  },
   'no-flush-on-map': {
     what: 'caching mode, and the driver does not invalidate what it maps',
     breaks: 'nothing; `faults_spurious`',

@@ -125,6 +125,8 @@ export interface Driver {
   readonly pageSizes: readonly PageSize[];
   /** An idle PASID is marked instead of invalidated; see `deferral.*` costs. */
   readonly deferral: boolean;
+  /** Whether a PASID that is given back has its page requests drained: a wait with PD, then the queue is empty. Of VT-d. */
+  readonly prqDrain: boolean;
   /** Whether the driver has a change_pte callback, which invalidates one page. */
   readonly changePte: 'none' | 'flush';
 }
@@ -205,7 +207,7 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
     ...(spec.iommu as MachineSpec),
   };
   const device = { ...(spec.device as MachineSpec), pri_requests: 0, pri_group: 1, ...(spec.device as MachineSpec) };
-  const given = { batch: 0, domain_lock: false, ...(spec.driver as MachineSpec) };
+  const given = { batch: 0, domain_lock: false, prq_drain: false, ...(spec.driver as MachineSpec) };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
@@ -275,11 +277,13 @@ export function hasPri({ device }: Machine, ats = device.ats): boolean {
   return ats && device.priRequests > 0;
 }
 /** Who can ask for pages: a device of a process whose tables it shares, by translation requests. */
-function checkPri({ family, consumer, device, iommu }: Machine, place: string): void {
-  const refuse = (key: string, value: number, expected: string): never => {
+function checkPri({ family, consumer, device, driver, iommu }: Machine, place: string): void {
+  const refuse = (key: string, value: number | boolean, expected: string): never => {
     throw new UsageError(`${place}: ${key}: read ${value}, expected ${expected}`);
   };
   if (iommu.prq === 1) refuse('iommu.prq', 1, '0 or 2 and more: a slot stays empty');
+  if (driver.prqDrain && (iommu.commands !== 'vtd' || family === 'dma'))
+    refuse('driver.prq_drain', true, 'false: the wait that drains page requests is one of VT-d, of PASIDs');
   if (device.priRequests === 0) return;
   if (family === 'dma') refuse('device.pri_requests', device.priRequests, '0 in a machine of family dma');
   if (!device.ats) refuse('device.pri_requests', device.priRequests, '0 without device.ats');

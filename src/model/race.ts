@@ -49,6 +49,11 @@ export const ACTIONS = {
   mismatch: { by: ['cpu'], operands: 'pages', says: 'SwapBacked and SwapCache of pages disagree from here on' },
   unused: { by: ['cpu'], operands: 'pages', says: 'a guest says that it does not use pages (s390)' },
   reclaim: { by: ['kswapd'], operands: 'pages', says: 'reclaim of a batch; the PTE decides the branch' },
+  prefetch: {
+    by: ['dev'],
+    operands: 'page',
+    says: 'the device asks for a translation to write, in advance, and goes on',
+  },
   ring: { by: ['cpu', 'kswapd', 'dev'], operands: 'flag', says: 'a store-release to a flag: a doorbell, a completion' },
   await: { by: ['cpu', 'kswapd', 'dev'], operands: 'flag', says: 'waits until the flag is rung; a load-acquire' },
   activate: { by: ['dev'], operands: 'none', says: 'the device begins to use the PASID' },
@@ -112,6 +117,11 @@ export interface Race {
   readonly never: readonly RaceProperty[];
   /** Whether the device uses the PASID when the race begins. */
   readonly active: boolean;
+}
+
+/** Whether page requests have a queue in a race: where a device asks in advance, it can stop before it has been answered. */
+export function queuesRequests({ agents }: Race): boolean {
+  return agents.some(({ actions }) => actions.some(({ word }) => word === 'prefetch'));
 }
 
 /** Bounds of a race: more has more states than anybody waits for. */

@@ -106,6 +106,8 @@ export const EVENTS = {
   /** The PASID becomes that of the process that has the page; or is given back. */
   bind: ['space', 'first'],
   unbind: ['space'],
+  /** The device asks for a translation in advance, and goes on. */
+  prefetch: ['space', 'first'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
@@ -143,9 +145,13 @@ export const SCHEDULED_EVENTS: ReadonlySet<EventName> = new Set([
   'mergeReplace',
   'bind',
   'unbind',
+  'prefetch',
 ]);
-/** Whose the steps of a `turn` are: the agent's, those of the IOMMU's command processor, of its link to devices. */
-export const TURNS_OF = ['agent', 'iommu', 'link'] as const;
+/**
+ * Whose the steps of a `turn` are: the agent's, those of the IOMMU's command processor, of its link to devices; where a device asks in
+ * advance, of an access that it does not wait for, and of the handler of page requests.
+ */
+export const TURNS_OF = ['agent', 'iommu', 'link', 'access', 'prq'] as const;
 
 /** `kind` of an `iommu` event. */
 export const IOMMU_KINDS = ['vtd', 'amdvi'] as const;

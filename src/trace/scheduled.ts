@@ -111,7 +111,8 @@ function eventOf(race: Race, action: RaceAction): [Exclude<EventName, 'switch'>,
     case 'exit':
       return [word, [0]];
     case 'bind':
-      return ['bind', [0, first]];
+    case 'prefetch':
+      return [word, [0, first]];
     default:
       return [RANGES[word as keyof typeof RANGES], range];
   }
@@ -258,7 +259,8 @@ function actionOf(said: TraceRecord, pages: readonly RacePage[], record: number)
     case 'wait':
       return `await f${fields[0]}`;
     case 'bind':
-      return `bind ${nameOf(pages, first, record)}`;
+    case 'prefetch':
+      return `${op} ${nameOf(pages, first, record)}`;
     case 'activate':
     case 'deactivate':
     case 'unbind':
