@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BIN, iommulator, ROOT, withFolder } from '../../testing/cli.ts';
@@ -148,7 +148,7 @@ describe('names are only names', () => {
     const copy = (path: string): void => cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     const rewrite = (path: string, change: (text: string) => string): void =>
       writeFileSync(join(folder, path), change(readFileSync(join(folder, path), 'utf8')));
-    for (const path of ['dist', 'src/catalog', 'build/validators', 'build/release.wasm', 'package.json']) copy(path);
+    for (const path of ['dist', 'build', 'package.json']) copy(path);
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     const newName = (kind: string, name: string): string => {
       const made = [...old].find(([, known]) => known === `${kind} ${name}`)?.[0] ?? `${kind}X${old.size}X`;
@@ -158,17 +158,24 @@ describe('names are only names', () => {
     const inYaml = (kind: string) => (text: string) =>
       text
         .replace(/^(name|extends): (.*)$/gm, (_, key, name) => `${key}: ${newName(kind, name)}`)
-        .replace(/^ {4}(\w+): "/gm, (_, name) => `    ${newName('path', name)}: "`);
-    for (const [kind, shelf] of [
-      ['policy', 'policies'],
-      ['machine', 'machines'],
-    ] as const) {
-      for (const file of readdirSync(join(folder, 'src/catalog', shelf))) {
-        const to = `${newName(kind, file.replace('.yaml', ''))}.yaml`;
-        renameSync(join(folder, 'src/catalog', shelf, file), join(folder, 'src/catalog', shelf, to));
-        rewrite(join('src/catalog', shelf, to), inYaml(kind));
-      }
-    }
+        .replace(/^also: \[([\w-]+)\]$/gm, (_, name) => `also: [${newName(kind, name)}]`)
+        .replace(/^ {4}(\w+): (?="|>-)/gm, (_, name) => `    ${newName('path', name)}: `);
+    rewrite('build/catalog.js', (text) =>
+      text.replace(/^(export const shelves = )(.*);$/m, (_, start, json) => {
+        const shelves = JSON.parse(json) as Record<string, Record<string, string>>;
+        for (const [kind, shelf] of [
+          ['policy', 'policies'],
+          ['machine', 'machines'],
+        ] as const) {
+          const renamed = Object.entries(shelves[shelf]!).map(([name, file]) => [
+            newName(kind, name),
+            inYaml(kind)(file),
+          ]);
+          shelves[shelf] = Object.fromEntries(renamed) as Record<string, string>;
+        }
+        return `${start}${JSON.stringify(shelves)};`;
+      }),
+    );
     rewrite('dist/model/path.js', (text) =>
       text.replace(/^ {4}(\w+): \{$/gm, (_, name) => `    ${newName('path', name)}: {`),
     );
