@@ -20,7 +20,7 @@ import {
   pageOrder, scopeDomain, scopePasid, scopeSource,
 } from './invalidation';
 import { clear, cost, region, setting } from './layout';
-import { COMMAND_DONE, COMMAND_FETCHED, COMMAND_SENT, LOG_COMMAND, note } from './log';
+import { COMMAND_DONE, COMMAND_FETCHED, COMMAND_REFUSED, COMMAND_SENT, LOG_COMMAND, note } from './log';
 import {
   CAUSE_IDLE, COST_INV_DOMAIN, COST_INV_GLOBAL, COST_INV_PAGE, COST_INV_PASID, COST_WAIT, SET_ATS, SET_CAPS, SET_COMMANDS,
   SET_DMA, SET_SPACES,
@@ -193,6 +193,8 @@ function begin(hardware: Agent): bool {
   const caps = setting(SET_CAPS);
   const error = isAmd() ? amdError(at, caps) : vtdError(at, slotBytes() << 3, caps);
   if (error != 0) {
+    decode(at);
+    note(LOG_COMMAND, hardware.id, logged(), COMMAND_REFUSED, 0, hardware.clock, headSlot());
     reject(iqeiOf(error), hardware.clock);
     return false;
   }

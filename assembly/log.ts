@@ -43,6 +43,7 @@ export const COMMAND_DONE: u32 = 1;
 export const COMMAND_ARRIVES: u32 = 2; // an ATS request is at the device
 export const COMMAND_QUEUED: u32 = 3; // it is in the ring; number, as of FETCHED: its slot
 export const COMMAND_SENT: u32 = 4; //  what does not end with its fetch, a request or a wait, has begun; number: as of ARRIVES, DONE
+export const COMMAND_REFUSED: u32 = 5; // the head rests on it; number: its slot
 
 export const LOCK_TAKEN: u32 = 0;
 export const LOCK_WAITS: u32 = 1;

@@ -51,6 +51,7 @@ const COMMAND_STATES = {
   COMMAND_ARRIVES: 'arrives',
   COMMAND_QUEUED: 'queued',
   COMMAND_SENT: 'sent',
+  COMMAND_REFUSED: 'refused',
 } as const;
 const LOCKS = {
   PAGE_TABLE_LOCK: 'page-table lock',

@@ -14,7 +14,7 @@ export interface Hazard {
 export const HAZARDS = {
   'am-not-widened': {
     what: 'the IOTLB range of an unaligned request is not widened to an aligned block',
-    breaks: 'S1 S2 S3',
+    breaks: 'S1 S2 S3 S4',
     ancestor: 'Linux 4.9 to 5.4 intel-svm.c intel_flush_svm_range_dev',
   },
   'device-tlb-before-iotlb': {
@@ -39,12 +39,12 @@ export const HAZARDS = {
   },
   'completion-before-posted-writes': {
     what: 'the device answers an invalidation before its writes have landed',
-    breaks: 'S1',
+    breaks: 'S1 S4',
     ancestor: 'Linux drivers/iommu/intel/iommu.c quirk_extra_dev_tlb_flush',
   },
   'overtaking-completion': {
     what: 'an old translation reaches the device behind the invalidation, and is kept',
-    breaks: 'S1 S2 S3',
+    breaks: 'S1 S2 S3 S4',
     ancestor: 'what PCIe ATS 10.3 forbids: translation completions in flight are discarded',
   },
   'no-drain': {
@@ -69,13 +69,13 @@ export const HAZARDS = {
   },
   'malformed-command': {
     what: 'the driver sets a reserved bit in the first command of every eighth submission; the IOMMU stops there until the driver has put a wait in its place, and the command is lost',
-    breaks: 'S1 S2 S3',
+    breaks: 'S1 S2 S3 S4',
     ancestor:
       'VT-d FSTS.IQE, whose -EINVAL of Linux drivers/iommu/dmar.c qi_check_fault no caller looks at; AMD ILLEGAL_COMMAND_ERROR',
   },
   'mamv-not-checked': {
     what: 'the IOMMU refuses ranges wider than 2^max_am pages, and the driver does not look at that; VT-d, address spaces only',
-    breaks: 'S1 S2 S3',
+    breaks: 'S1 S2 S3 S4',
     ancestor: 'Linux 4.9 to 5.4 intel-svm.c intel_flush_svm_range_dev, where that of 2015 asked for cap_max_amask_val',
   },
   'clean-keeps-device-tlb': {

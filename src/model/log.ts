@@ -7,7 +7,7 @@ export const LOG_KINDS = {
   fault: 'a fault begins: what it will install; read or write',
   device: "where a device's access is; read or write",
   command:
-    'an invalidation command: which one; queued, fetched (number: its slot), sent, arrives (at the device), done',
+    'an invalidation command: which one; queued, refused, fetched (number: its slot), sent, arrives (at the device), done',
   window: 'the stale copies of a page: the first opens the window, the last closes it',
   due: 'an obligation falls due while its window is open',
   broken: 'a property breaks: which one',

@@ -6,9 +6,9 @@ import { type ComparisonView, compareText } from './compare.ts';
 import { alignedMarkdown } from './grid.ts';
 import { compareMarkdown, hang } from './narrow.ts';
 
-async function view(policies: readonly string[]): Promise<ComparisonView> {
+async function view(policies: readonly string[], settings: readonly string[] = []): Promise<ComparisonView> {
   const trace = await locateTrace('vtd-edu-stale-lazy-icount');
-  const comparison = await compareTrace(trace, { policies, machines: ['intel-vtd'] });
+  const comparison = await compareTrace(trace, { policies, machines: ['intel-vtd'], settings });
   return { ...comparison, label: { file: trace.name, sha256: trace.sha256 }, meta: trace.meta, version: '0' };
 }
 
@@ -32,6 +32,15 @@ for (const width of [60, 80, 99]) {
     );
   });
 }
+
+test('what went wrong in the queue is said, of the first policy', async () => {
+  const { results, ...rest } = await view(['strict'], ['machine.hazards=malformed-command']);
+  const said = (text: string): string | undefined => lines(text).find((line) => line.includes(', the queue: '));
+  const eighth = Math.floor(results[0]!.cost.invalidations.secondary! / 8);
+  expect(eighth).toBeGreaterThan(0);
+  expect(said(compareText({ results, ...rest }))).toBe(`intel-vtd  strict, the queue: ${eighth} commands refused`);
+  expect(said(compareText(recording))).toBeUndefined();
+});
 
 test('Markdown fits a mail, its columns stand below each other', () => {
   const rows = lines(compareMarkdown(recording));

@@ -34,7 +34,7 @@ export function compareSentences(view: ComparisonView): string[] {
   const lines = machines.flatMap((machine) => comparison(view.results.filter((run) => run.machine === machine)));
   for (const machine of machines) {
     const runs = view.results.filter((run) => run.machine === machine);
-    lines.push(...deferral(runs), ...pageRequests(runs));
+    lines.push(...deferral(runs), ...pageRequests(runs), ...queueErrors(runs));
   }
   for (const machine of view.machines) {
     const broken = view.results.some((run) => run.machine === machine.name && run.safety.verdict === 'unsafe');
@@ -60,6 +60,21 @@ function pageRequests([run]: readonly RunResult[]): string[] {
   return [
     `${run.machine.padEnd(10)} ${run.policy}: ${count(run.cost.page_requests)} page requests in ${count(groups)} groups${lost}`,
   ];
+}
+
+/** Of the first policy: what went wrong in the queue, if anything did. */
+function queueErrors([run]: readonly RunResult[]): string[] {
+  if (run?.cost.invalidations.refused === undefined) return [];
+  const { refused = 0, aborted = 0, anew = 0, events = 0, strange = 0 } = run.cost.invalidations;
+  const what = Object.entries({
+    'commands refused': refused,
+    'waits aborted': aborted,
+    'submissions made anew': anew,
+    'events logged': events,
+    'answers to nothing': strange,
+  }).filter(([, times]) => times > 0);
+  const list = what.map(([name, times]) => `${count(times)} ${name}`).join(', ');
+  return [`${run.machine.padEnd(10)} ${run.policy}, the queue: ${list}`];
 }
 
 /** The pair that the project exists to compare, or the first two policies of a machine. */

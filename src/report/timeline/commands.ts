@@ -58,6 +58,7 @@ export class Commands {
     const { at, what, detail, number, agent } = event;
     if (detail === 'queued') this.enter(agent, at, number);
     else if (detail === 'fetched') this.fetch(at, what, number);
+    else if (detail === 'refused') this.refuse(at, what, number);
     else if (detail === 'sent') {
       if (this.current !== undefined) this.begun.set(number, this.current);
     } else if (detail === 'done' && (what === 'device_tlb' || what === 'wait')) {
@@ -89,6 +90,15 @@ export class Commands {
     // What the same agent writes from now on is another submission.
     if (what === 'wait' && command !== undefined && this.submissions.get(command.agent) === command.submission)
       this.submissions.delete(command.agent);
+  }
+
+  /** The head rests on it until the driver has put another in its place. */
+  private refuse(at: number, what: string, slot: number): void {
+    const command = this.slots.get(slot);
+    if (command === undefined) return;
+    this.drawing.lane(this.pid, 'invalidation queue', command.queued, at, what, 'queue');
+    this.drawing.lane(this.pid, 'invalidation queue', at, at, `refused: ${what}`, 'queue');
+    this.slots.set(slot, { ...command, queued: at });
   }
 
   private carry({ at, command }: Fetched, to: number, lanes: string, name: string): void {

@@ -7,6 +7,7 @@ import { iommulator, withFolder } from '../../../testing/cli.ts';
 import { UsageError } from '../../model/errors.ts';
 import type { RunResult } from '../../model/result.ts';
 import { parseStretch } from '../../model/timeline.ts';
+import { Commands } from './commands.ts';
 import { Drawing, type TraceEvent } from './trace-event.ts';
 
 /** The events that are written, as "Trace Event Format" has them: which fields each phase has, and no others. */
@@ -202,6 +203,22 @@ test('an inner slice that ends with its outer one does so in whole nanoseconds, 
     const ns = Math.floor(i / 2) + 1;
     expect([nanoseconds(ts), nanoseconds(dur)]).toEqual([ns * 4000, ns]);
   });
+});
+
+test('a command that is refused, and what is carried out in its place', () => {
+  const drawing = new Drawing();
+  const commands = new Commands(drawing, 3, 1, 9000);
+  const rows = [[1000, '', 'queued'], [1000, 'iotlb.page', 'refused'], [3000, 'wait', 'fetched'], [3000, 'wait', 'sent'], [8000, 'wait', 'done']] as const; // biome-ignore format: a table
+  for (const [at, what, detail] of rows)
+    commands.see({ kind: 'command', agent: 0, at, page: null, what, detail, number: 5 });
+  commands.end();
+  const slices = of(drawing.events, 'X').map(({ name, ts, dur }) => [name, ts, dur]);
+  expect(slices).toEqual([
+    ['iotlb.page', 0.001, 0],
+    ['refused: iotlb.page', 0.001, 0],
+    ['wait', 0.001, 0.002],
+    ['wait', 0.003, 0.005],
+  ]);
 });
 
 describe('what cannot be drawn is said in one line', () => {
