@@ -32,9 +32,9 @@ interface Open {
 
 /** A piece in the making. */
 class Draft {
-  readonly events: TraceEvent[] = [];
-  readonly posts: number[] = [];
-  readonly open = closed();
+  events: TraceEvent[] = [];
+  posts: number[] = [];
+  open = closed();
   length = 0;
   private readonly heads: Uint32Array;
   private readonly fetches: Uint16Array;
@@ -44,6 +44,14 @@ class Draft {
     this.heads = new Uint32Array(room);
     this.fetches = new Uint16Array(room);
     this.datas = new Uint16Array(room);
+  }
+
+  /** The next piece begins. */
+  clear(): void {
+    this.events = [];
+    this.posts = [];
+    this.open = closed();
+    this.length = 0;
   }
 
   put(head: number, fetches: number, datas: number): void {
@@ -69,7 +77,7 @@ class Draft {
       runFetches: fetches.slice(0, records),
       runDatas: datas.slice(0, records),
       events,
-      posts: Uint32Array.from(posts),
+      posts: new Uint32Array(posts),
     };
   }
 }
@@ -82,6 +90,9 @@ class Draft {
 export class Dealer {
   private readonly cpuOf: ReadonlyMap<number, number>;
   private dealt = 0;
+  /** Of each CPU; at most one record is opened before each. */
+  private drafts: readonly Draft[] = [];
+  private room = 0;
 
   constructor(
     agents: readonly TraceAgent[],
@@ -98,8 +109,12 @@ export class Dealer {
     const work = posts ?? new Uint32Array();
     const { heads, runFetches, runDatas, events, records } = chunk;
     if (this.cpus === 1) return [{ cpu: 0, records, heads, runFetches, runDatas, events, posts: work }];
-    // At most one record is opened before each.
-    const drafts = Array.from({ length: this.cpus }, () => new Draft(2 * records));
+    if (this.room < 2 * records) {
+      this.room = 2 * records;
+      this.drafts = Array.from({ length: this.cpus }, () => new Draft(this.room));
+    }
+    const { drafts } = this;
+    for (const draft of drafts) draft.clear();
     const recorded: Open[] = drafts.map(closed);
     const several = this.cpuOf.size > 1;
     let agent = chunk.agent;
