@@ -47,7 +47,7 @@ test.each(['STEP_', 'ACT_', 'EVENT_', 'COMMAND_', 'KIND_', 'AT_', 'ERROR_', 'DES
   (prefix) => {
     // Sizes, other words that begin so, and states of the log are no members.
     const others = ['ACT_WORDS', 'EVENT_WORDS', 'AT_CPU', 'AT_VTD', 'AT_AMD'];
-    const log = ['FETCHED', 'SENT', 'ARRIVES', 'DONE', 'QUEUED'].map((state) => `COMMAND_${state}`);
+    const log = ['FETCHED', 'SENT', 'ARRIVES', 'DONE', 'QUEUED', 'REFUSED'].map((state) => `COMMAND_${state}`);
     const members = family(prefix).filter(([name]) => !others.includes(name) && !log.includes(name));
     expect(members.length).toBeGreaterThan(3);
     expect(new Set(members.map(([, number]) => number)).size).toBe(members.length);
