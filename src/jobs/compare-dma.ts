@@ -5,6 +5,7 @@ import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
+import { recordingAgents } from './agents.ts';
 import { commandLine } from './command-line.ts';
 import { compose } from './compose.ts';
 import type { DmaJob } from './job.ts';
@@ -67,7 +68,7 @@ export function planDma(trace: PlannedTrace, request: SeededRequest): Plan {
           run: runs[i]!,
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agentName: (agent) => agentName(agent, meta, machine),
+          agents: recordingAgents(meta, machine),
           vpnOf: (page) => page,
         }),
       );
@@ -85,14 +86,6 @@ function paid({ iommu }: Machine): CostKey[] {
   const queue: CostKey[] =
     iommu.commands === 'amd' ? ['amd.submit', 'amd.extra', 'amd.wait'] : ['qi.submit', 'qi.extra', 'qi.wait'];
   return [...DMA_COSTS, ...queue, ...(iommu.shadowed ? Object.values(SHADOW_COST) : [])];
-}
-
-/** CPUs, the IOMMU, a timer per domain, devices, their accesses in flight: the engine's order of agents. */
-function agentName(agent: number, { agents, spaces }: TraceMeta, { device }: Machine): string {
-  const cpus = agents.filter(({ kind }) => kind === 'cpu');
-  const devices = agents.filter(({ kind }) => kind === 'device');
-  const flight = agent - cpus.length - 2 - spaces.length - devices.length;
-  return (devices[Math.floor(flight / device.outstanding)] ?? cpus[0]!).name;
 }
 
 /** Options of a recording's replay that were given. */

@@ -13,6 +13,7 @@ import {
   type RunSafety,
   type Verdict,
 } from '../model/result.ts';
+import type { TimelineAgent } from '../model/timeline.ts';
 import { PS_PER_NS } from '../model/units.ts';
 
 /** Causes that are no work: a CPU that waits for a page to be read in is idle. */
@@ -34,8 +35,8 @@ export interface Composition {
   readonly ideal: RawRun;
   /** The run of the first policy on this machine. */
   readonly baseline: RawRun;
-  /** Name of an agent by its number. */
-  readonly agentName: (agent: number) => string;
+  /** By their numbers. */
+  readonly agents: readonly TimelineAgent[];
   /** Page number of a page id. */
   readonly vpnOf: (page: number) => number;
 }
@@ -121,7 +122,7 @@ function flushesAlways(machine: Machine): boolean {
 }
 
 function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): RunCost {
-  const n = (name: string): number => run.counters[name] ?? 0;
+  const n: Count = (name) => run.counters[name] ?? 0;
   const work = workOf(run);
   const overhead = work - workOf(ideal);
   const accesses = n('N_COMPUTE');
@@ -191,8 +192,8 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
   };
 }
 
-function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
-  const n = (name: string): number => run.counters[name] ?? 0;
+function safetyOf({ run, checked, agents, vpnOf }: Composition): RunSafety {
+  const n: Count = (name) => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
   const broken = s1 + n('N_S2') + n('N_S2X') + n('N_S3') + n('N_S4') + n('N_S5') + n('N_S6') + n('N_S7');
   const verdict: Verdict = broken > 0 ? 'unsafe' : n('N_EXPOSED') > 0 ? 'exposed' : 'safe';
@@ -219,14 +220,14 @@ function safetyOf({ run, checked, agentName, vpnOf }: Composition): RunSafety {
       page: `0x${vpnOf(first.page).toString(16)}`,
       change_at_ns: ns(first.changed),
       use_record: first.record,
-      agent: agentName(first.agent),
+      agent: agents[first.agent]!.name,
       at_ns: ns(first.at),
     },
   };
 }
 
 /** What went wrong in the queue, if anything did. */
-function queueErrors(n: (name: string) => number): Record<string, number> {
+function queueErrors(n: Count): Record<string, number> {
   const errors = {
     refused: n('N_REFUSED'),
     aborted: n('N_ABORTED'),

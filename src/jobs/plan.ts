@@ -1,5 +1,4 @@
 import { paidCosts } from '../engine/encode.ts';
-import { consumersOf } from '../model/consumers.ts';
 import type { Costs } from '../model/cost.ts';
 import type { Reuse } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
@@ -14,17 +13,18 @@ import {
   parseWhole,
   type RunSetup,
 } from '../model/run.ts';
-import type { TraceMeta } from '../model/trace.ts';
+import { programCpus, type TraceMeta } from '../model/trace.ts';
 import { PAGE_BYTES, PS_PER_NS } from '../model/units.ts';
 import { DEAL } from '../trace/generate/deal.ts';
 import type { Trace } from '../trace/reader.ts';
 import { mappedPages } from '../trace/scheduled.ts';
+import { spaceAgents } from './agents.ts';
 import { commandLine } from './command-line.ts';
 import { isRecording, planDma } from './compare-dma.ts';
 import { compose } from './compose.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { loadPairs, type Pair, type PairRequest, sameRuns } from './pairs.ts';
-import { CHECKED_SCHEDULED, refuseAdded, scheduledAgents, scheduleTexts } from './scheduled.ts';
+import { CHECKED_SCHEDULED, refuseAdded, scheduleTexts } from './scheduled.ts';
 
 /** A trace as a plan sees it, wherever its bytes are. */
 export interface PlannedTrace {
@@ -128,7 +128,7 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
   if (scheduled) refuseAdded(trace.name, request);
   const frames = scheduled ? null : parseMemory(request.memory ?? DEFAULTS.memory, meta.counts.pages);
   const device = scheduled ? null : parseDevice(request.device ?? DEFAULTS.device);
-  const cpus = request.cpus ?? recordedCpus(meta).length;
+  const cpus = request.cpus ?? programCpus(meta).length;
   const { seed, lookahead = DEFAULT_LOOKAHEAD } = request;
   const base = { costs, seed, frames, device, cpus, lookahead };
   const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): MachineJob => ({
@@ -164,7 +164,7 @@ function planSpace(trace: PlannedTrace, request: SeededRequest): Plan {
           run: runs[i]!,
           ideal: raw[used.indexOf(machine)]!,
           baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agentName: (agent) => (scheduled ? scheduledAgents(meta) : agentNames(meta, cpus, machine))[agent] ?? 'dev0',
+          agents: spaceAgents(meta, machine, cpus),
           vpnOf: (page) => vpns.get(page)!,
         }),
       );
@@ -211,31 +211,13 @@ export function pageNumbers(trace: PlannedTrace, wanted: ReadonlySet<number>): R
   return found;
 }
 
-/** CPUs, kswapd; then of each consumer the IOMMU, the link, the device's issuer, its accesses: the engine's order of agents. */
-function agentNames(meta: TraceMeta, cpus: number, machine: Machine): string[] {
-  const hardware = consumersOf(machine).flatMap(({ device }, i) => {
-    const of = i === 0 ? '' : String(i);
-    return [`iommu${of}`, `link${of}`, ...Array<string>(1 + device.outstanding).fill(`dev${i}`)];
-  });
-  return [...cpuNames(meta, cpus), 'kswapd', ...hardware];
-}
-/** Names of the CPUs that run a program: those of the trace, if there are as many. */
-export function cpuNames(meta: TraceMeta, cpus: number): string[] {
-  const recorded = recordedCpus(meta);
-  return recorded.length === cpus ? recorded : Array.from({ length: cpus }, (_, i) => `cpu${i}`);
-}
-
-function recordedCpus({ agents }: TraceMeta): string[] {
-  return agents.filter(({ kind }) => kind === 'cpu').map(({ name }) => name);
-}
-
 function addedText(
   { frames, device, cpus }: Pick<RunSetup, 'frames' | 'device' | 'cpus'>,
   meta: TraceMeta,
   run: RawRun,
 ): string[] {
   const added: string[] = [];
-  if (cpus !== recordedCpus(meta).length)
+  if (cpus !== programCpus(meta).length)
     added.push(`${cpus} CPUs run it side by side, ${DEAL.toLocaleString('en')} records each in turn`);
   if (device !== null) {
     const ms = (ps: number): string => `${ps / PS_PER_NS / 1e6} ms`;

@@ -1,6 +1,5 @@
 import { UsageError } from '../model/errors.ts';
 import type { RawRun } from '../model/result.ts';
-import type { TraceMeta } from '../model/trace.ts';
 import type { Pair } from './pairs.ts';
 import type { CompareRequest } from './plan.ts';
 
@@ -13,15 +12,6 @@ export function refuseAdded(name: string, { memory, device, cpus }: CompareReque
     throw new UsageError(
       `${name} is scheduled, with CPUs, reclaim and a device of its own: --memory, --device and --cpus are for other traces`,
     );
-}
-
-/** Names of agents in the engine's order: CPUs, reclaim, device, IOMMU, link; accesses in flight are the device's. */
-export function scheduledAgents(meta: TraceMeta): string[] {
-  return [...scheduledCpus(meta), 'kswapd', 'dev0', 'iommu', 'link'];
-}
-/** Names of its CPUs. */
-export function scheduledCpus({ agents }: TraceMeta): string[] {
-  return agents.flatMap(({ name, kind }) => (kind === 'cpu' && name !== 'kswapd' ? [name] : []));
 }
 
 /** How far runs have followed the schedule, in sentences: one for each number of steps. */

@@ -3,30 +3,25 @@ import { DmaEngine } from '../engine/dma.ts';
 import type { LogSelection } from '../engine/log.ts';
 import { MachineEngine } from '../engine/machine.ts';
 import { ScheduledEngine } from '../engine/scheduled.ts';
-import { consumersOf } from '../model/consumers.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import { LOG_KINDS, type LogEvent, type LogKind } from '../model/log.ts';
-import { hasPri, type Machine } from '../model/machine.ts';
 import { MODEL } from '../model/result.ts';
 import {
-  type AgentKind,
   type Found,
   LANDMARKS,
   Search,
   type Stretch,
   type Timeline,
-  type TimelineAgent,
 } from '../model/timeline.ts';
-import type { TraceMeta } from '../model/trace.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { Follower } from '../trace/generate/follow.ts';
 import type { Trace } from '../trace/reader.ts';
+import { recordingAgents, spaceAgents } from './agents.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
 import { engineModule } from './module.ts';
-import { type CompareRequest, cpuNames, pageNumbers, planOf } from './plan.ts';
+import { type CompareRequest, pageNumbers, planOf } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
-import { scheduledCpus } from './scheduled.ts';
 
 /** Events of one timeline: what a viewer still opens at once. */
 const MOST_EVENTS = 1 << 18;
@@ -82,7 +77,10 @@ export async function recordTimeline(
     for (const [page, vpn] of pageNumbers(trace, wanted)) pages.set(page, vpn);
   }
   const last = events.reduce((latest, { at }) => Math.max(latest, at), from);
-  const agents = agentsOf(trace.meta, pair.machine, job);
+  const agents =
+    job.kind === 'dma'
+      ? recordingAgents(trace.meta, pair.machine)
+      : spaceAgents(trace.meta, pair.machine, job.setup.cpus);
   const { policy, machine } = pair;
   const names = { trace: trace.name, policy: policy.name, machine: machine.name, model: MODEL };
   return { ...names, from, to: Math.min(to, last), why, agents, events, pages };
@@ -159,39 +157,6 @@ async function logRun(
   }
   engine.finish();
   take();
-}
-
-/** The engine's agents in its order; see assembly/engine.ts and assembly/replay.ts. */
-function agentsOf(meta: TraceMeta, machine: Machine, { kind, setup }: MachineJob | DmaJob): TimelineAgent[] {
-  const namesOf = (which: 'cpu' | 'device'): string[] =>
-    meta.agents.filter((agent) => agent.kind === which).map(({ name }) => name);
-  const all = (names: readonly string[], kind: AgentKind): TimelineAgent[] => names.map((name) => ({ name, kind }));
-  const cpus = all('cpus' in setup ? cpuNames(meta, setup.cpus) : namesOf('cpu'), 'cpu');
-  const kernel = all(kind === 'dma' ? [] : ['kswapd'], 'cpu');
-  const timers = all(kind === 'dma' ? meta.spaces.map(({ name }) => `flush timer of ${name}`) : [], 'timer');
-  if (meta.schedule !== undefined) {
-    const [recorded, hardware] = [
-      all(scheduledCpus(meta), 'cpu'),
-      [...all(['IOMMU'], 'iommu'), ...all(['ATS link'], 'link')],
-    ];
-    const handler = all(['page requests'], 'cpu'); // where a device asks in advance
-    const flights = all(['dev0'], 'access');
-    return [...recorded, ...kernel, ...all(['dev0'], 'device'), ...hardware, ...flights, ...handler];
-  }
-  const hardware = consumersOf(machine).flatMap((one, i) => {
-    const of = i === 0 ? '' : ` of ${one.name}`;
-    const devices = kind === 'dma' ? namesOf('device') : [`dev${i}`];
-    const accesses = devices.flatMap((issuer) => all(Array<string>(one.device.outstanding).fill(issuer), 'access'));
-    return [
-      ...all([`IOMMU${of}`], 'iommu'),
-      ...all([`ATS link${of}`], 'link'),
-      ...timers,
-      ...all(devices, 'device'),
-      ...accesses,
-      ...all(hasPri(one) ? [`page requests${of}`] : [], 'cpu'),
-    ];
-  });
-  return [...cpus, ...kernel, ...hardware];
 }
 
 function milliseconds(ps: number): string {

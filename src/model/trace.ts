@@ -198,6 +198,12 @@ export interface TraceAgent {
   readonly space: number;
 }
 
+/** Names of the CPUs that run the program: all that were recorded, but for kswapd in a scheduled trace. */
+export function programCpus({ agents, schedule }: Pick<TraceMeta, 'agents' | 'schedule'>): string[] {
+  const cpus = agents.flatMap(({ name, kind }) => (kind === 'cpu' ? [name] : []));
+  return schedule === undefined ? cpus : cpus.filter((name) => name !== 'kswapd');
+}
+
 /** One translation context; spaces are numbered from 0 in order. */
 export interface TraceSpace {
   readonly name: string;

@@ -1,7 +1,7 @@
 import type { Costs } from '../model/cost.ts';
 import type { Machine } from '../model/machine.ts';
 import type { ComparisonResult, RunResult } from '../model/result.ts';
-import type { TraceMeta } from '../model/trace.ts';
+import { programCpus, type TraceMeta } from '../model/trace.ts';
 import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaIntro, dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
@@ -123,7 +123,7 @@ function intro({ label, meta, added }: ComparisonView): string[] {
   const { counts, source } = meta;
   const name = label.file.replace(/\.trace$/, '').padEnd(8);
   const accesses = ((counts.fetches + counts.datas) / 1e6).toFixed(1);
-  const cpus = meta.agents.filter(({ kind, name }) => kind === 'cpu' && !(meta.schedule && name === 'kswapd')).length;
+  const cpus = programCpus(meta).length;
   const recorded = `${cpus} CPU, ${accesses} M accesses, ${count(counts.mmOps)} address-space changes (${source.format}, ${label.sha256.slice(0, 6)}..)`;
   return [
     `${name} ${origin(meta)} ${recorded}`,
