@@ -6,13 +6,7 @@ import { ScheduledEngine } from '../engine/scheduled.ts';
 import { Interrupted, UsageError } from '../model/errors.ts';
 import { LOG_KINDS, type LogEvent, type LogKind } from '../model/log.ts';
 import { MODEL } from '../model/result.ts';
-import {
-  type Found,
-  LANDMARKS,
-  Search,
-  type Stretch,
-  type Timeline,
-} from '../model/timeline.ts';
+import { type Found, LANDMARKS, Search, type Stretch, type Timeline } from '../model/timeline.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { Follower } from '../trace/generate/follow.ts';
 import type { Trace } from '../trace/reader.ts';
