@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
 import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
-import { DEFAULTS } from '../jobs/plan.ts';
+import { DEFAULTS } from '../jobs/compare-space.ts';
 import { type ReplayArgs, replayOptions } from './replay-options.ts';
 
 /** Options that `compare` and `run` share. */

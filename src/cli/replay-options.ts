@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
 import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
-import { DEFAULTS } from '../jobs/plan.ts';
+import { DEFAULTS } from '../jobs/compare-space.ts';
 import { REUSES, type Reuse } from '../model/dma.ts';
 
 /** Options that say how a trace is replayed, as yargs gives them. */

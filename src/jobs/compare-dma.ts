@@ -1,15 +1,11 @@
 import { DMA_COSTS, SHADOW_COST } from '../engine/encode-dma.ts';
 import type { CostKey } from '../model/cost.ts';
-import type { DmaSetup } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Machine } from '../model/machine.ts';
-import { MODEL } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { recordingAgents } from './agents.ts';
-import { commandLine } from './command-line.ts';
-import { compose } from './compose.ts';
-import type { DmaJob } from './job.ts';
-import { loadPairs, type Pair } from './pairs.ts';
+import { pairedPlan } from './paired.ts';
+import { loadPairs } from './pairs.ts';
 import type { CompareRequest, Plan, PlannedTrace, SeededRequest } from './plan.ts';
 
 /** What follows from a DMA recording if nothing else is asked for. */
@@ -36,50 +32,21 @@ export function planDma(trace: PlannedTrace, request: SeededRequest): Plan {
   if (meta.counts.unmaps === 0) throw new UsageError(`${name}: nothing was unmapped, so policies do not differ`);
   if (meta.counts.dma === 0)
     throw new UsageError(`${name}: no device access happened, so nothing can be said about safety`);
-  const { costs, machines, pairs, skipped } = loadPairs(request, DMA_DEFAULTS, 'dma');
+  const loaded = loadPairs(request, DMA_DEFAULTS, 'dma');
+  const { costs } = loaded;
   const { seed, reuse = 'immediate', timeScale = 1 } = request;
-  const job = ({ policy, machine }: Omit<Pair, 'given'>, ideal: boolean): DmaJob => ({
-    kind: 'dma',
-    setup: { policy, machine, costs, seed, reuse, timeScale, ideal } satisfies DmaSetup,
-  });
-  const used = machines.filter((machine) => pairs.some((pair) => pair.machine === machine));
-  const ideals = used.map((machine) => job(pairs.find((pair) => pair.machine === machine)!, true));
-  return {
-    pairs,
-    jobs: [...ideals, ...pairs.map((pair) => job(pair, false))],
-    results(raw, alone = false) {
-      const runs = raw.slice(ideals.length);
-      return pairs.map(({ policy, machine, given }, i) =>
-        compose({
-          policy: policy.name,
-          machine,
-          costs,
-          seed,
-          checked: CHECKED,
-          paid: paid(machine),
-          repro: commandLine(
-            'run',
-            trace,
-            { ...request, settings: given.settings },
-            [given.policy],
-            [given.machine],
-            replayWords(request),
-          ),
-          run: runs[i]!,
-          ideal: raw[used.indexOf(machine)]!,
-          baseline: runs[alone ? i : pairs.findIndex((pair) => pair.machine === machine)]!,
-          agents: recordingAgents(meta, machine),
-          vpnOf: (page) => page,
-        }),
-      );
-    },
+  return pairedPlan(trace, request, loaded, {
+    job: ({ policy, machine }, ideal) => ({
+      kind: 'dma',
+      setup: { policy, machine, costs, seed, reuse, timeScale, ideal },
+    }),
+    checked: CHECKED,
+    paid,
+    words: replayWords(request),
+    agents: (machine) => recordingAgents(meta, machine),
+    pageNumbers: (pages) => new Map(pages.map((page) => [page, page])),
     added: () => [],
-    skipped,
-    costs,
-    machines: used,
-    model: MODEL,
-    again: commandLine('compare', trace, request, request.policies, request.machines, replayWords(request)),
-  };
+  });
 }
 
 function paid({ iommu }: Machine): CostKey[] {

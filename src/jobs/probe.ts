@@ -7,9 +7,9 @@ import { ADVICE, type EventName, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.
 import { codec } from '../trace/input.ts';
 import { openTrace, type Trace } from '../trace/reader.ts';
 import { TraceWriter } from '../trace/writer.ts';
+import { DEFAULTS } from './compare-space.ts';
 import { engineModule } from './module.ts';
 import { loadPairs } from './pairs.ts';
-import { DEFAULTS } from './plan.ts';
 import { inTurns, type WorkOptions } from './turns.ts';
 
 /** What a CPU does in a probe: it uses a page, or changes its address space. */

@@ -11,10 +11,11 @@ import { PS_PER_NS } from '../model/units.ts';
 import { Follower } from '../trace/generate/follow.ts';
 import type { Trace } from '../trace/reader.ts';
 import { recordingAgents, spaceAgents } from './agents.ts';
+import { pageNumbers } from './compare-space.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
 import { engineModule } from './module.ts';
-import { type CompareRequest, pageNumbers, planOf } from './plan.ts';
+import { type CompareRequest, planOf } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
 
 /** Events of one timeline: what a viewer still opens at once. */
