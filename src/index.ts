@@ -34,7 +34,6 @@ export { appendHistory, type History, readHistory, readHostTimes } from './jobs/
 export { importFile } from './jobs/import.ts';
 export { type LocatedTrace, locateTrace as openTrace, shippedTraces, useTrace } from './jobs/locate.ts';
 export { mergeFiles } from './jobs/merge.ts';
-export { engineModule } from './jobs/module.ts';
 export type { PairRequest } from './jobs/pairs.ts';
 export type { CompareRequest, Comparison } from './jobs/plan.ts';
 export { countTlb, type PoolOptions } from './jobs/pool.ts';
@@ -66,6 +65,7 @@ export { EXPORTERS } from './trace/export/index.ts';
 export { WORKLOADS, workloadNamed } from './trace/generate/index.ts';
 export { parseSizes, type Sizes } from './trace/generate/workload.ts';
 export { IMPORTERS } from './trace/import/index.ts';
+export { engineModule } from './trace/module.ts';
 export { type Trace, watchedTrace } from './trace/reader.ts';
 export { recordsOf, type TraceRecord } from './trace/records.ts';
 export { textOf } from './trace/text.ts';

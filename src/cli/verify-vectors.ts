@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { readText } from '../catalog/file.ts';
-import { engineModule } from '../jobs/module.ts';
 import { vectorGrid, vectorText } from '../report/vectors.ts';
+import { engineModule } from '../trace/module.ts';
 import { verifyVectors } from '../verify/vectors/vectors.ts';
 import { EXIT } from './errors.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';

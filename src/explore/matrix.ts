@@ -1,7 +1,6 @@
 import { loadCosts } from '../catalog/catalog.ts';
 import { loadRaces } from '../catalog/races.ts';
 import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
-import { engineModule } from '../jobs/module.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { type Reply, unwrap } from '../jobs/reply.ts';
@@ -9,6 +8,7 @@ import { allCores, Threads } from '../jobs/threads.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Exploration, Replay } from '../model/exploration.ts';
 import type { Race, RaceFamily } from '../model/race.ts';
+import { engineModule } from '../trace/module.ts';
 import { type Cell, replay } from './explore.ts';
 import type { CellTask } from './worker.ts';
 

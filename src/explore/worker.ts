@@ -1,7 +1,7 @@
-import { engineModule } from '../jobs/module.ts';
 import { type Reply, replyOf } from '../jobs/reply.ts';
 import { Interrupted } from '../model/errors.ts';
 import type { Exploration } from '../model/exploration.ts';
+import { engineModule } from '../trace/module.ts';
 import { type Cell, exploreCell } from './explore.ts';
 
 /** What a worker is sent. `shared`: i32[1], not 0 once the work is to stop. */

@@ -2,7 +2,7 @@ import { DescriptorCodec } from '../engine/descriptor.ts';
 import { type Arch, CAPABILITIES, type Capability, type Caps, type Decoded } from '../model/descriptor.ts';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
-import { engineModule } from './module.ts';
+import { engineModule } from '../trace/module.ts';
 
 /** What `decode` is asked: words as they were typed, capabilities such as `mamv=18,dit`, bits of a slot. */
 export interface DecodeRequest {

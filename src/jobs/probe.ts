@@ -5,10 +5,10 @@ import type { RawRun } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type RunSetup } from '../model/run.ts';
 import { ADVICE, type EventName, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.ts';
 import { codec } from '../trace/input.ts';
+import { engineModule } from '../trace/module.ts';
 import { openTrace, type Trace } from '../trace/reader.ts';
 import { TraceWriter } from '../trace/writer.ts';
 import { DEFAULTS } from './compare-space.ts';
-import { engineModule } from './module.ts';
 import { loadPairs } from './pairs.ts';
 import { inTurns, type WorkOptions } from './turns.ts';
 

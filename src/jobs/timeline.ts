@@ -9,12 +9,12 @@ import { MODEL } from '../model/result.ts';
 import { type Found, LANDMARKS, Search, type Stretch, type Timeline } from '../model/timeline.ts';
 import { PS_PER_NS } from '../model/units.ts';
 import { Follower } from '../trace/generate/follow.ts';
+import { engineModule } from '../trace/module.ts';
 import type { Trace } from '../trace/reader.ts';
 import { recordingAgents, spaceAgents } from './agents.ts';
 import { pageNumbers } from './compare-space.ts';
 import type { DmaJob, MachineJob } from './job.ts';
 import { type LocatedTrace, useTrace } from './locate.ts';
-import { engineModule } from './module.ts';
 import { type CompareRequest, planOf } from './plan.ts';
 import type { PoolOptions } from './pool.ts';
 

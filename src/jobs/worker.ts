@@ -1,8 +1,8 @@
 import { codec, openRandom } from '../trace/input.ts';
+import { engineModule } from '../trace/module.ts';
 import { firstRecords } from '../trace/prefix.ts';
 import { openTrace } from '../trace/reader.ts';
 import type { Job, PassTask, ResultOf } from './job.ts';
-import { engineModule } from './module.ts';
 import { runPass } from './pass.ts';
 import { type Reply, replyOf } from './reply.ts';
 

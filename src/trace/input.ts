@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as zlib from 'node:zlib';
 import { Interrupted, TraceError } from '../model/errors.ts';
 import { BLOCK, decompressed, isZip, stored, unzipped } from './decompress.ts';
 import type { Codec } from './format.ts';
 
-/** Reading files: magic numbers, decompression, random access, digests; and the engine's own file. */
+/** Reading files: magic numbers, decompression, random access, digests. */
 
 /** Brotli of quality 5: 40 % smaller than deflate 6 and faster to write, 0.7 of its speed to read (measured on a recorded
  * program). Built into every Node, unlike zstd. */
@@ -21,14 +21,6 @@ export const codec: Codec = {
   },
   crc32: (bytes, before) => zlib.crc32(bytes, before),
 };
-
-let compiled: WebAssembly.Module | undefined;
-
-/** The engine, compiled once per thread. */
-export function engineModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('../../build/release.wasm', import.meta.url)));
-  return compiled;
-}
 
 /** A foreign recording. */
 export interface Input {

@@ -1,11 +1,11 @@
 import { OrderEngine } from '../engine/order.ts';
 import { type LocatedTrace, useTrace } from '../jobs/locate.ts';
-import { engineModule } from '../jobs/module.ts';
 import type { RecordingResult } from '../model/check.ts';
 import { Interrupted, TraceError, UsageError } from '../model/errors.ts';
 import type { OrderMachine, OrderPolicy, Prediction } from '../model/order.ts';
 import { type EventName, IOMMU_KINDS, type Outcome } from '../model/trace.ts';
 import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT } from '../trace/format.ts';
+import { engineModule } from '../trace/module.ts';
 import type { Trace } from '../trace/reader.ts';
 import { Comparison } from './compare.ts';
 import { ORDER_MACHINES } from './machines.ts';

@@ -1,4 +1,4 @@
-import { engineModule } from '../input.ts';
+import { engineModule } from '../module.ts';
 import type { RunColumns, TraceWriter } from '../writer.ts';
 
 /** What is called of the engine (assembly/lackey.ts). Addresses and counts are u32. */

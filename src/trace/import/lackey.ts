@@ -51,6 +51,7 @@ class Scanner {
   private readonly cut = new Uint8Array(MAX_LINE);
   private cutLength = 0;
   private unended = false;
+
   constructor(
     private readonly file: string,
     out: TraceWriter,

@@ -1,2 +1,0 @@
-/** The engine, which imports want as well. */
-export { engineModule } from '../trace/input.ts';
