@@ -41,12 +41,12 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
       if (!quiet) process.stderr.write(`${asTrace}: ${command}\n`);
     };
     if (replay !== undefined) {
-      await emit(drawing(replayRace(races, request, replay), output.format, set), output.output);
+      await emit(drawing(replayRace(races, request, replay), output.format), output.output);
       return save(replay);
     }
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
-    const texts = { text: exploreText(all, set), markdown: exploreMarkdown(all, set) };
+    const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
     await print({ json: exploreJson(all, version), grid: exploreGrid(all), ...texts }, output);
     if (asTrace !== undefined) save(counterexampleOf(all));
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;

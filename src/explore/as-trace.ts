@@ -47,7 +47,7 @@ export function saveSchedule(
   } finally {
     output.discard();
   }
-  const changes = (request.settings ?? []).flatMap((setting) => ['--set', setting]);
+  const changes = (cell.settings ?? []).flatMap((setting) => ['--set', setting]);
   const words = ['run', to, '--policy', cell.policy.name, '--machine', cell.machine.name, ...changes];
   return `iommulator ${words.map(shellWord).join(' ')}`;
 }

@@ -15,19 +15,24 @@ export interface Cell {
   readonly policy: Policy;
   readonly machine: Machine;
   readonly costs: Costs;
+  /** What was changed about policy and machine; absent if nothing was. */
+  readonly settings?: readonly string[];
 }
 
 /** Entries of each TLB in the two searches: small ones evict, larger ones keep what is stale. */
 const ENTRIES = [2, 8] as const;
 
+/** What a cell is of. */
+function namesOf({ race, policy, machine, settings }: Cell) {
+  const names = { race: race.name, about: race.about, policy: policy.name, machine: machine.name };
+  return settings === undefined ? names : { ...names, settings };
+}
+
 /** Goes through all schedules of a race, with small and with larger caches. Null if `stop` said so. */
 export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => boolean): Exploration | null {
   const { race, policy, machine } = cell;
   const rest = {
-    race: race.name,
-    about: race.about,
-    policy: policy.name,
-    machine: machine.name,
+    ...namesOf(cell),
     bounds: { entries: ENTRIES, ...SEARCH_BOUNDS },
   };
   let states = 0;
@@ -58,7 +63,7 @@ export function exploreCell(cell: Cell, module: WebAssembly.Module, stop: () => 
 
 /** Runs one schedule and tells what happened in each step. */
 export function replay(cell: Cell, text: string, module: WebAssembly.Module): Replay {
-  const { race, policy, machine } = cell;
+  const { race, policy } = cell;
   const { entries, agents } = parseSchedule(text);
   const engine = new RaceEngine(module, race, { ...cell, entries });
   engine.log();
@@ -78,10 +83,7 @@ export function replay(cell: Cell, text: string, module: WebAssembly.Module): Re
     }
   }
   return {
-    race: race.name,
-    about: race.about,
-    policy: policy.name,
-    machine: machine.name,
+    ...namesOf(cell),
     schedule: text,
     agents: [
       ...race.agents.map(({ name }) => name),

@@ -38,7 +38,10 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
   if (loaded.size === 0 && refused) throw refused;
   return races.flatMap((race) => {
     const { pairs, costs } = loaded.get(race.family) ?? { pairs: [], costs: loadCosts() };
-    return pairs.map(({ policy, machine }) => ({ race, policy, machine, costs }));
+    return pairs.map(({ policy, machine, given: { settings } }) => {
+      const cell = { race, policy, machine, costs };
+      return settings.length === 0 ? cell : { ...cell, settings };
+    });
   });
 }
 

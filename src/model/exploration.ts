@@ -12,6 +12,8 @@ export interface Exploration {
   readonly about: string;
   readonly policy: string;
   readonly machine: string;
+  /** What was changed about the two, for --set; absent if nothing was. */
+  readonly settings?: readonly string[];
   readonly verdict: RaceVerdict;
   /** The property that broke. */
   readonly property: string | null;
@@ -55,6 +57,7 @@ export interface Replay {
   readonly about: string;
   readonly policy: string;
   readonly machine: string;
+  readonly settings?: readonly string[];
   readonly schedule: string;
   /** Columns in the order of the race, `iommu` and `link` last. */
   readonly agents: readonly string[];
@@ -139,10 +142,13 @@ function eventText({ kind, what, detail, number }: LogEvent, page: string, buffe
 }
 
 /** The command that draws a schedule. Its stars are quoted: some shells refuse to leave them alone. */
-export function replayCommand(
-  { race, policy, machine, schedule }: Pick<Replay, 'race' | 'policy' | 'machine' | 'schedule'>,
-  settings: readonly string[] = [],
-): string {
+export function replayCommand({
+  race,
+  policy,
+  machine,
+  settings = [],
+  schedule,
+}: Pick<Replay, 'race' | 'policy' | 'machine' | 'settings' | 'schedule'>): string {
   const set = settings.flatMap((setting) => ['--set', setting]);
   const words = [
     'iommulator',

@@ -26,7 +26,7 @@ export function exploreGrid(explorations: readonly Exploration[]): Grid {
 }
 
 /** The matrix for a mail: a table per machine, of as many policies as fit, and what the words in it mean. */
-export function exploreMarkdown(explorations: readonly Exploration[], settings: readonly string[] = []): string {
+export function exploreMarkdown(explorations: readonly Exploration[]): string {
   const machines = [...new Set(explorations.map(({ machine }) => machine))];
   const tables = machines.flatMap((machine) => {
     const { columns, rows } = exploreGrid(explorations.filter((one) => one.machine === machine));
@@ -37,21 +37,21 @@ export function exploreMarkdown(explorations: readonly Exploration[], settings: 
     );
   });
   const remarks = remarksOn(explorations).map((remark) => wrap(remark, MAIL).join('\n'));
-  return [...tables, ...remarks.map((remark) => `${remark}\n`), ...schedulesFor(explorations, settings)].join('\n');
+  return [...tables, ...remarks.map((remark) => `${remark}\n`), ...schedulesFor(explorations)].join('\n');
 }
 
 /** Races of which a mail has a schedule; whoever wants more asks for less at a time. */
 const MAILED = 3;
 
 /** Of each of the first races that break, the shortest of its shortest schedules. */
-function schedulesFor(explorations: readonly Exploration[], settings: readonly string[]): string[] {
+function schedulesFor(explorations: readonly Exploration[]): string[] {
   const broken = explorations.filter(({ verdict }) => verdict === 'broken');
   broken.sort((a, b) => a.steps.length - b.steps.length);
   const races = [...new Set(explorations.map(({ race }) => race))];
   const found = races.flatMap((name) => broken.find(({ race }) => race === name) ?? []);
   const left = found.length - MAILED;
   const more = left > 0 ? [`${left} more races break; \`explore RACE --format md\` has their schedules.\n`] : [];
-  return [...found.slice(0, MAILED).map((one) => mailSchedule(one, settings)), ...more];
+  return [...found.slice(0, MAILED).map(mailSchedule), ...more];
 }
 
 function verdictText({ verdict, property, steps }: Exploration): string {
@@ -59,12 +59,12 @@ function verdictText({ verdict, property, steps }: Exploration): string {
 }
 
 /** The matrix, what the words in it mean, races that tell no policy from another, and how to see a schedule. */
-export function exploreText(explorations: readonly Exploration[], settings: readonly string[] = []): string {
+export function exploreText(explorations: readonly Exploration[]): string {
   const tables = tablesOf(explorations).map((some) => renderGrid(exploreGrid(some), 'table'));
   const lines = [tables.join('\n'), ...remarksOn(explorations).map((line) => `${line}\n`)];
   const broken = explorations.find(({ verdict }) => verdict === 'broken');
   if (broken !== undefined) {
-    lines.push(`to see one: ${replayCommand(broken, settings).replace(/ (?=--set|--replay)/, ' \\\n  ')}\n`);
+    lines.push(`to see one: ${replayCommand(broken).replace(/ (?=--set|--replay)/, ' \\\n  ')}\n`);
   }
   return lines.join('');
 }

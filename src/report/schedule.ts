@@ -32,13 +32,10 @@ function headOf({
 }
 
 /** What a schedule is of. */
-type Told = Pick<Replay, 'race' | 'about' | 'policy' | 'machine' | 'schedule' | 'property'>;
+type Told = Pick<Replay, 'race' | 'about' | 'policy' | 'machine' | 'settings' | 'schedule' | 'property'>;
 
 /** A schedule for a mail: a line a step, and the command that draws it. Code is indented, as Markdown wants it. */
-export function mailSchedule(
-  one: Told & { readonly steps: readonly ExplorationStep[] },
-  settings: readonly string[] = [],
-): string {
+export function mailSchedule(one: Told & { readonly steps: readonly ExplorationStep[] }): string {
   const { about, steps } = one;
   const agents = Math.max(...steps.map(({ agent }) => agent.length));
   const actions = Math.max(...steps.map(({ action }) => action.length));
@@ -50,20 +47,14 @@ export function mailSchedule(
     return line(String(i + 1), agent, action, marks);
   });
   const legend = pages.length === 0 ? [] : LEGEND.split('   ');
-  const code = [
-    line('', '', '', pages),
-    ...rows,
-    ...legend,
-    '',
-    ...wrapCommand(replayCommand(one, settings), MAIL - 4),
-  ];
+  const code = [line('', '', '', pages), ...rows, ...legend, '', ...wrapCommand(replayCommand(one), MAIL - 4)];
   const indented = code.map((text) => `    ${text}`.trimEnd());
   return `${[...wrap(`${headOf(one)}. ${about}`, MAIL), '', ...indented].join('\n')}\n`;
 }
 
 /** A schedule that was replayed, for a screen or for a mail. */
-export function drawing(replay: Replay, format: Format, settings: readonly string[]): string {
-  if (format === 'md') return mailSchedule({ ...replay, steps: stepsInWords(replay) }, settings);
+export function drawing(replay: Replay, format: Format): string {
+  if (format === 'md') return mailSchedule({ ...replay, steps: stepsInWords(replay) });
   if (format === 'table') return replayText(replay);
   throw new UsageError('--replay draws, expected --format table or md');
 }

@@ -55,6 +55,7 @@ export function hostileExploration(result: ExplorationResult): ExplorationResult
       about: HOSTILE.join(' '),
       policy: HOSTILE[i % HOSTILE.length]!,
       machine: HOSTILE[(i + 1) % HOSTILE.length]!,
+      settings: [HOSTILE[2]!],
       property: one.property === null ? null : HOSTILE[0]!,
       schedule: HOSTILE[1]!,
       steps: one.steps.map((step, j) => ({

@@ -64,6 +64,15 @@ test('what comes from a result is text, whatever is in it', async () => {
   expect(hostile.replace(/<script>.*<\/script>/s, '').match(/[\u0000-\u0009\u000b-\u001f\u202a-\u202e]/)).toBeNull();
 });
 
+test('the command of a schedule says what was changed about the machine', async () => {
+  const result = exploration.result as ExplorationResult;
+  const races = result.races.map((one) => ({ ...one, settings: ['machine.consumer.retry=none'] }));
+  const changed = await reportPage([{ kind: 'exploration', result: { ...result, races } }], '0');
+  const commands = [...changed.matchAll(/iommulator explore [^<]*/g)].map(([command]) => command);
+  expect(commands).toHaveLength(races.filter(({ verdict }) => verdict === 'broken').length);
+  for (const command of commands) expect(command).toContain(' --set machine.consumer.retry=none --replay ');
+});
+
 test('a template escapes text, and leaves markup alone', () => {
   expect(html`<p title="${'"<\'&>'}">${html`<b>${1}</b>`}${[html`<i/>`, 'a<b', null, undefined]}</p>`.text).toBe(
     '<p title="&quot;&lt;&#39;&amp;&gt;"><b>1</b><i/>a&lt;b</p>',
