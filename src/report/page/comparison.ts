@@ -38,17 +38,20 @@ ${costTable(id, result)}
 }
 
 function facts({ trace, runs }: ComparisonResult): Markup {
-  const rows: [string, string][] = [
-    [
-      'recorded',
-      `${whole(trace.accesses)} accesses by ${trace.agents === 1 ? '1 agent' : `${whole(trace.agents)} agents`}, ${whole(trace.mm_ops)} address-space changes`,
-    ],
-  ];
-  if (trace.maps > 0)
-    rows.push([
-      'DMA',
-      `${whole(trace.dma)} device accesses, ${whole(trace.maps)} mappings, ${whole(trace.unmaps)} unmaps`,
-    ]);
+  const agents = trace.agents === 1 ? '1 agent' : `${whole(trace.agents)} agents`;
+  const what =
+    trace.maps > 0
+      ? [
+          [trace.dma, 'device accesses'],
+          [trace.maps, 'mappings'],
+          [trace.unmaps, 'unmaps'],
+        ]
+      : [
+          [trace.accesses, 'accesses'],
+          [trace.mm_ops, 'address-space changes'],
+        ];
+  const counts = (what as [number, string][]).map(([number, name]) => `${whole(number)} ${name}`).join(', ');
+  const rows: [string, string][] = [['recorded', `${counts}, by ${agents}`]];
   rows.push(...trace.added.map((text): [string, string] => ['added', text]));
   if (trace.rejected > 0) rows.push(['rejected', `${whole(trace.rejected)} lines of the recording`]);
   const verdicts = (['safe', 'exposed', 'unsafe'] as const).filter((verdict) =>
