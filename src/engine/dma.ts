@@ -1,6 +1,6 @@
 import { type DmaSetup, drained, MAX_DMA_PAGES, MAX_DMA_RECORDS } from '../model/dma.ts';
 import { UsageError } from '../model/errors.ts';
-import type { Distribution, RawRun } from '../model/result.ts';
+import type { RawRun } from '../model/result.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
 import { DmaRecords, type RecordExports } from './dma-records.ts';
@@ -8,28 +8,20 @@ import { type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
+import { type RunExports, readRun } from './raw.ts';
 import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
-interface DmaExports extends LogExports, RecordExports {
+interface DmaExports extends LogExports, RecordExports, RunExports {
   dmaInit(): void;
   dmaRun(): number;
   dmaElapsed(): number;
   dmaPage(page: number): number;
   configAt(): number;
   recipesAt(): number;
-  causesAt(): number;
-  countersAt(): number;
-  firstAt(): number;
-  histogramAt(which: number): number;
-  percentile(which: number, perMille: number): number;
-  openWindowCount(): number;
   agents(): number;
 }
 
-const WORD = 2 ** 32;
-
-/** Counters that a result names, by the engine's constant. */
 const COUNTERS = [
   'N_WALK_CACHE_HIT',
   'N_WALK_CACHE_MISS',
@@ -92,9 +84,8 @@ const CAUSES = [
   'flush_queue',
 ] as const; // prettier-ignore
 
-const HISTOGRAMS = { window: 'H_WINDOW', exposed: 'H_EXPOSED', cpuWindow: 'H_CPU_WINDOW', lockHold: 'H_LOCK_HOLD' };
 /** Calls of the DMA API, in the order of their rows in the engine. */
-const PATHS = ['map', 'unmap'] as const;
+const PATHS = { map: 0, unmap: 1 } as const;
 
 /** Timed replay of one DMA recording under one policy. The records are collected first: who waits for whom needs them all. */
 export class DmaEngine {
@@ -166,56 +157,22 @@ export class DmaEngine {
     records.write(memory, exports, numbers);
   }
 
-  private result({ memory, exports }: Instance<DmaExports>, numbers: Numbers): RawRun {
-    const view = new DataView(memory.buffer);
-    const wide =
-      (at: number) =>
-      (index: number): number =>
-        view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
-    const counter = wide(exports.countersAt());
-    const read = (name: string, offset = 0): number => counter(numbers(name) + offset);
-    const paths = PATHS.map((name, i) => {
-      const [count, pages, invalidations, ps] = ['COUNT', 'PAGES', 'SECONDARY', 'PS'].map((part) =>
-        read(`N_PATH_${part}`, i),
-      ) as [number, number, number, number];
-      return [name, { count, pages, invalidations, ps }] as const;
-    });
-    const distribution = (name: string): Distribution => {
-      const which = numbers(name);
-      const cell = wide(exports.histogramAt(which));
-      const [p50, p99] = [exports.percentile(which, 500), exports.percentile(which, 990)];
-      return { count: cell(0), sum: cell(1), p50, p99, max: cell(2) };
-    };
-    const cell = wide(exports.causesAt());
-    const agents = [...Array(exports.agents()).keys()];
-    const stride = numbers('CAUSES');
-    const listed = this.setup.machine.iommu.shadowed ? [...CAUSES, 'exit'] : CAUSES;
-    const causes = listed.map((name) => {
-      const index = numbers(`CAUSE_${name.toUpperCase()}`);
-      return [name, agents.reduce((sum, agent) => sum + cell(agent * stride + index), 0)] as const;
-    });
-    return {
-      elapsed: exports.dmaElapsed(),
-      causes: Object.fromEntries(causes),
-      counters: Object.fromEntries(COUNTERS.map((name) => [name, read(name)])),
-      paths: Object.fromEntries(paths),
-      distributions: Object.fromEntries(Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(name)])),
-      openAtEnd: exports.openWindowCount(),
-      first: this.first(wide(exports.firstAt())),
-    };
+  private result(instance: Instance<DmaExports>, numbers: Numbers): RawRun {
+    const { exports } = instance;
+    const causes = this.setup.machine.iommu.shadowed ? [...CAUSES, 'exit'] : CAUSES;
+    const counted = { counters: COUNTERS, causes, paths: PATHS };
+    const run = readRun(instance, numbers, counted, { elapsed: exports.dmaElapsed(), agents: exports.agents() });
+    return { ...run, first: run.first && this.located(run.first) };
   }
 
-  /** The first violation; its page is a page number, of the domain or, where nothing is mapped, of memory. */
-  private first(cell: (index: number) => number): RawRun['first'] {
-    if (cell(0) === 0) return null;
-    const mapped = this.isMapped();
+  /** A violation where it was; its page is a page number, of the domain or, where nothing is mapped, of memory. */
+  private located(first: NonNullable<RawRun['first']>): NonNullable<RawRun['first']> {
+    const { page, at, changed, record } = first;
     return {
-      property: cell(0),
-      page: this.pageNumber(cell(1)),
-      changed: mapped ? cell(2) : cell(3),
-      at: cell(3),
-      agent: cell(4),
-      record: this.records.origin(cell(5)),
+      ...first,
+      page: this.pageNumber(page),
+      changed: this.isMapped() ? changed : at,
+      record: this.records.origin(record),
     };
   }
 }

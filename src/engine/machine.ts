@@ -12,7 +12,7 @@ import { agentsOf, encodeConsumers, encodePolicy, MAX_AGENTS, type Numbers, numb
 import { encodeEvent } from './encode-event.ts';
 import { endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
-import { type RunExports, readRun } from './raw.ts';
+import { countedOfSpace, type RunExports, readRun } from './raw.ts';
 import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for a machine; see assembly/engine.ts. */
@@ -130,7 +130,11 @@ export class MachineEngine {
     this.goOn();
     const { exports } = this.instance;
     const consumers = this.consumers.map(({ name }) => name);
-    return readRun(this.instance, this.numbers, { elapsed: exports.elapsed(), agents: exports.agents(), consumers });
+    return readRun(this.instance, this.numbers, countedOfSpace(this.numbers), {
+      elapsed: exports.elapsed(),
+      agents: exports.agents(),
+      consumers,
+    });
   }
 
   private get memory(): ArrayBuffer {

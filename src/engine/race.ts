@@ -18,7 +18,7 @@ import { encodeAction } from './encode-race.ts';
 import { type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type DmaRaceExports, layOutDmaRace } from './race-dma.ts';
-import { type RunExports, readRun } from './raw.ts';
+import { countedOfSpace, type RunExports, readRun } from './raw.ts';
 import { encodeRecipes } from './recipes.ts';
 
 interface RaceExports extends LogExports, RunExports, DmaRaceExports {
@@ -241,7 +241,7 @@ export class RaceEngine {
   result(): RawRun {
     const { exports } = this.instance;
     const size = { elapsed: exports.raceElapsed(), agents: exports.raceAgents() };
-    const run = readRun(this.instance, this.numbers, size);
+    const run = readRun(this.instance, this.numbers, countedOfSpace(this.numbers), size);
     const view = new DataView(this.memory);
     const other = view.getUint32(exports.countersAt() + this.numbers('N_S2X') * 8, true);
     return { ...run, counters: { ...run.counters, N_S2X: other } };

@@ -2,7 +2,7 @@ import type { Distribution, RawRun } from '../model/result.ts';
 import { type Numbers, OCCASION_PATH } from './encode.ts';
 import type { Instance } from './load.ts';
 
-/** What the module exports for the statistics of a machine on an address space. */
+/** What the module exports for the statistics of a run. */
 export interface RunExports {
   attend(consumer: number): void;
   causesAt(): number;
@@ -15,7 +15,6 @@ export interface RunExports {
 
 const WORD = 2 ** 32;
 
-/** Counters that a result names, by the engine's constant. */
 const COUNTERS = [
   'N_L1I_MISS',
   'N_L1D_MISS',
@@ -121,10 +120,26 @@ const HISTOGRAMS = {
   lockHold: 'H_LOCK_HOLD',
 } as const;
 
+/** Which of its numbers a kind of run has. */
+export interface Counted {
+  /** Counters that a result names, by the engine's constant. */
+  readonly counters: readonly string[];
+  readonly causes: readonly string[];
+  /** Row of each path in the tables of paths. */
+  readonly paths: Readonly<Record<string, number>>;
+}
+
+/** Those of an address space. */
+export function countedOfSpace(numbers: Numbers): Counted {
+  const paths = Object.entries(OCCASION_PATH).map(([occasion, path]) => [path, numbers(occasion)] as const);
+  return { counters: COUNTERS, causes: CAUSES, paths: Object.fromEntries(paths) };
+}
+
 /** Everything that an engine has counted in a run of so many agents that took so many picoseconds; `consumers`: names of several. */
 export function readRun(
   { exports, memory }: Instance<RunExports>,
   numbers: Numbers,
+  { counters, causes, paths }: Counted,
   { elapsed, agents, consumers = [] }: { elapsed: number; agents: number; consumers?: readonly string[] },
 ): RawRun {
   const view = new DataView(memory.buffer);
@@ -140,17 +155,11 @@ export function readRun(
   });
   const counter = (index: number): number => tables.reduce((sum, table) => sum + table(index), 0);
   const named = (table: (index: number) => number): Record<string, number> =>
-    Object.fromEntries(COUNTERS.map((name) => [name, table(numbers(name))]));
-  const occasions = Object.entries(OCCASION_PATH).map(([occasion, path]) => {
-    const at = numbers(occasion);
-    const read = (name: string): number => counter(numbers(name) + at);
-    const row = {
-      count: read('N_PATH_COUNT'),
-      pages: read('N_PATH_PAGES'),
-      invalidations: read('N_PATH_SECONDARY'),
-      ps: read('N_PATH_PS'),
-    };
-    return [path, row] as const;
+    Object.fromEntries(counters.map((name) => [name, table(numbers(name))]));
+  const rows = Object.entries(paths).map(([path, row]) => {
+    const read = (name: string): number => counter(numbers(name) + row);
+    const [count, pages] = [read('N_PATH_COUNT'), read('N_PATH_PAGES')];
+    return [path, { count, pages, invalidations: read('N_PATH_SECONDARY'), ps: read('N_PATH_PS') }] as const;
   });
   const distribution = (which: number): Distribution => {
     const cell = wide(exports.histogramAt(which));
@@ -160,12 +169,12 @@ export function readRun(
   };
   return {
     elapsed,
-    causes: causesOf(wide(exports.causesAt()), agents, numbers),
+    causes: causesOf(causes, wide(exports.causesAt()), agents, numbers),
     counters: named(counter),
     ...(several && {
       consumers: consumers.map((machine, i) => ({ machine, counters: named(tables[i]!) })),
     }),
-    paths: Object.fromEntries(occasions),
+    paths: Object.fromEntries(rows),
     distributions: Object.fromEntries(
       Object.entries(HISTOGRAMS).map(([key, name]) => [key, distribution(numbers(name))] as const),
     ),
@@ -174,10 +183,15 @@ export function readRun(
   };
 }
 
-function causesOf(cell: (index: number) => number, agents: number, numbers: Numbers): Record<string, number> {
+function causesOf(
+  causes: readonly string[],
+  cell: (index: number) => number,
+  agents: number,
+  numbers: Numbers,
+): Record<string, number> {
   const stride = numbers('CAUSES');
   const sums: Record<string, number> = {};
-  for (const name of CAUSES) {
+  for (const name of causes) {
     const index = numbers(`CAUSE_${name.toUpperCase()}`);
     let sum = 0;
     for (let agent = 0; agent < agents; agent++) sum += cell(agent * stride + index);
