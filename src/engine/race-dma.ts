@@ -4,7 +4,7 @@ import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Race, RaceAction } from '../model/race.ts';
 import { type CacheShape, NO_CACHE } from '../model/tlb.ts';
-import { PROT, type TraceEvent } from '../model/trace.ts';
+import { NO_COUNTS, NO_TALLY, PROT, type TraceEvent } from '../model/trace.ts';
 import { DmaRecords, type RecordExports } from './dma-records.ts';
 import type { Numbers } from './encode.ts';
 import { encodeDmaSettings } from './encode-dma.ts';
@@ -96,24 +96,14 @@ function recordsOf(race: Race): DmaRecords {
   const agents = race.agents.map(
     ({ name, kind }) => ({ name, kind: kind === 'dev' ? 'device' : 'cpu', space: 0 }) as const,
   );
-  const none = {
-    records: 0,
-    fetches: 0,
-    datas: 0,
-    straddledFetches: 0,
-    straddledDatas: 0,
-    events: 0,
-    pages: 0,
-    tables: 0,
-  };
   const records = new DmaRecords(
     {
       format: 1,
       source: { format: 'race', file: race.name },
       agents,
       spaces: [{ name: 'domain', kind: 'domain' }],
-      counts: { ...none, mmOps: 0, maps: 0, unmaps: 0, dma: 0, instances: race.pages.length },
-      tally: { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} },
+      counts: { ...NO_COUNTS, instances: race.pages.length },
+      tally: NO_TALLY,
       interleaved: false,
       inferred: [],
     },

@@ -4,7 +4,7 @@ import { shellWord } from '../model/command.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Exploration } from '../model/exploration.ts';
 import type { Race } from '../model/race.ts';
-import type { TraceMeta } from '../model/trace.ts';
+import { NO_TALLY, type TraceMeta } from '../model/trace.ts';
 import { codec } from '../trace/input.ts';
 import { openOutput } from '../trace/output.ts';
 import { writeScheduled } from '../trace/scheduled.ts';
@@ -21,7 +21,7 @@ export function traceSchedule({ race, policy, machine }: Cell, schedule: string,
   writeScheduled(race, entries, agents, out);
   return out.finish({
     source: { format: 'race', file: `${race.name}.race` },
-    tally: { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} },
+    tally: NO_TALLY,
     inferred: [
       `Nothing was recorded: the order of steps is a schedule of the race, on ${machine.name} under ${policy.name}: ${schedule}`,
       `Each TLB has ${entries} entries, and the queue 8 slots.`,

@@ -2,6 +2,7 @@ import { loadCosts, loadPolicy } from '../catalog/catalog.ts';
 import { INVALIDATION_COSTS } from '../model/cost.ts';
 import { familiesOf } from '../model/policy.ts';
 import type { RunResult } from '../model/result.ts';
+import { NO_TALLY } from '../model/trace.ts';
 import { writeRing } from '../trace/generate/ring.ts';
 import { codec } from '../trace/input.ts';
 import { openOutput } from '../trace/output.ts';
@@ -61,8 +62,7 @@ export function ringTrace(pages: number): Promise<LocatedTrace> {
     try {
       const writer = new TraceWriter(output, codec);
       writeRing(writer, pages);
-      const tally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
-      const meta = writer.finish({ source: { format: 'ring', file: `${pages} pages` }, tally, inferred: [] });
+      const meta = writer.finish({ source: { format: 'ring', file: `${pages} pages` }, tally: NO_TALLY, inferred: [] });
       output.commit();
       return meta;
     } finally {

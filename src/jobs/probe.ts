@@ -3,7 +3,7 @@ import { PATH_NAMES, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { flatSteps } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 import { DEFAULT_LOOKAHEAD, type RunSetup } from '../model/run.ts';
-import { ADVICE, type EventName, MAP_FLAG, PROT, RUN_OPS } from '../model/trace.ts';
+import { ADVICE, type EventName, MAP_FLAG, NO_TALLY, PROT, RUN_OPS } from '../model/trace.ts';
 import { codec } from '../trace/input.ts';
 import { engineModule } from '../trace/module.ts';
 import { openTrace, type Trace } from '../trace/reader.ts';
@@ -120,8 +120,7 @@ export function traceOfActs(acts: readonly Act[], cpus = 1): Trace {
       else writer.event(cpu, act.event, act.fields, 0);
     }
   }
-  const tally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
-  writer.finish({ source: { format: 'probe', file: 'probe' }, tally, inferred: [] });
+  writer.finish({ source: { format: 'probe', file: 'probe' }, tally: NO_TALLY, inferred: [] });
   const bytes = Buffer.concat(parts);
   return openTrace({ size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) }, codec, 'probe');
 }

@@ -236,6 +236,9 @@ export interface ImportTally {
   readonly rejections?: Readonly<Record<string, Rejection>>;
 }
 
+/** Of what was made and not read. */
+export const NO_TALLY: ImportTally = { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} };
+
 /** Rejected lines of one kind. Their text is not kept: it may hold secrets. */
 export interface Rejection {
   readonly lines: number;
@@ -262,6 +265,23 @@ export interface TraceCounts {
   /** Largest instance id + 1. */
   readonly instances: number;
 }
+
+/** Of a trace of nothing. */
+export const NO_COUNTS: TraceCounts = {
+  records: 0,
+  fetches: 0,
+  datas: 0,
+  straddledFetches: 0,
+  straddledDatas: 0,
+  events: 0,
+  pages: 0,
+  tables: 0,
+  mmOps: 0,
+  maps: 0,
+  unmaps: 0,
+  dma: 0,
+  instances: 0,
+};
 
 /** What stands at the end of a trace file. */
 export interface TraceMeta {

@@ -5,6 +5,7 @@ import {
   type EventName,
   type ImportTally,
   MM_EVENTS,
+  NO_COUNTS,
   type Outcome,
   type OutcomeKind,
   RUN_OPS,
@@ -103,21 +104,7 @@ export class TraceWriter {
   private lastTable: Int32Array | undefined;
   private lastTableKey = NONE;
   private lastTableSpace = NONE;
-  private readonly counts = {
-    records: 0,
-    fetches: 0,
-    datas: 0,
-    straddledFetches: 0,
-    straddledDatas: 0,
-    events: 0,
-    pages: 0,
-    tables: 0,
-    mmOps: 0,
-    maps: 0,
-    unmaps: 0,
-    dma: 0,
-    instances: 0,
-  } satisfies TraceCounts;
+  private readonly counts: { -readonly [count in keyof TraceCounts]: number } = { ...NO_COUNTS };
 
   /** Of a scheduled trace, before its first event. */
   schedule: TraceSchedule | undefined;

@@ -1,7 +1,7 @@
 import type { AxisValue } from '../../model/sweep.ts';
 import { costsOf, levelText, type Panel } from './curves.ts';
 import { html, type Markup } from './markup.ts';
-import { figure, fillOf, fixed, key, shorten, WIDTH, word } from './svg.ts';
+import { figure, fillOf, fixed, HALF, inPairs, key, shorten, word } from './svg.ts';
 import { table } from './table.ts';
 
 /** A plot of curves at one value of a second setting. */
@@ -29,7 +29,6 @@ interface Stretch {
   readonly last: number;
 }
 
-const HALF = WIDTH / 2;
 const LEFT = 52;
 const RIGHT = 18;
 const HEAD = 24;
@@ -45,7 +44,7 @@ export function areas({ id, axis, values, second, seconds, policies, columns }: 
   const used = policies.filter((policy) => [...stretches.values()].flat().some((one) => one.policy === policy));
   const wide = (HALF - LEFT - RIGHT) / seconds.length;
   const high = PLOT / values.length;
-  const plots = groups.map((group, i) => {
+  const plots = groups.map((group) => {
     const mine = columns.filter((column) => column.group === group);
     const drawn = mine.flatMap((column) =>
       stretches.get(column)!.map(({ policy, first, last }) => {
@@ -62,7 +61,7 @@ export function areas({ id, axis, values, second, seconds, policies, columns }: 
       word(LEFT + (place + 0.5) * wide, HEAD + PLOT + 14, shorten(String(value), 56), 'middle', 'tick'),
     );
     const names = html`${word(0, 14, shorten(group, HALF - RIGHT), 'start', 'machine')}${word(HALF - RIGHT, HEAD + PLOT + 28, shorten(second, HALF - LEFT), 'end', 'tick')}`;
-    return html`<g transform="translate(${(i % 2) * HALF} ${Math.floor(i / 2) * (HEAD + PLOT + FOOT)})">${names}${drawn}${up}${right}</g>\n`;
+    return html`${names}${drawn}${up}${right}`;
   });
   const title = `The cheapest policy, by ${axis} and ${second}`;
   return figure({
@@ -70,8 +69,7 @@ export function areas({ id, axis, values, second, seconds, policies, columns }: 
     title,
     about: `Upward: ${axis}; to the right: ${second}. Each area: the policy that adds the least work per page, safe or not.${levelText(columns, axis)}`,
     legend: used.map((policy) => key(policies.indexOf(policy), policy)),
-    height: Math.ceil(groups.length / 2) * (HEAD + PLOT + FOOT),
-    content: plots,
+    ...inPairs(plots, HEAD + PLOT + FOOT),
     table: table(
       title,
       [{ title: 'of', kind: 'name' }, { title: second }, { title: `cheapest, by ${axis}` }],

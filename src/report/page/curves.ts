@@ -3,7 +3,7 @@ import { line, symbol, symbolsFill } from 'd3-shape';
 import type { AxisValue } from '../../model/sweep.ts';
 import { html, type Markup } from './markup.ts';
 import { duration, short } from './number.ts';
-import { figure, fixed, SERIES, shorten, ticks, WIDTH, word } from './svg.ts';
+import { figure, fixed, HALF, inPairs, SERIES, shorten, ticks, word } from './svg.ts';
 import { runOf, table } from './table.ts';
 
 /** One run on a curve: `run` is its place among those of the section, for filters. */
@@ -52,7 +52,6 @@ interface Crossing {
 
 /** Plots that are drawn; the numbers of all stand in the table. */
 const MOST_PANELS = 12;
-const HALF = WIDTH / 2;
 const LEFT = 46;
 const RIGHT = 18;
 const HEAD = 38;
@@ -66,11 +65,9 @@ export function curves({ id, axis, values, policies, panels }: Curves): Markup {
   const at = axisOf(values);
   const found = panels.flatMap((panel) => crossings(panel, values, at));
   const drawn = someOf(panels);
-  const content = drawn.map((panel, i) => {
-    const left = (i % 2) * HALF;
-    const top = Math.floor(i / 2) * (HEAD + PLOT + FOOT);
+  const plots = drawn.map((panel) => {
     const crossed = found.filter((one) => one.panel === panel);
-    return html`<g transform="translate(${left} ${top})">${plot(panel, crossed, { axis, values, policies }, at)}</g>\n`;
+    return plot(panel, crossed, { axis, values, policies }, at);
   });
   const title = `Cost by ${axis}`;
   const left = panels.length - drawn.length;
@@ -83,8 +80,7 @@ export function curves({ id, axis, values, policies, panels }: Curves): Markup {
       (name, series) =>
         html`<li><svg width="34" height="16" aria-hidden="true" focusable="false">${stroke(series, 'M1 8H33')}${marker(series, 17, 8)}</svg>${name}</li>`,
     ),
-    height: Math.ceil(drawn.length / 2) * (HEAD + PLOT + FOOT),
-    content,
+    ...inPairs(plots, HEAD + PLOT + FOOT),
     table: numbers(title, { axis, values, panels }),
   })}
 ${crossingTable(found, axis)}`;

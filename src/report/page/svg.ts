@@ -2,6 +2,16 @@ import { html, type Markup, type Piece } from './markup.ts';
 
 /** Width of every chart in units of its own; text is 12 of them high. */
 export const WIDTH = 720;
+/** Of two plots side by side each. */
+export const HALF = WIDTH / 2;
+
+/** Plots of half the width and one height, two in a row, and how high all of them are. */
+export function inPairs(plots: readonly Markup[], high: number): { content: Markup[]; height: number } {
+  const content = plots.map(
+    (plot, i) => html`<g transform="translate(${(i % 2) * HALF} ${Math.floor(i / 2) * high})">${plot}</g>\n`,
+  );
+  return { content, height: Math.ceil(plots.length / 2) * high };
+}
 
 /** Series that can be told apart without their hue: each has a pattern of its own, too. */
 export const SERIES = 8;

@@ -1,3 +1,5 @@
+import { PS_PER_NS } from '../../model/units.ts';
+
 /**
  * The Trace Event Format that chrome://tracing and Perfetto open ("Trace Event Format", Google, section "JSON Object
  * Format"): what of it is written here. Times are in microseconds, with three decimals.
@@ -37,8 +39,6 @@ export interface Track {
 export interface Slice extends Track {
   readonly at: number;
 }
-
-const PS_PER_NS = 1000;
 
 /** An instant in picoseconds as the format has it. Rounded down, so that what lies within something still does. */
 function micro(ps: number): number {

@@ -1,6 +1,6 @@
 import { UsageError } from '../../model/errors.ts';
 import { nearText, quote } from '../../model/near.ts';
-import type { TraceMeta } from '../../model/trace.ts';
+import { NO_TALLY, type TraceMeta } from '../../model/trace.ts';
 import { codec } from '../input.ts';
 import { type ByteSink, TraceWriter } from '../writer.ts';
 import { madvDontneed, madvFree, munmapStorm, tlbFlush } from './allocations.ts';
@@ -81,7 +81,7 @@ export function generateTrace(
   const words = [workload.name, ...own.map((key) => `--${key} ${sizes[key]}`), `--seed ${seed}`];
   return writer.finish({
     source: { format: GENERATED, file: words.join(' ') },
-    tally: { lines: 0, accepted: 0, rejected: 0, ignored: 0, rules: {} },
+    tally: NO_TALLY,
     inferred: [`Generated, not recorded; it imitates ${workload.stands}.`, ...workload.assumes],
   });
 }
