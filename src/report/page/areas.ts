@@ -1,5 +1,5 @@
 import type { AxisValue } from '../../model/sweep.ts';
-import { costsOf, levelText, type Panel } from './curves.ts';
+import { costsOf, drawnText, levelText, MOST_PANELS, type Panel } from './curves.ts';
 import { html, type Markup } from './markup.ts';
 import { figure, fillOf, fixed, HALF, inPairs, key, shorten, word } from './svg.ts';
 import { table } from './table.ts';
@@ -44,7 +44,8 @@ export function areas({ id, axis, values, second, seconds, policies, columns }: 
   const used = policies.filter((policy) => [...stretches.values()].flat().some((one) => one.policy === policy));
   const wide = (HALF - LEFT - RIGHT) / seconds.length;
   const high = PLOT / values.length;
-  const plots = groups.map((group) => {
+  const shown = groups.slice(0, MOST_PANELS);
+  const plots = shown.map((group) => {
     const mine = columns.filter((column) => column.group === group);
     const drawn = mine.flatMap((column) =>
       stretches.get(column)!.map(({ policy, first, last }) => {
@@ -67,7 +68,7 @@ export function areas({ id, axis, values, second, seconds, policies, columns }: 
   return figure({
     id,
     title,
-    about: `Upward: ${axis}; to the right: ${second}. Each area: the policy that adds the least work per page, safe or not.${levelText(columns, axis)}`,
+    about: `Upward: ${axis}; to the right: ${second}. Each area: the policy that adds the least work per page, safe or not.${levelText(columns, axis)}${drawnText(shown, groups)}`,
     legend: used.map((policy) => key(policies.indexOf(policy), policy)),
     ...inPairs(plots, HEAD + PLOT + FOOT),
     table: table(

@@ -51,7 +51,7 @@ interface Crossing {
 }
 
 /** Plots that are drawn; the numbers of all stand in the table. */
-const MOST_PANELS = 12;
+export const MOST_PANELS = 12;
 const LEFT = 46;
 const RIGHT = 18;
 const HEAD = 38;
@@ -70,12 +70,10 @@ export function curves({ id, axis, values, policies, panels }: Curves): Markup {
     return plot(panel, crossed, { axis, values, policies }, at);
   });
   const title = `Cost by ${axis}`;
-  const left = panels.length - drawn.length;
-  const more = left === 0 ? '' : ` ${drawn.length} of ${panels.length} plots are drawn; the table has all.`;
   return html`${figure({
     id,
     title,
-    about: `Upward: work added per page, in us, each plot with a scale of its own. A ring: two policies cost the same.${levelText(panels, axis)}${more}`,
+    about: `Upward: work added per page, in us, each plot with a scale of its own. A ring: two policies cost the same.${levelText(panels, axis)}${drawnText(drawn, panels)}`,
     legend: policies.map(
       (name, series) =>
         html`<li><svg width="34" height="16" aria-hidden="true" focusable="false">${stroke(series, 'M1 8H33')}${marker(series, 17, 8)}</svg>${name}</li>`,
@@ -84,6 +82,11 @@ export function curves({ id, axis, values, policies, panels }: Curves): Markup {
     table: numbers(title, { axis, values, panels }),
   })}
 ${crossingTable(found, axis)}`;
+}
+
+/** A sentence that says how many plots there would be. */
+export function drawnText(drawn: readonly unknown[], all: readonly unknown[]): string {
+  return drawn.length === all.length ? '' : ` ${drawn.length} of ${all.length} plots are drawn; the table has all.`;
 }
 
 /** Plots that stand for all: of each group as many, the first, the last, and those at equal steps in between. */

@@ -94,6 +94,18 @@ test('over two settings: areas where one policy is the cheapest', async () => {
   expect([...drawn].map(([, fill]) => fill).join()).toBe(Array(4).fill('fill0,fill1').join());
 });
 
+test('areas of many groups: some of the plots, and all in the table', async () => {
+  const page = await pageOf(
+    Array.from({ length: 15 }, (_, i) =>
+      grid(2).map((row) => ({ ...row, trace: `t${i}`, hash: `${row.hash} ${i}` })),
+    ).flat(),
+  );
+  const figure = part(page, '<figure id="r1-areas"', '</figure>');
+  expect(figure.match(/class="machine"/g)).toHaveLength(12);
+  expect(figure).toContain('12 of 15 plots are drawn; the table has all.');
+  expect(cells(part(figure, '<caption>', '</table>'))).toHaveLength(31);
+});
+
 test('many runs: rows as columns for a script, dots without words of their own, some of the plots', async () => {
   const all = grid(100).map((row) => ({ ...row, trace: '</script><b>&' }));
   const page = await pageOf(all);
