@@ -24,6 +24,8 @@ export const ENTRY_SHIFT: u32 = 3;
 
 /** Bytes of a way, as a shift. */
 const WAY: usize = 3;
+/** Bytes of four ways, which are looked at together. */
+const FOUR: usize = 4 << WAY;
 
 /** Geometry and place of one cache; lives in the arena. */
 @unmanaged
@@ -128,15 +130,15 @@ export function lookupInOrder(set: usize, end: usize, want: u32, mask: u32, repl
 
 /**
  * End of the ways of a set that may hold something: where a set is in order, empty ways are last, and an IOTLB of more than a
- * hundred ways has often but a few in use.
+ * hundred ways has often but a few in use. It is come to by halves, so that a full set costs one look.
  */
 export function usedEnd(cache: Cache, set: usize): usize {
   let end = cache.end(set);
-  if (inPlace(cache.replacement)) return end;
-  for (let low = set; low < end; ) {
-    const middle = low + (((end - low) >> (WAY + 1)) << WAY);
-    if (load<u64>(middle) == 0) end = middle;
-    else low = middle + 8;
+  if (end - set <= 4 * FOUR || inPlace(cache.replacement)) return end;
+  while (end - set > FOUR) {
+    const middle = set + (((end - set) >> 1) & ~(FOUR - 1));
+    if (load<u64>(middle) != 0) break;
+    end = middle;
   }
   return end;
 }
@@ -151,7 +153,7 @@ export function fill(cache: Cache, set: usize, entry: u64): u64 {
   const end = cache.end(set);
   if (inPlace(cache.replacement)) return fillInPlace(cache, set, end, entry);
   const evicted = load<u64>(end - 8);
-  let way = evicted != 0 ? end - 8 : usedEnd(cache, set); // two at a time, for the same reason as in `find`
+  let way = min(usedEnd(cache, set), end - 8); // two at a time, for the same reason as in `find`
   for (; way >= set + 16; way -= 16) v128.store(way - 8, v128.load(way - 16));
   if (way > set) store<u64>(way, load<u64>(way - 8));
   store<u64>(set, entry);
@@ -184,15 +186,12 @@ export function findIn(cache: Cache, set: usize, id: u32): usize {
   const want = (id << ENTRY_SHIFT) | ENTRY_V;
   const wants = i32x4.splat(want);
   const mask = i32x4.splat(~(ENTRY_STALE | ENTRY_W));
-  const end = cache.end(set);
+  const end = usedEnd(cache, set);
   let at = set;
-  const ordered = !inPlace(cache.replacement);
-  for (; at + 32 <= end; at += 32) {
+  for (; at + FOUR <= end; at += FOUR) {
     const lows = v128.shuffle<u32>(v128.load(at), v128.load(at, 16), 0, 2, 4, 6);
     const same = i32x4.bitmask(i32x4.eq(v128.and(lows, mask), wants));
     if (same != 0) return at + (<usize>ctz(same) << WAY);
-    // Empty ways are last.
-    if (ordered && load<u64>(at, 24) == 0) return 0;
   }
   for (; at < end; at += 8) if ((load<u32>(at) & ~(ENTRY_STALE | ENTRY_W)) == want) return at;
   return 0;
@@ -235,7 +234,7 @@ export function invalidate(cache: Cache, id: u32): u64 {
 
 /** Drops everything. */
 export function empty(cache: Cache): void {
-  if (cache.sets == 0 || (cache.sets == 1 && usedEnd(cache, cache.entries) == cache.entries)) return;
+  if (cache.sets == 0 || (cache.sets == 1 && !inPlace(cache.replacement) && load<u64>(cache.entries) == 0)) return;
   memory.fill(cache.entries, 0, <usize>cache.sets * cache.ways << WAY);
   if (countsRuns(cache.replacement)) memory.fill(cache.marks, 0, <usize>cache.sets * cache.ways << 2);
 }
