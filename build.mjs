@@ -162,9 +162,7 @@ function compile(folder, name) {
   const out = join(root, 'build', name);
   rmSync(out, { recursive: true, force: true });
   run('typescript:tsc', '-p', folder);
-  // The catalog is read from beside the code that reads it.
-  const isData = (path) => statSync(path).isDirectory() || !path.endsWith('.ts');
-  cpSync(join(root, 'src/catalog'), join(out, 'src/catalog'), { recursive: true, filter: isData });
+  // What the build makes is imported from beside the sources.
   for (const name of ['release.wasm', 'catalog.js', 'package.js', 'validators'])
     cpSync(join(root, 'build', name), join(out, 'build', name), { recursive: true });
   return out;

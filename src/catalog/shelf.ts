@@ -4,14 +4,10 @@ import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
 import { beside, readText } from './file.ts';
 
-/** Files of one kind: where they lie, and what one is called in messages. */
-const SHELVES = {
-  policies: { folder: 'policies/', one: 'policy' },
-  machines: { folder: 'machines/', one: 'machine' },
-  cpus: { folder: 'cpus/', one: 'CPU' },
-} as const;
+/** What one file of a kind is called in messages. */
+const ONE = { policies: 'policy', machines: 'machine', cpus: 'CPU' } as const;
 /** A kind of files that have names. */
-export type Shelf = keyof typeof SHELVES;
+export type Shelf = keyof typeof ONE;
 
 /** Names on a shelf, in the order of the alphabet. */
 export function namesOn(shelf: Shelf): string[] {
@@ -33,22 +29,23 @@ const isPath = (nameOrPath: string): boolean => /[/\\]|\.(ya?ml|json)$/i.test(na
 
 /** What the file of a name or a path, or an object in its form, is called in messages. */
 export function placeOf(shelf: Shelf, given: string | Named): string {
-  return typeof given === 'string' ? fileOf(shelf, given) : `${SHELVES[shelf].one} ${labelOf(given)}`;
+  return typeof given === 'string' ? fileOf(shelf, given) : `${ONE[shelf]} ${labelOf(given)}`;
 }
 
 function fileOf(shelf: Shelf, nameOrPath: string): string {
-  return isPath(nameOrPath) ? nameOrPath : `${SHELVES[shelf].folder}${nameOrPath}.yaml`;
+  return isPath(nameOrPath) ? nameOrPath : `${shelf}/${nameOrPath}.yaml`;
 }
 
 /** Text of a name or of a path. */
 export function textOf(shelf: Shelf, nameOrPath: string): string {
   const place = placeOf(shelf, nameOrPath);
   if (isPath(nameOrPath)) return readText(nameOrPath, place);
-  const { one } = SHELVES[shelf];
   const known = namesOn(shelf);
   if (!known.includes(nameOrPath)) {
     const many = `${known.join(', ')}, or a file that ends in .yaml`;
-    throw new UsageError(`no ${one} ${quote(nameOrPath)}${nearText(nameOrPath, known)}; expected one of ${many}`);
+    throw new UsageError(
+      `no ${ONE[shelf]} ${quote(nameOrPath)}${nearText(nameOrPath, known)}; expected one of ${many}`,
+    );
   }
   return shelves[shelf][nameOrPath]!;
 }
