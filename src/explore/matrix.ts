@@ -4,7 +4,7 @@ import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { type Reply, unwrap } from '../jobs/reply.ts';
-import { allCores, Threads } from '../jobs/threads.ts';
+import { allCores, Threads, watch } from '../jobs/threads.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Exploration, Replay } from '../model/exploration.ts';
 import type { Race, RaceFamily } from '../model/race.ts';
@@ -65,25 +65,18 @@ export function replayRace(races: readonly (string | Race)[], request: PairReque
 /** Explores cells on worker threads; results come back in the order of the cells whatever the number of workers. */
 export async function exploreAll(cells: readonly Cell[], options: PoolOptions = {}): Promise<Exploration[]> {
   const workers = Math.max(1, Math.min(options.workers ?? allCores(), cells.length));
-  const shared = new SharedArrayBuffer(4);
+  const shared = new SharedArrayBuffer(8);
   const threads = new Threads(new URL('./worker.js', import.meta.url), workers);
-  const stop = (): void => {
-    Atomics.store(new Int32Array(shared), 0, 1);
-  };
-  options.signal?.addEventListener('abort', stop);
-  if (options.signal?.aborted) stop();
   let done = 0;
+  const exploreOne = async (cell: Cell): Promise<Exploration> => {
+    const reply = await threads.run<CellTask, Reply<Exploration>>({ cell, shared });
+    options.onProgress?.(++done / cells.length, cells.length);
+    return unwrap(reply);
+  };
   try {
-    return await Promise.all(
-      cells.map(async (cell) => {
-        const task: CellTask = { cell, shared };
-        const reply = await threads.run<CellTask, Reply<Exploration>>(task);
-        options.onProgress?.(++done / cells.length, cells.length);
-        return unwrap(reply);
-      }),
-    );
+    const { signal } = options;
+    return await watch([shared], cells.length, { signal }, () => Promise.all(cells.map(exploreOne)));
   } finally {
-    options.signal?.removeEventListener('abort', stop);
     await threads.end();
   }
 }

@@ -34,7 +34,7 @@ export async function generateFile(
   const shared = new SharedArrayBuffer(8);
   const task: GenerateTask = { workload: workload.name, sizes, seed, to, shared };
   try {
-    return await watch([shared], SHARES * 1000, options, async () =>
+    return await watch([shared], SHARES, options, async () =>
       unwrap(await threads.run<GenerateTask, Reply<TraceMeta>>(task)),
     );
   } finally {

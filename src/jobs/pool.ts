@@ -55,7 +55,7 @@ export async function runJobs<J extends Job>(
     }),
   );
   try {
-    const replies = await watch(shared, trace.meta.counts.records * workers, options, () =>
+    const replies = await watch(shared, (trace.meta.counts.records * workers) / 1000, options, () =>
       Promise.all(tasks.map((task) => (small ? here(task) : threads.run<PassTask, Reply<ResultOf<Job>[]>>(task)))),
     );
     const dealt = replies.map(unwrap);

@@ -8,8 +8,8 @@ export const allCores = availableParallelism;
 const TICK_MS = 100;
 
 /**
- * Waits for threads that share words with this one, i32[2] each: what is done (in thousands), and not 0 once the work is
- * to stop. `total`: what is to be done, by all of them.
+ * Waits for threads that share words with this one, i32[2] each: what is done, and not 0 once the work is to stop. `total`:
+ * what is to be done by all of them, in the unit of the words.
  */
 export async function watch<T>(
   shared: readonly SharedArrayBuffer[],
@@ -24,7 +24,7 @@ export async function watch<T>(
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
   const tick = setInterval(() => {
-    const done = words.reduce((sum, one) => sum + Atomics.load(one, 0) * 1000, 0);
+    const done = words.reduce((sum, one) => sum + Atomics.load(one, 0), 0);
     onProgress?.(Math.min(1, done / Math.max(1, total)));
   }, TICK_MS);
   try {
