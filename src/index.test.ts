@@ -136,6 +136,14 @@ describe('where there are neither files nor threads', () => {
     expect(JSON.stringify(result)).toBe(JSON.stringify(resultOf(file, await compare(file, request))));
   });
 
+  test('a decoder that gives less, or nothing, is an error of the trace', async () => {
+    const bytes = new Uint8Array(readFileSync(join(ROOT, `traces/${SMALL}.trace`)));
+    for (const part of [() => new Uint8Array(3), () => null as never])
+      await expect(browser.openTrace(bytes, { file: 't', decompress: part })).rejects.toThrow(
+        /^t: .*cannot be decompressed: expands to (3|no) bytes, expected \d+$/,
+      );
+  });
+
   test('it stops where it is told to', async () => {
     const request = { policies: ['under-lock'], machines: ['amd-v2'], seed: 2 };
     const stop = new AbortController();

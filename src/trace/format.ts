@@ -77,13 +77,17 @@ export interface Chunk extends Omit<ChunkHeader, 'records' | 'events' | 'pages'>
   readonly pages: readonly TracePage[];
 }
 
-/** Compression and checksum, from outside: `node:zlib`, or a browser's. */
-export interface Codec {
-  compress(bytes: Uint8Array): Uint8Array;
+/** Decompression and checksum, from outside: `node:zlib`, or what there is in a browser. */
+export interface Decoder {
   /** Throws if the bytes do not expand to exactly `raw` bytes. */
   decompress(bytes: Uint8Array, raw: number): Uint8Array;
   /** CRC-32 of `bytes`, going on from the CRC-32 of what came before them. */
   crc32(bytes: Uint8Array, before?: number): number;
+}
+
+/** What a trace is written with. */
+export interface Codec extends Decoder {
+  compress(bytes: Uint8Array): Uint8Array;
 }
 
 /** Largest value of a field, and of think time; twice it is exact in a double. */
@@ -351,7 +355,7 @@ export function decodeOutcomes(count: number, payload: Uint8Array, records: numb
 }
 
 /** The CRC-32 that belongs into a chunk's header: of the header with 0 in its place, then the raw payload. */
-export function checksum(header: ChunkHeader, raw: Uint8Array, codec: Codec): number {
+export function checksum(header: ChunkHeader, raw: Uint8Array, codec: Decoder): number {
   return codec.crc32(raw, codec.crc32(encodeChunkHeader({ ...header, crc: 0 })));
 }
 

@@ -6,8 +6,8 @@ import {
   type Chunk,
   type ChunkHeader,
   type ChunkKind,
-  type Codec,
   checksum,
+  type Decoder,
   decodeChunkHeader,
   decodeOutcomes,
   decodeRecords,
@@ -54,7 +54,7 @@ export function isTrace(head: Uint8Array): boolean {
 }
 
 /** Opens the trace that `source` holds; `name` stands in errors. */
-export function openTrace(source: ByteSource, codec: Codec, name: string): Trace {
+export function openTrace(source: ByteSource, codec: Decoder, name: string): Trace {
   checkEnds(source, name);
   const trailer = view(source.read(source.size - TRAILER_BYTES, TRAILER_BYTES));
   const at = Number(trailer.getBigUint64(0, true));
@@ -100,7 +100,13 @@ function* walk(
   }
 }
 
-function* readRecords(source: ByteSource, codec: Codec, meta: TraceMeta, end: number, name: string): Generator<Chunk> {
+function* readRecords(
+  source: ByteSource,
+  codec: Decoder,
+  meta: TraceMeta,
+  end: number,
+  name: string,
+): Generator<Chunk> {
   const bounds = { agents: meta.agents.length, spaces: meta.spaces.length, instances: meta.counts.instances };
   let pagesBefore = 0;
   for (const { at, header, place } of walk(source, end, name)) {
@@ -131,7 +137,7 @@ function checkTotals(source: ByteSource, meta: TraceMeta, end: number, name: str
 
 function* readOutcomes(
   source: ByteSource,
-  codec: Codec,
+  codec: Decoder,
   meta: TraceMeta,
   end: number,
   name: string,
@@ -149,7 +155,7 @@ function chunkHeader(source: ByteSource, at: number, place: string): ChunkHeader
   return decodeChunkHeader(bytes, place);
 }
 
-function readChunk(source: ByteSource, codec: Codec, at: number, kind: ChunkKind, place: string) {
+function readChunk(source: ByteSource, codec: Decoder, at: number, kind: ChunkKind, place: string) {
   const header = chunkHeader(source, at, place);
   if (CHUNK_KINDS[header.kind] !== kind)
     throw new TraceError(place, `is ${CHUNK_KINDS[header.kind]}, expected ${kind}`);
