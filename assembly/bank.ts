@@ -9,8 +9,13 @@ export const MAX_CONSUMERS: u32 = 8;
 export let banks: u32 = 1;
 export let bank: u32 = 0;
 
+/** Bytes of what one consumer has in the globals of a part of the engine, at most, and of what all have. */
+const BANK_BYTES: usize = 32 * 8;
+export const KEPT_BYTES: i32 = <i32>MAX_CONSUMERS * <i32>BANK_BYTES;
+
 let mine: usize = 0;
 let theirs: usize = 0;
+let end: usize = 0;
 
 export function resetBanks(): void {
   banks = 1;
@@ -25,14 +30,17 @@ export function takeBank(next: u32): void {
   bank = next;
 }
 
-/** From here on `swap` puts globals down from `to` on, and takes up those that lie from `from` on, in the same order. */
-export function beginSwap(to: usize, from: usize): void {
-  mine = to;
-  theirs = from;
+/** From here on `swap` puts the globals of a consumer down in `kept`, KEPT_BYTES, and takes up those of the next, in the same order. */
+export function beginSwap(kept: usize, last: u32, next: u32): void {
+  assert(next < MAX_CONSUMERS);
+  mine = kept + <usize>last * BANK_BYTES;
+  theirs = kept + <usize>next * BANK_BYTES;
+  end = mine + BANK_BYTES;
 }
 /** Puts a global of the one consumer down, and gives the other's. */
 @inline
 export function swap<T>(value: T): T {
+  assert(mine < end);
   store<T>(mine, value);
   mine += 8;
   theirs += 8;

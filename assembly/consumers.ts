@@ -1,6 +1,6 @@
 // Several consumers on one mm (Linux mm/mmu_notifier.c): which of them is in hand, with all that belongs to its side of the
 // engine below its device. A CPU that calls one of them takes it in hand for that step.
-import { addBank, bank, banks, beginSwap, swap, takeBank } from './bank';
+import { addBank, bank, banks, beginSwap, KEPT_BYTES, MAX_CONSUMERS, swap, takeBank } from './bank';
 import { initConsumer, swapConsumer } from './consumer';
 import { addCounters, swapCounters } from './counters';
 import { initEventLog, swapEventLog } from './eventlog';
@@ -16,15 +16,14 @@ import { hasStaleCopy } from './safety';
 import { holdsStale, initSecondary, turnTo } from './space';
 import { initSubmit, swapSubmit } from './submit';
 
-const KEPT_BYTES: usize = 64 * 8;
-const kept: usize = memory.data(8 * 64 * 8);
-const configs: usize = memory.data(8 * 192 * 12);
+const kept: usize = memory.data(KEPT_BYTES);
+const configs: usize = memory.data(<i32>MAX_CONSUMERS * <i32>CONFIG_BYTES);
 
 /** Takes a consumer in hand. */
 export function select(next: u32): void {
   if (next == bank) return;
   turnTo(next);
-  beginSwap(kept + <usize>bank * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  beginSwap(kept, bank, next);
   swapCounters();
   swapRandom();
   swapRegisters();

@@ -1,5 +1,5 @@
 // The device takes work off its queue in order. It is active and idle by turns; work posted while it is idle waits.
-import { banks, beginSwap, swap } from './bank';
+import { banks, beginSwap, KEPT_BYTES, swap } from './bank';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
 import { select } from './consumers';
 import { bump, N_DMA_LATE } from './counters';
@@ -31,15 +31,14 @@ let issuer: u32 = 0;
 
 // Of several consumers: whose device is in hand, those of the others, and how much has been posted to all.
 let attended: u32 = 0;
-const KEPT_BYTES: usize = 32 * 8;
-const kept: usize = memory.data(8 * 32 * 8);
+const kept: usize = memory.data(KEPT_BYTES);
 let posted: u32 = 0;
 
 /** Takes a consumer in hand with its device. */
 export function attend(next: u32): void {
   select(next);
   if (next == attended) return;
-  beginSwap(kept + <usize>attended * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  beginSwap(kept, attended, next);
   swapFlights();
   swapPri();
   swapPrq();

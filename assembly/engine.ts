@@ -1,5 +1,5 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
-import { bank, banks, resetBanks } from './bank';
+import { bank, banks, MAX_CONSUMERS, resetBanks } from './bank';
 import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
 import { addConsumer as addHardware, initHardware } from './consumers';
 import { initCounters } from './counters';
@@ -41,7 +41,7 @@ const LINK: u32 = 1;
 const DEVICE: u32 = 2;
 const FLIGHTS: u32 = 3;
 /** Of each consumer the first agent; behind them all the number of agents. */
-const bases: usize = memory.data(9 * 4);
+const bases: usize = memory.data(<i32>(MAX_CONSUMERS + 1) * 4);
 let quantiles: usize = 0;
 let wanting: u32 = 0;
 

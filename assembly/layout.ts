@@ -97,6 +97,8 @@ export const OP_EVENT: u32 = 3;
 
 /** Records of one chunk: model/limits.ts CHUNK_RECORDS. */
 export const CHUNK_RECORDS: u32 = 1 << 16;
+/** The largest page number: model/limits.ts MAX_VPN. */
+export const MAX_VPN: u64 = ((<u64>1) << 45) - 1;
 
 // ---- what the host writes before `init` ----
 
@@ -104,10 +106,10 @@ export const CHUNK_RECORDS: u32 = 1 << 16;
 export const CONFIG_WORDS: u32 = 192;
 /** Where costs begin: not before SETTINGS of ops.ts. */
 export const CONFIG_COSTS: u32 = 128;
-const config: usize = memory.data(192 * 8);
+const config: usize = memory.data(<i32>CONFIG_WORDS * 8);
 /** The same as u32 and as u64: they are read at every step, and a conversion costs more than all else of a read. */
-const words: usize = memory.data(192 * 4);
-const wideWords: usize = memory.data(192 * 8);
+const words: usize = memory.data(<i32>CONFIG_WORDS * 4);
+const wideWords: usize = memory.data(<i32>CONFIG_WORDS * 8);
 
 /** Address of the settings; costs begin at word CONFIG_COSTS. */
 export function configAt(): usize {
@@ -121,15 +123,15 @@ export function readConfig(): void {
   }
 }
 /** Bytes of all settings and costs as they are read. */
-export const CONFIG_BYTES: usize = 192 * 12;
+export const CONFIG_BYTES: usize = CONFIG_WORDS * 12;
 /** Keeps them at `at`, and takes them from there. */
 export function keepConfig(at: usize): void {
-  memory.copy(at, words, 192 * 4);
-  memory.copy(at + 192 * 4, wideWords, 192 * 8);
+  memory.copy(at, words, CONFIG_WORDS * 4);
+  memory.copy(at + CONFIG_WORDS * 4, wideWords, CONFIG_WORDS * 8);
 }
 export function takeConfig(at: usize): void {
-  memory.copy(words, at, 192 * 4);
-  memory.copy(wideWords, at + 192 * 4, 192 * 8);
+  memory.copy(words, at, CONFIG_WORDS * 4);
+  memory.copy(wideWords, at + CONFIG_WORDS * 4, CONFIG_WORDS * 8);
 }
 @inline
 export function setting(index: u32): u32 {

@@ -7,7 +7,7 @@
 import {
   Cache, cacheAt, ENTRY_SHIFT, ENTRY_STALE, ENTRY_V, ENTRY_W, fill, find, placeId, removeAt, usedEnd,
 } from './cache';
-import { bank, banks, beginSwap, MAX_CONSUMERS, swap } from './bank';
+import { bank, banks, beginSwap, KEPT_BYTES, swap } from './bank';
 import { domainOf, initBlocks, NO_PASID, tagId, tagsInUse } from './block';
 import { bump, N_IOTLB_EVICTED, N_OVER } from './counters';
 import { fixed, region, setting } from './layout';
@@ -115,14 +115,12 @@ export function initSecondary(): void {
 
 /** Whose are in hand, and those of the others. */
 let turned: u32 = 0;
-const KEPT_BYTES: usize = 16 * 8;
-const kept: usize = memory.data(8 * 16 * 8);
+const kept: usize = memory.data(KEPT_BYTES);
 
 /** Takes the caches of a consumer in hand. */
 export function turnTo(next: u32): void {
   if (next == turned) return;
-  assert(next < MAX_CONSUMERS);
-  beginSwap(kept + <usize>turned * KEPT_BYTES, kept + <usize>next * KEPT_BYTES);
+  beginSwap(kept, turned, next);
   swapPlaces();
   devices = swap(devices);
   tlbs = swap(tlbs);
