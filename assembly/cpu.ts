@@ -7,7 +7,7 @@ import { Agent, retire, spend } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
 import { post } from './device';
 import { stepList } from './fault';
-import { cost, HEAD_OP, HEAD_SHIFT, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
+import { cost, HEAD_OP, HEAD_SHIFT, MAX_VPN, OP_EVENT, OP_FETCH, OP_WRITE, setting } from './layout';
 import {
   AT_DISCARD, AT_LAZYFREE, AT_MOVE, AT_PROTECT, AT_SHARE, AT_UNMAP, AT_UNTRACK, CAUSE_COMPUTE, CAUSE_SYSCALL, COST_ACCESS,
   COST_FETCH, COST_SYSCALL, EVENT_DISCARD, EVENT_LAZYFREE, EVENT_MAP, EVENT_MARK, EVENT_MOVE, EVENT_NONE,
@@ -26,9 +26,6 @@ const KERNEL: u32 = 1; //  a list runs
 const MAPPING: u32 = 2; // a list runs that makes room for a mapping,
 const MOVING: u32 = 3; //  or for a range that moves
 const WORKING: u32 = 4; // page by page
-
-/** The largest page number: src/model/limits.ts MAX_VPN. */
-const MAX_VPN: u64 = ((<u64>1) << 45) - 1;
 
 let fetchPs: u64 = 0;
 let accessPs: u64 = 0;

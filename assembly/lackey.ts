@@ -5,7 +5,7 @@
 //
 // Three lines of four are of the page of the last one of their kind: they begin with the same bytes, their lead, up to the
 // last three digits of the address. The last record is pending: its counts grow until the next one starts.
-import { CHUNK_RECORDS, HEAD_STRADDLE, OP_FETCH, OP_READ, OP_WRITE, openArena, region } from './layout';
+import { CHUNK_RECORDS, HEAD_STRADDLE, MAX_VPN, OP_FETCH, OP_READ, OP_WRITE, openArena, region } from './layout';
 
 /** Bytes that are scanned at a time, at most; zeros lie behind them. */
 export const LACKEY_BYTES: u32 = 1 << 20;
@@ -15,8 +15,7 @@ export const LACKEY_RECORDS: u32 = 1 << 16;
 const FULL: u32 = LACKEY_RECORDS - 17;
 const BEHIND: u32 = 32;
 
-const MAX_RUN: u32 = 0xffff; // model/limits.ts; the same of
-const MAX_VPN: u64 = ((<u64>1) << 45) - 1;
+const MAX_RUN: u32 = 0xffff; // model/limits.ts
 const MAX_SIZE: u32 = 1 << 16; // src/trace/import/address.ts
 const NO_PAGE: u64 = u64.MAX_VALUE;
 
