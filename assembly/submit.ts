@@ -82,11 +82,14 @@ export function recipesAt(): usize {
 /** Begins the invalidation of pages first..last, or of the whole space. */
 export function beginSubmission(job: Submission, first: u64, last: u64, whole: bool): void {
   bump(N_SECONDARY);
-  job.first = first;
-  job.last = whole ? LAST_PAGE : last;
+  begin(job, first, whole ? LAST_PAGE : last, whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
   job.phase = BEGIN;
+}
+function begin(job: Submission, first: u64, last: u64, recipe: u32): void {
+  job.first = first;
+  job.last = last;
   job.spares = job.frees = job.overflows = job.releases = job.sent = job.answers = 0;
-  job.recipe = recipeOf(whole ? RECIPE_ALL : first == last ? RECIPE_PAGE : RECIPE_RANGE);
+  job.recipe = recipeOf(recipe);
 }
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
 export function beginRelease(job: Submission): void {
@@ -96,11 +99,9 @@ export function beginRelease(job: Submission): void {
 }
 /** Begins the response to a group of page requests. */
 export function beginResponse(job: Submission, group: u32, code: u32): void {
-  job.first = job.last = 0;
-  job.spares = job.frees = job.releases = job.sent = 0;
+  begin(job, 0, 0, RECIPE_RESPONSE);
   job.answers = group + 1;
   job.code = code;
-  job.recipe = recipeOf(RECIPE_RESPONSE);
   job.phase = NEED_LOCK;
 }
 /** Whether nobody waits for it: AMD's driver has a response queued and goes on (Linux 4.12 amd_iommu_complete_ppr). */
