@@ -7,6 +7,7 @@ describe('words that a shell is offered', () => {
     ['iommulator ', ['compare', 'timeline', 'report', 'completion'], 'sqlite'],
     ['iommulator compare s', ['sqlite', 'vtd-edu-stale-lazy-icount'], 'compare'],
     ['iommulator compare sqlite --policies strict,l', ['strict,lazy', 'strict,linux-6.6'], 'lazy'],
+    ['iommulator compare constructor --f', ['--format', '--fail-on'], 'sqlite'],
     ['iommulator compare sqlite --set a --set b --f', ['--format', '--fail-on'], 'sqlite'],
     ['iommulator difference under-lock r', ['range-end'], 'sqlite'],
     ['iommulator difference under-lock range-end s', ['sqlite'], 'strict'],

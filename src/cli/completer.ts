@@ -5,13 +5,13 @@ import type { Shelf } from '../catalog/shelf.ts';
 export const COMPLETES = '--get-yargs-completions';
 
 /** Options whose value is a name of the catalog, or several with commas. */
-const OPTIONS: Readonly<Record<string, Shelf>> = {
-  '--policy': 'policies',
-  '--policies': 'policies',
-  '--machine': 'machines',
-  '--machines': 'machines',
-  '--cpu': 'cpus',
-};
+const OPTIONS: ReadonlyMap<string, Shelf> = new Map([
+  ['--policy', 'policies'],
+  ['--policies', 'policies'],
+  ['--machine', 'machines'],
+  ['--machines', 'machines'],
+  ['--cpu', 'cpus'],
+]);
 /** Commands whose first word is the name of a trace. */
 const TRACES = ['compare', 'run', 'timeline', 'tlb', 'inspect', 'export'];
 
@@ -40,7 +40,7 @@ export async function completer(): Promise<FallbackCompletionFunction> {
   return (current, _argv, others, done) => {
     // The script gives the name of the command, too.
     const words = process.argv.slice(process.argv.indexOf(COMPLETES) + 1);
-    const shelf = OPTIONS[words.at(-2) ?? ''];
+    const shelf = OPTIONS.get(words.at(-2) ?? '');
     if (shelf !== undefined) {
       const before = current.slice(0, current.lastIndexOf(',') + 1);
       return done(namesOn(shelf).map((name) => before + name));

@@ -12,28 +12,28 @@ const MAX_THREADS = 64;
 /** Bits of an x86 page-fault error code. */
 const [FAULT_WRITE, FAULT_FETCH] = [2, 16];
 /** Arguments of the calls on address spaces, in their order, as the kernel names them (mm/mmap.c, mm/madvise.c). */
-const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
-  mmap: ['addr', 'len', 'prot', 'flags', 'fd', 'off'],
-  munmap: ['addr', 'len'],
-  mremap: ['addr', 'old_len', 'new_len', 'flags'],
-  mprotect: ['start', 'len', 'prot'],
-  madvise: ['start', 'len_in', 'behavior'],
-  brk: ['brk'],
-};
+const ARGUMENTS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['mmap', ['addr', 'len', 'prot', 'flags', 'fd', 'off']],
+  ['munmap', ['addr', 'len']],
+  ['mremap', ['addr', 'old_len', 'new_len', 'flags']],
+  ['mprotect', ['start', 'len', 'prot']],
+  ['madvise', ['start', 'len_in', 'behavior']],
+  ['brk', ['brk']],
+]);
 
 /**
  * What became of a range, by `enum mmu_notifier_event` (include/linux/mmu_notifier.h, 5.2 to 7.0): an event, and what it has
  * besides the range. MMU_NOTIFY_RELEASE (5) comes by another callback.
  */
-const CHANGES: Readonly<Record<string, readonly [op: Exclude<EventName, 'switch'>, ...rest: number[]]>> = {
-  0: ['munmap'], // UNMAP
-  1: ['madvise', ADVICE.dontneed], // CLEAR
-  2: ['numaHint'], // PROTECTION_VMA
-  3: ['clearRefs'], // PROTECTION_PAGE
-  4: ['clearRefs'], // SOFT_DIRTY
-  6: ['migrateVma'], // MIGRATE
-  7: ['madvise', ADVICE.dontneed], // EXCLUSIVE
-};
+const CHANGES: ReadonlyMap<string, readonly [op: Exclude<EventName, 'switch'>, ...rest: number[]]> = new Map([
+  ['0', ['munmap']], // UNMAP
+  ['1', ['madvise', ADVICE.dontneed]], // CLEAR
+  ['2', ['numaHint']], // PROTECTION_VMA
+  ['3', ['clearRefs']], // PROTECTION_PAGE
+  ['4', ['clearRefs']], // SOFT_DIRTY
+  ['6', ['migrateVma']], // MIGRATE
+  ['7', ['madvise', ADVICE.dontneed]], // EXCLUSIVE
+]);
 const UNMAP = '0';
 
 const CROWDED = ignored(`event of a thread beyond the first ${MAX_THREADS}`);
@@ -94,7 +94,7 @@ export class MmEvents {
 
   /** A call begins: `sys_munmap(addr: 7f.., len: 2000)` or `addr: 0x7f.., len: 0x2000`. Undefined if it is not followed. */
   enter(event: TracedEvent, name: string): Fate | undefined {
-    const names = ARGUMENTS[name];
+    const names = ARGUMENTS.get(name);
     if (!names) return undefined;
     const thread = this.thread(event);
     if (!thread) return CROWDED;
@@ -109,7 +109,7 @@ export class MmEvents {
 
   /** A call ends: `sys_munmap -> 0x0` or `0x0`. */
   exit(event: TracedEvent, name: string): Fate | undefined {
-    if (!ARGUMENTS[name]) return undefined;
+    if (!ARGUMENTS.has(name)) return undefined;
     const thread = this.thread(event);
     if (!thread) return CROWDED;
     const { begun } = thread;
@@ -139,7 +139,7 @@ export class MmEvents {
     const [start, end] = [addressOf(fields.get('start')), addressOf(fields.get('end'))];
     if (!start || !end || end.page < start.page || start.page > MAX_VPN) return NO_RANGE;
     const what = fields.get('event');
-    const change = CHANGES[what ?? ''];
+    const change = CHANGES.get(what ?? '');
     if (!change) return OTHER_RANGE;
     const mm = fields.get('mm');
     // Programs unmap pages of their own: that is how the space of an mm_struct becomes known.

@@ -86,3 +86,16 @@ test('what `record --kernel` makes bpftrace print is read, each kind of line', a
   expect(meta.tally).toMatchObject({ lines: 6, accepted: 5, rejected: 0, ignored: 1 });
   expect(meta.counts).toMatchObject({ maps: 1, unmaps: 1, mmOps: 1, datas: 1 });
 });
+
+test('words that every object has are words like others', async () => {
+  const lines = [
+    'app-1 [001] d..1. 1.000001: page_fault_user: address=0x1000 ip=0x2000 error_code=0x6',
+    'app-1 [001] d..1. 1.000002: invalidate_range_start: mm=0x3000 start=0x1000 end=0x2000 event=constructor',
+    'app-1 [001] ..... 1.000003: sys_constructor(addr: 1000, len: 1000)',
+    'app-1 [001] ..... 1.000004: sys_valueOf -> 0x0',
+    'app-1 [001] ..... 1.000005: dma_map_page: 0000:00:04.0 dir=toString dma_addr=fff00000 size=4096 phys_addr=1000 attrs=',
+    '',
+  ];
+  const { meta } = await imported(inputOf(Buffer.from(lines.join('\n'))));
+  expect(meta.tally).toMatchObject({ accepted: 2, rejected: 0, ignored: 3 });
+});

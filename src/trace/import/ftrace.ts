@@ -70,14 +70,14 @@ const OTHER: Readonly<Record<string, Fate>> = {
 };
 
 /** `dir` of the DMA API: what the device may do. By number in kprobes, by name in the `dma` events. */
-const DIRECTIONS: Readonly<Record<string, number>> = {
-  0: PROT.read | PROT.write,
-  BIDIRECTIONAL: PROT.read | PROT.write,
-  1: PROT.read,
-  TO_DEVICE: PROT.read,
-  2: PROT.write,
-  FROM_DEVICE: PROT.write,
-};
+const DIRECTIONS: ReadonlyMap<string, number> = new Map([
+  ['0', PROT.read | PROT.write],
+  ['BIDIRECTIONAL', PROT.read | PROT.write],
+  ['1', PROT.read],
+  ['TO_DEVICE', PROT.read],
+  ['2', PROT.write],
+  ['FROM_DEVICE', PROT.write],
+]);
 
 /** Reasons of `tlb:tlb_flush` by their number; the words changed between kernels. */
 const FLUSH_REASONS = [
@@ -241,7 +241,7 @@ class Recorder {
     const device = fields.get('dev') ?? /^\S+/.exec(payload)?.[0];
     const iovas = fields.has('iova') ? [addressOf(fields.get('iova'))] : list('dma_addr').map(bareAddressOf);
     const sizes = list('size').map(sizeOf);
-    const prot = DIRECTIONS[fields.get('dir') ?? ''];
+    const prot = DIRECTIONS.get(fields.get('dir') ?? '');
     const [iova] = iovas;
     if (device === undefined || !iova) return name.includes('unmap') || name.includes('free') ? NO_UNMAP : NO_MAP;
     if (this.core || fields.has('iova')) {
