@@ -142,6 +142,10 @@ agent "dev0" device 0
     ['schedule {"entries":0}', 't:6: schedule is not {"entries": 1..64}'],
     [`${AGENTS}write 10 0 1`, 'record 0: uses page 0x10, which no mmap before it maps'],
     [
+      `${AGENTS}mmap 0 0 0 1099511627780 1099511627781 3 0`,
+      'record 0: maps page 0x10000000004 of a second process, expected the page at 0x4 to be mapped before it',
+    ],
+    [
       `${AGENTS}mmap 0 0 0 16 17 3 0\nmunmap 0 0 0 16 18`,
       'record 1: is of pages 0x10..0x12, not all of which an mmap before it maps',
     ],

@@ -55,6 +55,7 @@ const RANGES = {
   unused: 'unused',
   reclaim: 'reclaim',
 } as const satisfies Partial<Record<RaceAction['word'], EventName>>;
+const WORDS: ReadonlyMap<EventName, string> = new Map(Object.entries(RANGES).map(([word, event]) => [event, word]));
 
 /** Writes a race and the agents of a schedule, step by step, into a trace, whose caches have so many entries. */
 export function writeScheduled(race: Race, entries: number, agents: readonly string[], out: TraceWriter): void {
@@ -210,6 +211,9 @@ function addPage(pages: RacePage[], page: Omit<RacePage, 'name'>, record: number
   if (page.vpn >= 2 * SECOND_PROCESS)
     fail(record, `maps ${name}, expected one below 0x${(2 * SECOND_PROCESS).toString(16)}`);
   if (pages.some(({ vpn }) => vpn === page.vpn)) fail(record, `maps ${name}, which is mapped already`);
+  const at = page.vpn - SECOND_PROCESS;
+  if (at >= 0 && pages.every(({ vpn }) => vpn !== at))
+    fail(record, `maps ${name} of a second process, expected the page at 0x${at.toString(16)} to be mapped before it`);
   if (pages.length === MAX_RACE.pages)
     fail(record, `maps page number ${pages.length + 1}, expected at most ${MAX_RACE.pages}`);
   pages.push({ ...page, name: `p${pages.length}` });
@@ -244,7 +248,7 @@ function actionOf(said: TraceRecord, pages: readonly RacePage[], record: number)
   const { op, fields } = said.event;
   const [, first = 0, end = 0, third = 0] = fields;
   const names = (): string => namesOf(pages, first, end, record);
-  const word = Object.entries(RANGES).find(([, name]) => name === op)?.[0];
+  const word = WORDS.get(op);
   if (op === 'clearRefs' && first === 0 && end === SECOND_PROCESS) return 'clear_refs';
   if (word !== undefined) return `${word} ${names()}`;
   switch (op) {
