@@ -27,6 +27,7 @@ export { registersAt } from './registers';
 export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
 export { pasidStateAt } from './pasid';
+export { MAX_CONSUMERS } from './bank';
 export { attend } from './device';
 export {
   addConsumer, agents, definePage, defineTable, elapsed, firstAgent, GOES_ROUND, init, IS_OVER, IS_STUCK, quantilesAt, run, wantingCpu,

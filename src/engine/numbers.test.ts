@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { engineModule } from '../../testing/wasm.ts';
+import { MAX_CONSUMERS } from '../model/consumers.ts';
 import { HAZARDS } from '../model/hazard.ts';
+import { CHUNK_RECORDS } from '../model/limits.ts';
 import { constant, instantiate } from './load.ts';
 
 /** Constants that the engine exports, by their names. */
@@ -53,6 +55,11 @@ test.each(['STEP_', 'ACT_', 'EVENT_', 'COMMAND_', 'KIND_', 'AT_', 'ERROR_', 'DES
     expect(new Set(members.map(([, number]) => number)).size).toBe(members.length);
   },
 );
+
+test('limits that the host knows as well are the same', () => {
+  const limits = { CHUNK_RECORDS, MAX_CONSUMERS };
+  expect(Object.fromEntries(Object.keys(limits).map((name) => [name, numbers.get(name)]))).toEqual(limits);
+});
 
 test('each hazard of the engine is a bit of its own, with a name', () => {
   const bits = family('HAZARD_');
