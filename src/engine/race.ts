@@ -241,10 +241,9 @@ export class RaceEngine {
   result(): RawRun {
     const { exports } = this.instance;
     const size = { elapsed: exports.raceElapsed(), agents: exports.raceAgents() };
-    const run = readRun(this.instance, this.numbers, countedOfSpace(this.numbers), size);
-    const view = new DataView(this.memory);
-    const other = view.getUint32(exports.countersAt() + this.numbers('N_S2X') * 8, true);
-    return { ...run, counters: { ...run.counters, N_S2X: other } };
+    const counted = countedOfSpace(this.numbers);
+    // Only races have a second process.
+    return readRun(this.instance, this.numbers, { ...counted, counters: [...counted.counters, 'N_S2X'] }, size);
   }
 
   /** The state as text: equal in equal states. */
