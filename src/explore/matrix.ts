@@ -1,4 +1,3 @@
-import { loadCosts } from '../catalog/catalog.ts';
 import { loadRaces } from '../catalog/races.ts';
 import { DMA_DEFAULTS } from '../jobs/compare-dma.ts';
 import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
@@ -37,9 +36,10 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
   }
   if (loaded.size === 0 && refused) throw refused;
   return races.flatMap((race) => {
-    const { pairs, costs } = loaded.get(race.family) ?? { pairs: [], costs: loadCosts() };
-    return pairs.map(({ policy, machine, given: { settings } }) => {
-      const cell = { race, policy, machine, costs };
+    const found = loaded.get(race.family);
+    if (found === undefined) return [];
+    return found.pairs.map(({ policy, machine, given: { settings } }) => {
+      const cell = { race, policy, machine, costs: found.costs };
       return settings.length === 0 ? cell : { ...cell, settings };
     });
   });

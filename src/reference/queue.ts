@@ -147,10 +147,9 @@ export class Queue {
     agent: Agent,
     span: Span,
     groups: readonly Entry[][],
-    holds = this.amd || this.listener?.hasOwnTable === true,
+    held = this.amd || this.listener?.hasOwnTable === true,
   ): Turns {
     const own = this.listener?.hasOwnTable === true;
-    const held = holds;
     if (own) {
       if (!this.lock.take(agent)) yield;
       if (!this.listener!.empty(agent, span)) {
@@ -159,11 +158,11 @@ export class Queue {
         return;
       }
     }
-    let has = own;
+    let holds = own;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
-      if (!has && !this.lock.take(agent)) yield;
-      has = held;
+      if (!holds && !this.lock.take(agent)) yield;
+      holds = held;
       while (this.occupied.length + group.length >= this.machine.iommu.ring) {
         this.counts.reach('ring full');
         this.roomless.push(agent);

@@ -1,5 +1,4 @@
 /** Runs what was measured elsewhere, and compares. */
-
 import { workOf } from '../jobs/compose.ts';
 import { generatedTrace } from '../jobs/generate.ts';
 import { type LocatedTrace, locateTrace } from '../jobs/locate.ts';
