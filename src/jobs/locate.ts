@@ -6,7 +6,7 @@ import { TraceError } from '../model/errors.ts';
 import type { TraceMeta } from '../model/trace.ts';
 import { codec, digest, openRandom, type ReadOptions } from '../trace/input.ts';
 import { firstRecords } from '../trace/prefix.ts';
-import { isTrace, openTrace, type Trace } from '../trace/reader.ts';
+import { type ByteSource, isTrace, openTrace, type Trace } from '../trace/reader.ts';
 import type { PlannedTrace } from './plan.ts';
 
 /** The shipped traces, beside `dist` and `src` alike. */
@@ -39,7 +39,7 @@ export async function locateTrace(given: string, reading: ReadOptions = {}): Pro
     );
   }
   const name = basename(path);
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() && isTrace(openRandomHead(path)))
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() && withFile(path, (file) => isTrace(file.read(0, 16))))
     return located(
       path,
       given,
@@ -85,9 +85,13 @@ function located(path: string, given: string, name: string, meta: TraceMeta): Lo
 }
 
 function opened<T>(path: string, use: (trace: Trace) => T): T {
+  return withFile(path, (file) => use(openTrace(file, codec, basename(path))));
+}
+
+function withFile<T>(path: string, use: (file: ByteSource) => T): T {
   const file = openRandom(path);
   try {
-    return use(openTrace(file, codec, basename(path)));
+    return use(file);
   } finally {
     file.close();
   }
@@ -98,15 +102,6 @@ export async function useTrace<T>(path: string, use: (trace: Trace) => T | Promi
   const file = openRandom(path);
   try {
     return await use(openTrace(file, codec, basename(path)));
-  } finally {
-    file.close();
-  }
-}
-
-function openRandomHead(path: string): Uint8Array {
-  const file = openRandom(path);
-  try {
-    return file.read(0, 16);
   } finally {
     file.close();
   }

@@ -40,6 +40,8 @@ test('what went wrong in the queue is said, of the first policy', async () => {
   expect(eighth).toBeGreaterThan(0);
   expect(said(compareText({ results, ...rest }))).toBe(`intel-vtd  strict, the queue: ${eighth} commands refused`);
   expect(said(compareText(recording))).toBeUndefined();
+  const later = { ...rest, results: [recording.results[0]!, { ...results[0]!, policy: 'other' }] };
+  expect(said(compareText(later))).toContain('intel-vtd  other, the queue: ');
 });
 
 test('Markdown fits a mail, its columns stand below each other', () => {

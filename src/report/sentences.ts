@@ -62,9 +62,10 @@ function pageRequests([run]: readonly RunResult[]): string[] {
   ];
 }
 
-/** Of the first policy: what went wrong in the queue, if anything did. */
-function queueErrors([run]: readonly RunResult[]): string[] {
-  if (run?.cost.invalidations.refused === undefined) return [];
+/** Of the first policy under which anything went wrong in the queue: what. */
+function queueErrors(runs: readonly RunResult[]): string[] {
+  const run = runs.find(({ cost }) => cost.invalidations.refused !== undefined);
+  if (run === undefined) return [];
   const { refused = 0, aborted = 0, anew = 0, events = 0, strange = 0 } = run.cost.invalidations;
   const what = Object.entries({
     'commands refused': refused,

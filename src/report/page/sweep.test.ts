@@ -124,6 +124,8 @@ test('many runs: rows as columns for a script, dots without words of their own, 
   const costs = [...new Map(all.map((row) => [row.hash, row['cost.added_per_page_ns']])).values()];
   const ranks = columns[6]!.ranks!;
   for (const [i, rank] of ranks.entries()) expect(Math.sign(rank - ranks[0]!)).toBe(Math.sign(costs[i]! - costs[0]!));
+  const sorted = costs.toSorted((a, b) => a - b);
+  expect(costs.toSorted((a, b) => ranks[costs.indexOf(a)]! - ranks[costs.indexOf(b)]!)).toEqual(sorted);
   expect(page.match(/<path class="mark /g)).toHaveLength(500);
   expect(part(page, '<figure id="r1-curves"', '</figure>').match(/class="machine"/g)).toHaveLength(12);
   expect(page).toContain('12 of 100 plots are drawn; the table has all.');
