@@ -6,8 +6,8 @@ export {
 } from './tlb';
 export * from './ops';
 export {
-  LACKEY_BYTES, LACKEY_RECORDS, lackeyDatas, lackeyFetches, lackeyHeads, lackeyInit, lackeyLine, lackeyLines, lackeyOpen,
-  lackeyPages, lackeyRecords, lackeyRestart, lackeyScan, lackeySettle,
+  LACKEY_BEHIND, LACKEY_BYTES, LACKEY_RECORDS, lackeyDatas, lackeyFetches, lackeyHeads, lackeyInit, lackeyLine, lackeyLines,
+  lackeyOpen, lackeyPages, lackeyRecords, lackeyRestart, lackeyScan, lackeySettle,
 } from './lackey';
 export { CONFIG_COSTS, CONFIG_WORDS, configAt } from './layout';
 export { openWindowCount } from './safety';

@@ -7,13 +7,14 @@
 // last three digits of the address. The last record is pending: its counts grow until the next one starts.
 import { CHUNK_RECORDS, HEAD_STRADDLE, MAX_VPN, OP_FETCH, OP_READ, OP_WRITE, openArena, region } from './layout';
 
-/** Bytes that are scanned at a time, at most; zeros lie behind them. */
+/** Bytes that are scanned at a time, at most. */
 export const LACKEY_BYTES: u32 = 1 << 20;
 /** Records that there is room for before the host takes them. */
 export const LACKEY_RECORDS: u32 = 1 << 16;
 /** The largest access makes 17. */
 const FULL: u32 = LACKEY_RECORDS - 17;
-const BEHIND: u32 = 32;
+/** Zeros behind them: lines are read some bytes at a time. */
+export const LACKEY_BEHIND: u32 = 32;
 
 const MAX_RUN: u32 = 0xffff; // model/limits.ts
 const MAX_SIZE: u32 = 1 << 16; // src/trace/import/address.ts
@@ -32,7 +33,7 @@ const LETTER_A: u32 = 0x61;
 /** Of the bytes of a lead, all but the letter of a data access. */
 const BUT_LETTER: u64 = ~(<u64>0xff00);
 
-let text: usize = 0; //    u8[LACKEY_BYTES + BEHIND], written by the host
+let text: usize = 0; //    u8[LACKEY_BYTES + LACKEY_BEHIND], written by the host
 let pages: usize = 0; //   f64[LACKEY_RECORDS] page numbers
 let heads: usize = 0; //   u8[LACKEY_RECORDS] OP_*, and HEAD_STRADDLE
 let fetches: usize = 0; // u16[LACKEY_RECORDS]
@@ -65,7 +66,7 @@ let dataLead: Lead = changetype<Lead>(0);
 /** Once for all recordings. Returns the address of the text. */
 export function lackeyOpen(): usize {
   openArena();
-  text = region(LACKEY_BYTES + BEHIND);
+  text = region(LACKEY_BYTES + LACKEY_BEHIND);
   pages = region(LACKEY_RECORDS << 3);
   heads = region(LACKEY_RECORDS);
   fetches = region(LACKEY_RECORDS << 1);

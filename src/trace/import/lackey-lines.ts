@@ -3,6 +3,7 @@ import type { RunColumns, TraceWriter } from '../writer.ts';
 
 /** What is called of the engine (assembly/lackey.ts). Addresses and counts are u32. */
 interface Exports {
+  readonly LACKEY_BEHIND: WebAssembly.Global;
   readonly LACKEY_BYTES: WebAssembly.Global;
   readonly LACKEY_RECORDS: WebAssembly.Global;
   lackeyOpen(): number;
@@ -22,7 +23,11 @@ interface Exports {
 /** One instance of the engine, and where its buffers are. It serves one recording at a time. */
 interface Scanner {
   readonly engine: Exports;
+  /** Bytes of lines, at most. */
+  readonly most: number;
+  /** u8[most + behind]. */
   readonly text: Uint8Array;
+  readonly behind: number;
   readonly columns: RunColumns;
 }
 
@@ -38,10 +43,14 @@ function newScanner(): Scanner {
   const engine = exports as unknown as Exports;
   const text = engine.lackeyOpen();
   const { buffer } = memory;
-  const records = engine.LACKEY_RECORDS.value as number;
+  const [most, behind, records] = [engine.LACKEY_BYTES, engine.LACKEY_BEHIND, engine.LACKEY_RECORDS].map(
+    ({ value }) => value as number,
+  ) as [number, number, number];
   return {
     engine,
-    text: new Uint8Array(buffer, text, engine.LACKEY_BYTES.value as number),
+    most,
+    text: new Uint8Array(buffer, text, most + behind),
+    behind,
     columns: {
       pages: new Float64Array(buffer, engine.lackeyPages(), records),
       heads: new Uint8Array(buffer, engine.lackeyHeads(), records),
@@ -65,7 +74,7 @@ export class AccessLines {
 
   /** Bytes that are loaded at a time, at most. */
   get most(): number {
-    return this.scanner.text.length;
+    return this.scanner.most;
   }
 
   /** Another recording may follow. */
@@ -75,9 +84,9 @@ export class AccessLines {
 
   /** Takes whole lines, at most `most` bytes of them. Zeros lie behind them. */
   load(bytes: Uint8Array): void {
-    const { text } = this.scanner;
+    const { text, behind } = this.scanner;
     text.set(bytes);
-    text.fill(0, bytes.length, bytes.length + 32);
+    text.fill(0, bytes.length, bytes.length + behind);
   }
 
   /** Reads access lines from byte `at` on; where the first line begins that is none, or `end`, which is behind a newline. */
