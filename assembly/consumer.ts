@@ -2,7 +2,6 @@
 // (KVM's second stage, an adapter's translations); and when such a fault has met an invalidation and must begin anew
 // (Linux mmu_notifier_seq and mmu_notifier_count; mm/mmu_notifier.c mmu_interval_read_begin).
 import { swap } from './bank';
-import { find, removeAt } from './cache';
 import { acquire, agent, Agent, agentCount, block, release, wake } from './clock';
 import { fixed, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, RETRY_ANY, RETRY_NONE, SET_RETRY } from './ops';

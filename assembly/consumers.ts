@@ -1,6 +1,6 @@
 // Several consumers on one mm (Linux mm/mmu_notifier.c): which of them is in hand, with all that belongs to its side of the
 // engine below its device. A CPU that calls one of them takes it in hand for that step.
-import { addBank, bank, banks, beginSwap, KEPT_BYTES, MAX_CONSUMERS, swap, takeBank } from './bank';
+import { addBank, bank, banks, beginSwap, KEPT_BYTES, MAX_CONSUMERS, takeBank } from './bank';
 import { initConsumer, swapConsumer } from './consumer';
 import { addCounters, swapCounters } from './counters';
 import { initEventLog, swapEventLog } from './eventlog';

@@ -1,6 +1,5 @@
 // A step list being run by an agent: where it is, and what it has found so far.
 import { first } from './counters';
-import { give } from './lock';
 import { AT_COW, AT_FAULT, AT_HUGE_COW, AT_POOL_COW } from './ops';
 import { Submission } from './submission';
 import { touched } from './table';

@@ -57,8 +57,6 @@ export {
 export { stateAt, stateBytes } from './snapshot';
 export * from './log';
 export { MODE_BACK, MODE_FRAME, MODE_REUSE, MODE_ZERO } from './execution';
-export { IOVA_LOCK, MMAP_LOCK, PAGE_TABLE_LOCK, QUEUE_LOCK, WALKERS } from './lock';
-export { MODE_FRAME, MODE_REUSE, MODE_ZERO } from './execution';
 export { DOMAIN_LOCK, IOVA_LOCK, MMAP_LOCK, PAGE_TABLE_LOCK, QUEUE_LOCK, WALKERS } from './lock';
 export * from './fields';
 export { ROW_BYTES, ROWS } from './bits';

@@ -3,7 +3,7 @@
 import { bank, banks } from './bank';
 import { isBound } from './binding';
 import { changePages, check } from './change';
-import { Agent, agentCount, knows, spend } from './clock';
+import { Agent, agentCount, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
 import { canReach, select } from './consumers';
 import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';

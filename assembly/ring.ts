@@ -190,10 +190,6 @@ export function isPolled(): bool {
 export function headSlot(): u32 {
   return ring.head;
 }
-@inline
-export function tailSlot(): u32 {
-  return ring.tail;
-}
 export function setTail(slot: u32): void {
   ring.tail = slot;
 }

@@ -118,6 +118,23 @@ describe('import ranks of ARCHITECTURE.md', () => {
   });
 });
 
+test('what the engine imports it uses, and it exports no name twice', () => {
+  // No linter looks at AssemblyScript.
+  const named = (text: string, word: string): string[] =>
+    [...text.matchAll(new RegExp(`^${word} \\{([^}]*)\\} from`, 'gm'))].flatMap(
+      ([, list]) => list!.replaceAll(/\w+ as /g, '').match(/\w+/g) ?? [],
+    );
+  const unused = under('assembly').flatMap((file) => {
+    const text = read(file).replaceAll(/\/\/.*|\/\*[\s\S]*?\*\//g, '');
+    const words = new Set(text.replaceAll(/^(import|export) \{[^}]*\} from/gm, '').match(/\w+/g));
+    return named(text, 'import').flatMap((name) => (words.has(name) ? [] : [`${file}: ${name}`]));
+  });
+  expect(unused).toEqual([]);
+  const exported = named(read('assembly/index.ts'), 'export');
+  expect(exported.length).toBeGreaterThan(200);
+  expect(exported.filter((name, i) => exported.indexOf(name) < i)).toEqual([]);
+});
+
 test('node: is imported by jobs, calibrate, sweep, cli, and the files below them that touch files', () => {
   const allowed =
     /^src\/(jobs|calibrate|sweep|cli)\/|^src\/trace\/(input|output|decompress|module)\.ts$|^src\/catalog\/(races|gathered)\.ts$/;
