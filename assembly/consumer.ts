@@ -3,7 +3,7 @@
 // (Linux mmu_notifier_seq and mmu_notifier_count; mm/mmu_notifier.c mmu_interval_read_begin).
 import { swap } from './bank';
 import { acquire, agent, Agent, agentCount, block, release, wake } from './clock';
-import { fixed, region, setting } from './layout';
+import { clear, fixed, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, RETRY_ANY, RETRY_NONE, SET_RETRY } from './ops';
 import { staleCopyGone } from './safety';
 import { flight, flightsInUse, IN_HAND } from './places';
@@ -101,7 +101,7 @@ export function beginRange(who: Agent, first: u64, last: u64): void {
 }
 export function endRange(who: Agent): void {
   if (retry == RETRY_NONE) return;
-  memory.fill(ranges + (<usize>who.id << 4), 0, 16);
+  clear(ranges + (<usize>who.id << 4), 16);
   release(who.id, heard);
   for (let id: u32 = 0; id < agentCount; id++) {
     if (load<u8>(waiting + id) == 0) continue;

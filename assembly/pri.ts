@@ -7,7 +7,7 @@
 import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
-import { cost, region, setting } from './layout';
+import { clear, cost, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP } from './ops';
 import { ASKS_TO_READ, ASKS_TO_WRITE, IS_OFF, putRequest, TAKEN } from './prq';
 import { rouse } from './ring';
@@ -141,7 +141,7 @@ export function isAsking(place: u32): bool {
 }
 /** The access is over. */
 export function forgetRequest(place: u32): void {
-  memory.fill(changetype<usize>(asker(place)), 0, offsetof<Asker>());
+  clear(changetype<usize>(asker(place)), offsetof<Asker>());
 }
 
 /** A member of a group has its response; returns how many it had. */
@@ -151,7 +151,7 @@ function leave(mine: Asker): u32 {
   mine.state = NONE;
   state.outstanding--;
   all.left--;
-  if (all.left == 0) memory.fill(changetype<usize>(all), 0, offsetof<Group>());
+  if (all.left == 0) clear(changetype<usize>(all), offsetof<Group>());
   return size;
 }
 
