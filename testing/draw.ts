@@ -13,10 +13,14 @@ import type { Step } from './program.ts';
 
 // ---- random programs ----
 
-/** Hazards of machines of one process; a second one is in races only. */
-export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter(
-  (name) => !HAZARDS[name].breaks.startsWith('S2x') && !HAZARDS[name].what.endsWith('races only'),
-);
+/** Hazards that take a second process, or a PASID that is stopped: races only have these. */
+const OF_RACES: ReadonlySet<HazardName> = new Set([
+  'no-request-drain',
+  'reuse-by-mapcount',
+  'reuse-keeps-device-tlb',
+  'reuse-keeps-pasid-entry',
+]);
+export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter((name) => !OF_RACES.has(name));
 
 type Access = 'fetch' | 'read' | 'write';
 type MmEvent = Exclude<EventName, 'switch'>;
