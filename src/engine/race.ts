@@ -375,7 +375,9 @@ export class RaceEngine {
       this.writeScripts(race.agents.map((_, i) => (i === column ? [action] : [])));
       instance.exports.raceScripts();
       if (instance.exports.raceRun() === 0)
-        throw new Error(`race ${race.name}: "${action.text}" of its start does not end`);
+        throw new UsageError(
+          `race ${race.name}: ${action.text} of its start does not end, expected what waits for nobody`,
+        );
     };
     const toggle = (word: 'activate' | 'deactivate'): void => {
       if (device >= 0) run(device, { word, text: word, pages: [] });

@@ -161,6 +161,10 @@ agent "dev0" device 0
       `${AGENTS}mmap 0 0 0 16 17 3 0\nstarted 0 0\nwait 0 0 1 0`,
       'behind the schedule agents are left that wait for ever',
     ],
+    [
+      `${AGENTS}mmap 0 0 0 16 17 3 0\nwait 0 0 1 0\nstarted 0 0`,
+      'race scheduled: await f1 of its start does not end, expected what waits for nobody',
+    ],
   ])('%s is refused', (lines, message) => {
     expect(() => run(ofText(HEAD + lines), 'range-end', 'amd-v2')).toThrow(message);
   });
