@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type DmaProgram, dmaCase, LATE_RETURN, recordingOf } from '../../testing/draw-dma.ts';
 import { Reached } from '../../testing/numbers.ts';
-import { runDmaEngine, runDmaReference } from '../../testing/recording.ts';
+import { Recording, runDmaEngine, runDmaReference } from '../../testing/recording.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
+import { loadCosts, loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import type { DmaSetup } from '../model/dma.ts';
 import type { DmaReferenceRun } from '../reference/dma-machine.ts';
 
@@ -65,3 +66,36 @@ test('numbers are those of the reference on both builds, whatever the recording,
   fc.assert(property, { seed: 12, numRuns: 400, examples: [[LATE_RETURN]], endOnFailure: true });
   expect(reached.missing(OUT_OF_REACH), reached.text).toEqual([]);
 });
+
+test.each(['strict', 'lazy'])(
+  'so they are where an IOTLB of 118 ways is empty, in part in use and full: %s',
+  (policy) => {
+    const recording = new Recording({ cpus: 1, domains: 1, devices: [0] });
+    const live: { id: number; accesses: number }[] = [];
+    const use = (mapping: { id: number; accesses: number }): void => {
+      recording.dma(mapping.id, { device: 1, gap: 20_000_000 });
+      mapping.accesses++;
+    };
+    // Up to so many mappings at a time; those that are used again and taken away are from all over the set.
+    for (const most of [2, 17, 40, 118, 140]) {
+      while (live.length < most) {
+        const mapping = { id: recording.map(live.length), accesses: 0 };
+        live.push(mapping);
+        use(mapping);
+      }
+      for (let i = 0; i < most; i++) use(live[(i * 7) % most]!);
+      for (let i = 0; live.length > most / 3; i++) {
+        const [{ id, accesses }] = live.splice((i * 5) % live.length, 1) as [(typeof live)[0]];
+        recording.unmap(id, { accesses, gap: 1_000_000_000 });
+      }
+      for (const mapping of live) use(mapping);
+    }
+    const trace = recording.open();
+    const usual = { costs: loadCosts(), seed: 1, reuse: 'immediate', timeScale: 1, ideal: false } as const;
+    const setup: DmaSetup = { ...usual, policy: loadPolicy(policy), machine: loadMachine('intel-vtd') };
+    const { raw } = runDmaReference(setup, trace)!;
+    expect(raw.counters.N_IOTLB_HIT).toBeGreaterThan(200);
+    expect(raw.counters.N_WALKS).toBeGreaterThan(trace.meta.counts.maps);
+    expect(runDmaEngine(engineModule('checked'), setup, trace)).toEqual(runDmaReference(setup, trace)!.raw);
+  },
+);
