@@ -44,7 +44,7 @@ const WRONG: [string, () => unknown, string][] = [
   [
     'group',
     () => withSetting(amd, 'machine.device=4'),
-    '--set machine.device: no such key of machine amd-v2; keys in it: device.ats, ',
+    '--set machine.device: no such key of machine amd-v2; keys in it: device.atc_on_idle, ',
   ],
   ['name', () => withSetting(amd, 'machine.name=x'), '--set machine.name: no such key of machine amd-v2'],
   ['prototype', () => withSetting(amd, 'machine.__proto__.x=1'), '--set machine.__proto__.x: no such key'],

@@ -102,7 +102,7 @@ function setOne(machine: Machine, key: string, value: string, place: string): Ma
   const keys = machineKeys(machine);
   const before = keys.get(key);
   if (before === undefined) {
-    const inside = [...keys.keys()].filter((known) => known.startsWith(`${key}.`));
+    const inside = [...keys.keys()].filter((known) => known.startsWith(`${key}.`)).sort();
     const near = inside.length > 0 ? `; keys in it: ${inside.join(', ')}` : nearText(key, [...keys.keys()]);
     throw new UsageError(`${place}: no such key of machine ${machine.name}${near}`);
   }
