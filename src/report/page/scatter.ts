@@ -169,7 +169,7 @@ function place(dots: readonly Placed[], bottom: number): (Placed & { lx: number;
   return dots.map((dot) => {
     // A word that was asked to be empty, or that finds no room, is left out: its table has it.
     if (dot.dot.note === '') return { ...dot, lx: dot.x, ly: dot.y };
-    const width = shorten(noteOf(dot.dot), 160).length * 6.6;
+    const width = shorten(noteOf(dot.dot), 160).length * 7 + 5;
     const free = (lx: number, ly: number): boolean =>
       ly < bottom - 2 && !taken.some(({ left, right, y }) => lx < right && lx + width > left && Math.abs(y - ly) < 13);
     const side = dot.x + 10 + width > WIDTH ? dot.x - 10 - width : dot.x + 10;
