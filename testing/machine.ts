@@ -10,7 +10,8 @@ import type { RawRun } from '../src/model/result.ts';
 import type { RunSetup } from '../src/model/run.ts';
 import { type ReferenceRun, referenceRun, Stuck } from '../src/reference/machine.ts';
 import type { ProgramChunk, ProgramPost } from '../src/reference/program.ts';
-import { DEAL, Dealer } from '../src/trace/generate/deal.ts';
+import type { Chunk } from '../src/trace/format.ts';
+import { copyColumns, DEAL, Dealer, type Piece } from '../src/trace/generate/deal.ts';
 import { Follower, type Posts } from '../src/trace/generate/follow.ts';
 import { KIND, Mappings } from '../src/trace/mappings.ts';
 import type { Trace } from '../src/trace/reader.ts';
@@ -60,7 +61,7 @@ export function runReference(setup: RunSetup, trace: Trace, deal = DEAL): Refere
       pages: chunk.pages.map(({ space, vpn }) => ({ vpn, kind: kindOf(space, vpn) })),
       pieces: dealer.pieces(chunk, follower?.posts(chunk)).map((piece) => ({
         cpu: piece.cpu,
-        records: [...recordsOf({ ...chunk, ...piece }, pages)].map((record) =>
+        records: [...recordsOf({ ...chunk, ...piece, ...columnsOf(piece) }, pages)].map((record) =>
           'event' in record ? record.event : record.run,
         ),
         posts: postsOf(piece.posts),
@@ -75,6 +76,18 @@ export function runReference(setup: RunSetup, trace: Trace, deal = DEAL): Refere
     if (error instanceof Stuck) return null;
     throw error;
   }
+}
+
+/** The records of a piece. */
+export function columnsOf(piece: Piece): Pick<Chunk, 'heads' | 'runFetches' | 'runDatas'> {
+  const { records } = piece;
+  const columns = {
+    heads: new Uint32Array(records),
+    runFetches: new Uint16Array(records),
+    runDatas: new Uint16Array(records),
+  };
+  copyColumns(piece, columns);
+  return columns;
 }
 
 function postsOf(words: Posts): ProgramPost[] {

@@ -5,7 +5,7 @@ import type { RawRun } from '../model/result.ts';
 import type { RunSetup } from '../model/run.ts';
 import type { TraceEvent, TraceMeta } from '../model/trace.ts';
 import type { Chunk } from '../trace/format.ts';
-import { DEAL, Dealer, type Piece } from '../trace/generate/deal.ts';
+import { copyColumns, DEAL, Dealer, type Piece } from '../trace/generate/deal.ts';
 import { mostPosts, type Posts } from '../trace/generate/follow.ts';
 import { Mappings } from '../trace/mappings.ts';
 import { agentsOf, encodeConsumers, encodePolicy, MAX_AGENTS, type Numbers, numbersOf } from './encode.ts';
@@ -107,13 +107,16 @@ export class MachineEngine {
     this.checkStuck();
   }
 
-  private load({ cpu, records, heads, runFetches, runDatas, events, posts }: Piece): void {
+  private load(piece: Piece): void {
+    const { cpu, records, events, posts } = piece;
     const { exports } = this.instance;
     const at = exports.headsAt(cpu);
     const capacity = this.numbers('CHUNK_RECORDS');
-    new Uint32Array(this.memory, at, records).set(heads);
-    new Uint16Array(this.memory, at + capacity * 4, records).set(runFetches);
-    new Uint16Array(this.memory, at + capacity * 6, records).set(runDatas);
+    copyColumns(piece, {
+      heads: new Uint32Array(this.memory, at, records),
+      runFetches: new Uint16Array(this.memory, at + capacity * 4, records),
+      runDatas: new Uint16Array(this.memory, at + capacity * 6, records),
+    });
     this.writeEvents(cpu, events);
     new Uint32Array(this.memory, exports.postsAt(cpu), posts.length).set(posts);
     exports.feedCpu(cpu, records, posts.length / 2);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { columnsOf } from '../../../testing/machine.ts';
 import { openBytes, type Step, writeProgram } from '../../../testing/program.ts';
 import { recordsOf } from '../records.ts';
 import { Dealer, type Piece } from './deal.ts';
@@ -14,10 +15,11 @@ const event = fc.constant({ event: 'munmap', agent: 0, gap: 0, fields: [0, 1, 2]
 const steps = fc.array(fc.oneof({ arbitrary: access, weight: 9 }, { arbitrary: event, weight: 1 }), { maxLength: 120 });
 
 /** Accesses of a piece, one by one: kind and page; and that every count goes on with a run that is open. */
-function accessesOf({ records, heads, runFetches, runDatas, events }: Piece): string[] {
+function accessesOf(piece: Piece): string[] {
+  const { records, events } = piece;
   const list: string[] = [];
   let open: { fetch?: number; data?: number; writes?: boolean } = {};
-  const chunk = { records, heads, runFetches, runDatas, events, agent: 0 };
+  const chunk = { records, ...columnsOf(piece), events, agent: 0 };
   for (const record of recordsOf(chunk as never, [])) {
     if ('event' in record) {
       open = {};

@@ -2,16 +2,36 @@ import type { TraceAgent, TraceEvent } from '../../model/trace.ts';
 import { type Chunk, HEAD_EVENT, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE } from '../format.ts';
 import type { Posts } from './follow.ts';
 
-/** What one CPU has to do in one chunk. The columns are those of a chunk. */
+/** Records, column by column. */
+type Columns = Pick<Chunk, 'heads' | 'runFetches' | 'runDatas'>;
+
+/** Some records of columns, one after the other. */
+interface Span {
+  readonly columns: Columns;
+  readonly from: number;
+  end: number;
+}
+
+/** What one CPU has to do in one chunk. */
 export interface Piece {
   readonly cpu: number;
   readonly records: number;
-  readonly heads: Uint32Array;
-  readonly runFetches: Uint16Array;
-  readonly runDatas: Uint16Array;
+  /** Where its records are: most of them in the chunk, which is copied only once, by `copyColumns`. */
+  readonly spans: readonly Span[];
   readonly events: readonly TraceEvent[];
   /** By record of the piece. */
   readonly posts: Posts;
+}
+
+/** Writes the records of a piece into columns that have room for them. */
+export function copyColumns({ spans }: Piece, { heads, runFetches, runDatas }: Columns): void {
+  let at = 0;
+  for (const { columns, from, end } of spans) {
+    heads.set(columns.heads.subarray(from, end), at);
+    runFetches.set(columns.runFetches.subarray(from, end), at);
+    runDatas.set(columns.runDatas.subarray(from, end), at);
+    at += end - from;
+  }
 }
 
 /** Records that a CPU gets at a time where one recorded thread is dealt to several. */
@@ -32,53 +52,34 @@ interface Open {
 
 /** A piece in the making. */
 class Draft {
-  events: TraceEvent[] = [];
-  posts: number[] = [];
-  open = closed();
+  readonly events: TraceEvent[] = [];
+  readonly posts: number[] = [];
+  readonly open = closed();
   length = 0;
-  private readonly heads: Uint32Array;
-  private readonly fetches: Uint16Array;
-  private readonly datas: Uint16Array;
-
-  constructor(room: number) {
-    this.heads = new Uint32Array(room);
-    this.fetches = new Uint16Array(room);
-    this.datas = new Uint16Array(room);
-  }
-
-  /** The next piece begins. */
-  clear(): void {
-    this.events = [];
-    this.posts = [];
-    this.open = closed();
-    this.length = 0;
-  }
+  private readonly spans: Span[] = [];
+  /** Records that are not in the chunk as they are, and the columns that they will be in. */
+  private readonly own: { head: number; fetches: number; datas: number }[] = [];
+  private readonly columns = { heads: new Uint32Array(), runFetches: new Uint16Array(), runDatas: new Uint16Array() };
 
   put(head: number, fetches: number, datas: number): void {
-    this.heads[this.length] = head;
-    this.fetches[this.length] = fetches;
-    this.datas[this.length++] = datas;
+    this.add(this.columns, this.own.length, this.own.length + 1);
+    this.own.push({ head, fetches, datas });
   }
 
-  /** Records of a chunk as they are. */
-  copy({ heads, runFetches, runDatas }: Chunk, from: number, end: number): void {
-    this.heads.set(heads.subarray(from, end), this.length);
-    this.fetches.set(runFetches.subarray(from, end), this.length);
-    this.datas.set(runDatas.subarray(from, end), this.length);
+  /** Records of columns as they are. */
+  add(columns: Columns, from: number, end: number): void {
+    const last = this.spans.at(-1);
+    if (last?.columns === columns && last.end === from) last.end = end;
+    else this.spans.push({ columns, from, end });
     this.length += end - from;
   }
 
   piece(cpu: number): Piece {
-    const { heads, fetches, datas, length: records, events, posts } = this;
-    return {
-      cpu,
-      records,
-      heads: heads.slice(0, records),
-      runFetches: fetches.slice(0, records),
-      runDatas: datas.slice(0, records),
-      events,
-      posts: new Uint32Array(posts),
-    };
+    const { own, columns, length: records, spans, events, posts } = this;
+    columns.heads = Uint32Array.from(own, ({ head }) => head);
+    columns.runFetches = Uint16Array.from(own, ({ fetches }) => fetches);
+    columns.runDatas = Uint16Array.from(own, ({ datas }) => datas);
+    return { cpu, records, spans, events, posts: new Uint32Array(posts) };
   }
 }
 
@@ -90,9 +91,6 @@ class Draft {
 export class Dealer {
   private readonly cpuOf: ReadonlyMap<number, number>;
   private dealt = 0;
-  /** Of each CPU; at most one record is opened before each. */
-  private drafts: readonly Draft[] = [];
-  private room = 0;
 
   constructor(
     agents: readonly TraceAgent[],
@@ -108,13 +106,10 @@ export class Dealer {
   pieces(chunk: Chunk, posts: Posts | undefined): Piece[] {
     const work = posts ?? new Uint32Array();
     const { heads, runFetches, runDatas, events, records } = chunk;
-    if (this.cpus === 1) return [{ cpu: 0, records, heads, runFetches, runDatas, events, posts: work }];
-    if (this.room < 2 * records) {
-      this.room = 2 * records;
-      this.drafts = Array.from({ length: this.cpus }, () => new Draft(this.room));
+    if (this.cpus === 1) {
+      return [{ cpu: 0, records, spans: [{ columns: chunk, from: 0, end: records }], events, posts: work }];
     }
-    const { drafts } = this;
-    for (const draft of drafts) draft.clear();
+    const drafts = Array.from({ length: this.cpus }, () => new Draft());
     const recorded: Open[] = drafts.map(closed);
     const several = this.cpuOf.size > 1;
     let agent = chunk.agent;
@@ -150,21 +145,23 @@ function agree(open: Open, recorded: Open): boolean {
 /** The records from `from` up to an event or `end`, the same runs being open. Returns where it stopped. */
 function copyRuns(draft: Draft, recorded: Open, chunk: Chunk, from: number, end: number): number {
   const { heads } = chunk;
-  let fetch = NONE;
-  let data = NONE;
   let i = from;
-  for (; i < end; i++) {
-    const op = heads[i]! & HEAD_OP;
-    if (op === HEAD_EVENT) break;
-    if (op === FETCH) fetch = i;
-    else data = i;
-  }
-  draft.copy(chunk, from, i);
+  while (i < end && (heads[i]! & HEAD_OP) !== HEAD_EVENT) i++;
+  draft.add(chunk, from, i);
+  // What is open then are the last of each kind, which are soon found.
+  const fetch = lastRun(heads, from, i, true);
+  const data = lastRun(heads, from, i, false);
   for (const runs of [recorded, draft.open]) {
-    if (fetch !== NONE) begin(runs, heads[fetch]!);
-    if (data !== NONE) begin(runs, heads[data]!);
+    if (fetch !== undefined) begin(runs, fetch);
+    if (data !== undefined) begin(runs, data);
   }
   return i;
+}
+
+/** The last head of a kind among runs. */
+function lastRun(heads: Uint32Array, from: number, end: number, fetch: boolean): number | undefined {
+  for (let i = end - 1; i >= from; i--) if (((heads[i]! & HEAD_OP) === FETCH) === fetch) return heads[i]!;
+  return undefined;
 }
 
 /** The run of a record is the open one of its kind; behind a second half none is. */
