@@ -5,13 +5,14 @@ import { canReach } from './consumers';
 import { bump, N_CPU_STALE, N_L2_HIT, N_L2_MISS } from './counters';
 import { fillCpu } from './cputlbs';
 import { beginFault } from './fault';
-import { cost } from './layout';
-import { BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
-import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER } from './ops';
+import { cost, setting } from './layout';
+import { BY_FILL, BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
+import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER, SET_IDEAL, SET_SPLIT_WALKS } from './ops';
 import { noteUser, oblige, OWES_NOTHING } from './safety';
-import { aim, CpuCaches, entryOf, recheck } from './space';
+import { agrees, aim, CpuCaches, entryOf, recheck } from './space';
 import { frameOf, isInReach, pte, PTE_A, PTE_D, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
+import { dropWalked, keepWalked, walkedFrame, walkedLow } from './walked';
 
 const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 
@@ -31,6 +32,7 @@ export function refill(who: Agent, cpu: CpuCaches, first: Cache, page: u32, want
 export const IS_SERVED: u32 = 0; //   the access has its translation
 export const HAS_FAULTED: u32 = 1; // a list runs; the CPU then looks again
 export const MUST_WAIT: u32 = 2; //   the agent is blocked; it looks again when it wakes
+export const HAS_WALKED: u32 = 3; //  split walks only: `fillWalked` ends the access
 
 /** Serves a miss of `first` (the L1 of fetches or of data) and of the second level. A shared step of the CPU. */
 export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write: u32): u32 {
@@ -58,10 +60,35 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
     setPte(page, next);
     recheck(page, now);
   }
+  if (setting(SET_SPLIT_WALKS) != 0) {
+    keepWalked(who.id, entryOf(page), frameOf(page));
+    return HAS_WALKED;
+  }
   if (noteUser(page, who.id)) oblige(page, now, OWES_NOTHING, canReach(page));
-  fillCpu(cpu.l2, page, entryOf(page), frameOf(page), now);
-  fillCpu(first, page, entryOf(page), frameOf(page), now);
+  fillBoth(cpu, first, page, entryOf(page), frameOf(page), now);
   return IS_SERVED;
+}
+function fillBoth(cpu: CpuCaches, first: Cache, page: u32, low: u32, frame: u32, now: u64): void {
+  fillCpu(cpu.l2, page, low, frame, now);
+  fillCpu(first, page, low, frame, now);
+}
+
+/**
+ * Fills the TLBs with what the CPU's walk has read, by which the access is served, even if the PTE has changed since. False if a
+ * flush has come in between, so that the access begins anew.
+ */
+export function fillWalked(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write: u32): bool {
+  const now = who.clock;
+  const low = walkedLow(who.id);
+  const frame = walkedFrame(who.id);
+  dropWalked(who.id);
+  const fresh = agrees(page, frame, (low & ENTRY_W) != 0);
+  if (low == 0 || (!fresh && setting(SET_IDEAL) != 0)) return false;
+  note(LOG_ACCESS, who.id, fresh ? BY_FILL : BY_STALE, write, page + 1, now);
+  if (!fresh) bump(N_CPU_STALE);
+  else if (noteUser(page, who.id)) oblige(page, now, OWES_NOTHING, canReach(page));
+  fillBoth(cpu, first, page, fresh ? low : low | ENTRY_STALE, frame, now);
+  return true;
 }
 
 /** Whether the cache has an entry of the page whose PTE has changed, and that allows the access. */

@@ -1,6 +1,6 @@
 // The agents of a race: CPUs, the reclaim agent and a device, each with a few actions in order. What they do is what the
 // agents of a program do: the same accesses, lists and flights, taken from a script.
-import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
+import { fillWalked, HAS_FAULTED, HAS_WALKED, IS_SERVED, refill, serve } from './access';
 import { markPage, settleOccasion } from './area';
 import { bind, meant, release as releasePasid } from './binding';
 import { SPACE_PAGES_LG2 } from './command';
@@ -38,6 +38,7 @@ const CALL: u32 = 2; //  an action's list runs
 const FLYING: u32 = 3; // of the device
 const RELEASE: u32 = 4; // what there is of its PASID is invalidated
 const HOLDS: u32 = 5; //   of the device: an access that it has not waited for is in the way of its next action
+const FILL: u32 = 6; //    its walk is over, and what it has read in no TLB yet
 
 let scripts: usize = 0; // u32[agentCount * SCRIPT_ACTIONS * ACT_WORDS], written by the host
 let cursors: usize = 0; // u32[agentCount]
@@ -93,6 +94,7 @@ export function settle(who: Agent): void {
 export function stepActor(who: Agent): void {
   if (who.phase == USER) act(who, actionOf(who.id));
   else if (who.phase == RELEASE) goOnReleasing(who);
+  else if (who.phase == FILL) endAccess(who, actionOf(who.id));
   else if (who.id < setting(SET_CPUS)) goOn(who);
   else if (who.id == setting(SET_CPUS)) goOnReclaiming(who);
   else landed(who);
@@ -245,10 +247,19 @@ function access(who: Agent, page: u32, write: u32): void {
   }
   const served = serve(who, cpu, cpu.l1d, page, write);
   if (served == HAS_FAULTED) who.phase = FAULT;
+  else if (served == HAS_WALKED) who.phase = FILL;
   else if (served == IS_SERVED) {
     bump(N_L1D_MISS);
     accessed(who);
   }
+}
+/** A CPU's walk is over; the access is, too, unless a flush has come in between. */
+function endAccess(who: Agent, action: usize): void {
+  const cpu = cpuCaches(who.id);
+  who.phase = USER;
+  if (!fillWalked(who, cpu, cpu.l1d, load<u32>(action, 4), load<u32>(action) == ACT_WRITE ? 1 : 0)) return act(who, action);
+  bump(N_L1D_MISS);
+  accessed(who);
 }
 /** A CPU's access is over. */
 function accessed(who: Agent): void {

@@ -4,6 +4,7 @@ import { bump, N_CPU_FULL, N_CPU_PAGE } from './counters';
 import { staleCpuGone, staleCpuMade } from './safety';
 import { cpuCaches } from './space';
 import { emptyWalker } from './walk';
+import { dropWalked } from './walked';
 
 /** Puts a translation of the page into a CPU's TLB in place of an older one. */
 export function fillCpu(cache: Cache, page: u32, low: u32, frame: u32, now: u64): void {
@@ -26,6 +27,7 @@ export function flushCpuPage(index: u32, page: u32, now: u64): void {
   dropCpu(cpu.l1d, page, now);
   dropCpu(cpu.l2, page, now);
   emptyWalker(cpu.stage.walker);
+  dropWalked(index);
   cpu.poked = 1;
   bump(N_CPU_PAGE);
 }
@@ -42,6 +44,7 @@ export function flushCpu(index: u32, now: u64): void {
   emptyCpu(cpu.l1d, now);
   emptyCpu(cpu.l2, now);
   emptyWalker(cpu.stage.walker);
+  dropWalked(index);
   cpu.poked = 1;
   bump(N_CPU_FULL);
 }

@@ -12,14 +12,16 @@ import {
 import { allowed, beginFault, forbidden, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
 import { isOthers } from './fork';
+import { hazard, HAZARD_OVERTAKEN_WALK } from './hazard';
 import { clear, cost, region, setting } from './layout';
 import {
-  DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST, WALK_DONE, WALK_FAULT,
+  DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_FILL, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST, WALK_DONE,
+  WALK_FAULT,
 } from './log';
 import { give, Lock, lockOf, newLocks, take, WALKERS } from './lock';
 import {
   CAUSE_DEVICE, CAUSE_DEVICE_WALK, CAUSE_IDLE, CAUSE_PAGE_REQUEST, CAUSE_TRANSLATION, COST_DEVICE_HIT, COST_DEVICE_WALK, COST_DEVICE_WALK_START, COST_DMA, COST_IOTLB_HIT,
-  COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_WALKERS,
+  COST_PAGE_REQUEST, COST_PTE_SET, COST_TRANSLATION, SET_ATS, SET_CACHES_ABSENT, SET_DMA, SET_IDEAL, SET_LEVELS, SET_SPLIT_WALKS, SET_WALKERS,
 } from './ops';
 import { fillIotlb, replaceOther, useIotlb, useOf, useOfPasid } from './lookup';
 import { findLeaf } from './mapping';
@@ -29,7 +31,7 @@ import { forgetRequest, hasPri, initPri, IS_DROPPED, IS_GRANTED, IS_REFUSED, isA
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
-import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, own, recheck } from './space';
+import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, lowOf, own, recheck } from './space';
 import { PASID } from './submission';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
 import { ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain } from './walk';
@@ -48,6 +50,7 @@ const HANDLE: u32 = 7; //   the handler's list runs
 const RETURN: u32 = 8; //   the translation reaches the device
 const LAND: u32 = 9;
 const INSTALL: u32 = 10; // a fault has read the PTE: into the consumer's own table with it
+const FILL: u32 = 11; //    the walk is over, and what it has read in no cache yet: split walks only
 
 // Per place: u32 page (the leaf that is asked for), u32 write | prefetch << 1, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
 // which 4 KiB page of the leaf.
@@ -164,7 +167,7 @@ function turn(who: Agent): bool {
       }
       hold(held, at, who.clock);
       spend(who, CAUSE_TRANSLATION, cost(COST_IOTLB_HIT));
-      goBack(who, place, ats, half);
+      goBack(who, place);
       return false;
     }
     case WALK: {
@@ -193,9 +196,7 @@ function turn(who: Agent): bool {
           return false;
         }
         hold(held, at, who.clock);
-        if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(page, load<u32>(at), held.frame, who.clock);
-        goBack(who, place, ats, half);
-        return false;
+        return endOfWalk(who, held, place, page, write);
       }
       // What counts is what the last entry says when the walk is over.
       const status = endWalk(place, addressOf(place, page), write);
@@ -206,13 +207,9 @@ function turn(who: Agent): bool {
       }
       tell(who, status == WALK_OK ? WALK_DONE : WALK_FAULT, write, page);
       if (status != WALK_OK) {
-        const keeps = status == WALK_ABSENT && setting(SET_CACHES_ABSENT) != 0 && (held.squashed & SQUASHED_WALK) == 0;
+        const keeps = status == WALK_ABSENT && setting(SET_CACHES_ABSENT) != 0;
         // Of the place of a large leaf nothing is kept (assumed).
-        if (keeps && orderOf(page) == 0) fillIotlb(page, 0, ABSENT, who.clock);
-        // Nobody hears page requests of a domain.
-        if (setting(SET_DMA) != 0) return deny(who, held, page, write);
-        who.phase = REQUEST;
-        return false;
+        return keeps && orderOf(page) == 0 ? endOfWalk(who, held, place, page, write) : reply(who, held, place, page, write);
       }
       const leaf = found.order == orderOf(page) ? page : findLeaf(leafOf(place, page), found.order) - 1;
       setPte(leaf, pte(leaf) | PTE_A | (write ? PTE_D : 0));
@@ -222,9 +219,13 @@ function turn(who: Agent): bool {
       held.stale = 0;
       held.holds = ON_ITS_WAY;
       held.owner = leaf + 1;
-      if ((held.squashed & SQUASHED_WALK) == 0) fillIotlb(leaf, entryOf(leaf), held.frame, who.clock);
-      goBack(who, place, ats, half);
-      return false;
+      return endOfWalk(who, held, place, page, write);
+    }
+    case FILL: {
+      tell(who, IOTLB_FILL, write, page);
+      // An invalidation is complete when the walks that it finds are, and nothing of theirs is kept.
+      if ((held.squashed & SQUASHED_WALK) == 0 || hazard(HAZARD_OVERTAKEN_WALK)) fill(held, page, who.clock);
+      return reply(who, held, place, page, write);
     }
     case REQUEST: {
       if (hasPri()) {
@@ -309,6 +310,28 @@ function endWalk(place: u32, address: u64, write: bool): u32 {
   return walkAgain(iommuStage, address, ASKS_AS_USER | (write ? ASKS_WRITE : ASKS_READ), found);
 }
 
+/** A walk is over. What it has read goes into the IOTLB, in a turn of its own where walks are split. */
+function endOfWalk(who: Agent, held: Flight, place: u32, page: u32, write: bool): bool {
+  if (setting(SET_SPLIT_WALKS) != 0) {
+    who.phase = FILL;
+    return false;
+  }
+  if ((held.squashed & SQUASHED_WALK) == 0) fill(held, page, who.clock);
+  return reply(who, held, place, page, write);
+}
+function fill(held: Flight, page: u32, now: u64): void {
+  if (held.holds == 0) fillIotlb(page, 0, ABSENT, now);
+  else fillIotlb(held.owner - 1, lowOf(held), held.frame, now);
+}
+/** What the IOMMU says once it has walked: the translation, or that there is none. */
+function reply(who: Agent, held: Flight, place: u32, page: u32, write: bool): bool {
+  if (held.holds != 0) goBack(who, place);
+  // Nobody hears page requests of a domain.
+  else if (setting(SET_DMA) != 0) return deny(who, held, page, write);
+  else who.phase = REQUEST;
+  return false;
+}
+
 /** Whether two pages have an address in common: they are of one domain. */
 @inline
 function meets(page: u32, other: u32): bool {
@@ -343,9 +366,7 @@ function hold(held: Flight, at: usize, now: u64): void {
 
 /** Puts the translation that an access has into a cache. */
 function keep(cache: Cache, held: Flight, now: u64): void {
-  const owner = held.owner - 1;
-  const low = (owner << ENTRY_SHIFT) | 1 | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
-  fillCopy(cache, owner, low, held.frame, now);
+  fillCopy(cache, held.owner - 1, lowOf(held), held.frame, now);
 }
 
 /** A consumer's fault reads the PTE, as get_user_pages does; what it has read goes into the consumer's table afterwards. */
@@ -380,13 +401,13 @@ function askAgain(who: Agent, held: Flight): void {
   who.phase = ARRIVE;
 }
 
-function goBack(who: Agent, place: u32, ats: bool, half: u64): void {
-  if (!ats) {
+function goBack(who: Agent, place: u32): void {
+  if (setting(SET_ATS) == 0) {
     fly(who, place);
     return;
   }
   who.phase = RETURN;
-  spend(who, CAUSE_TRANSLATION, half);
+  spend(who, CAUSE_TRANSLATION, cost(COST_TRANSLATION) / 2);
 }
 
 /** Translated: on its way to memory. */

@@ -21,6 +21,7 @@ export const LOG_QUEUE: u32 = 13; //    a flush queue: QUEUE_*; number: of the d
 export const BY_TLB: u32 = 0;
 export const BY_STALE: u32 = 1;
 export const BY_WALK: u32 = 2;
+export const BY_FILL: u32 = 3; // by what its walk has read before
 
 /** What a fault installs where it copies; the others are those of a list. */
 export const MODE_COPY: u32 = 3;
@@ -37,6 +38,7 @@ export const DEVICE_FILL: u32 = 7; //   the translation is at the device
 export const LANDS: u32 = 8;
 export const LANDS_STALE: u32 = 9; //   by a translation that is no longer the PTE's
 export const DENIED: u32 = 10;
+export const IOTLB_FILL: u32 = 11; //   what the walk has read goes into the IOTLB, if it may
 
 export const COMMAND_FETCHED: u32 = 0;
 export const COMMAND_DONE: u32 = 1;

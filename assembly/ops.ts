@@ -279,7 +279,8 @@ export const SET_PRQ: u32 = 99; //          slots of the page request queue; 0: 
 export const SET_MORE_AGENTS: u32 = 100; // of all consumers but the first
 export const SET_MALFORMS: u32 = 101; //    a driver sets a reserved bit in every so-manieth submission; 0 = none
 export const SET_REPEATS: u32 = 102; //     a device answers every so-manieth invalidation twice; 0 = none
-export const SETTINGS: u32 = 103;
+export const SET_SPLIT_WALKS: u32 = 103; // 1: a walk, and the fill of a cache with what it has read, are two turns
+export const SETTINGS: u32 = 104;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

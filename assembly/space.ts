@@ -15,13 +15,14 @@ import {
   SET_CPU_PDE_SETS, SET_CPUS, SET_DEVICE_TLB_SETS, SET_DEVICES, SET_FORMAT, SET_HUGE_IOTLB_SETS, SET_IDEAL, SET_IOMMU_PDE_SETS, SET_IOTLB_SETS, SET_L1D_SETS, SET_OWN_SETS,
   SET_L1I_SETS, SET_L2_SETS, SET_LARGE_IOTLB_SETS, SET_LEAVES, SET_LEVELS, SET_OUTSTANDING, SET_PAGES, SET_SPLIT, SET_TABLES, SET_WALK_DROPS,
 } from './ops';
-import { flight, flightCount, flightsInUse, initFlightPlaces, swapPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
+import { Flight, flight, flightCount, flightsInUse, initFlightPlaces, swapPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
   addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
 } from './table';
 import { holdsBlock } from './tagged';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
+import { initWalked, markWalked } from './walked';
 
 /** Bit of an entry's frame word: the frame was freed since. */
 export const FREED: u32 = 1 << 31;
@@ -92,6 +93,7 @@ export function initSpace(): void {
     cpu.l2 = cacheAt(SET_L2_SETS, pages, i);
     cpu.stage = stage(i, newWalker(SET_CPU_PDE_SETS, i));
   }
+  initWalked(cpuCount);
   initSecondary();
 }
 /** What one consumer has. */
@@ -207,7 +209,7 @@ function place(cache: Cache, page: u32, vpn: u64): void {
 // ---- a PTE changed ----
 
 /** Whether a copy with this frame word and W bit still says what the page's PTE says. */
-function agrees(page: u32, frame: u32, writes: bool): bool {
+export function agrees(page: u32, frame: u32, writes: bool): bool {
   const flags = pte(page);
   return isInReach(flags) && frame == frameOf(page) && (!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D));
 }
@@ -286,6 +288,7 @@ export function markFreed(frame: u32): void {
     markFreedSecondary(frame);
   }
   turnTo(home);
+  markWalked(frame, FREED);
   for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
     const cpu = cpuCaches(i);
     markFreedIn(cpu.l1i, frame);
@@ -342,6 +345,12 @@ function isOf(page: u32, held: u32, frame: u32): bool {
 export function entryOf(page: u32): u32 {
   const writes = (pte(page) & (PTE_W | PTE_D)) == (PTE_W | PTE_D);
   return (page << ENTRY_SHIFT) | ENTRY_V | (writes ? ENTRY_W : 0);
+}
+
+/** Low word of an entry with the translation that an access has. */
+@inline
+export function lowOf(held: Flight): u32 {
+  return ((held.owner - 1) << ENTRY_SHIFT) | ENTRY_V | (held.written != 0 ? ENTRY_W : 0) | (held.stale != 0 ? ENTRY_STALE : 0);
 }
 
 /** Puts a translation into the IOTLB or the device TLB in place of an older one. */

@@ -13,9 +13,10 @@ import type { Step } from './program.ts';
 
 // ---- random programs ----
 
-/** Hazards that take a second process, or a PASID that is stopped: races only have these. */
+/** Hazards that take a second process, a PASID that is stopped, or split walks: races only have these. */
 const OF_RACES: ReadonlySet<HazardName> = new Set([
   'no-request-drain',
+  'overtaken-walk',
   'reuse-by-mapcount',
   'reuse-keeps-device-tlb',
   'reuse-keeps-pasid-entry',

@@ -13,7 +13,7 @@ export interface LogExports {
 
 const WORD = 2 ** 32;
 
-const ACCESS = { BY_TLB: 'tlb', BY_STALE: 'stale', BY_WALK: 'walk' } as const;
+const ACCESS = { BY_TLB: 'tlb', BY_STALE: 'stale', BY_WALK: 'walk', BY_FILL: 'fill' } as const;
 const FAULT = {
   MODE_FRAME: 'new page',
   MODE_ZERO: 'zero page',
@@ -29,6 +29,7 @@ const DEVICE = {
   WALK_DONE: 'walk',
   WALK_FAULT: 'walk: not allowed',
   PAGE_REQUEST: 'page request',
+  IOTLB_FILL: 'fills IOTLB',
   DEVICE_FILL: 'fills device TLB',
   LANDS: 'lands',
   LANDS_STALE,

@@ -51,6 +51,7 @@ export function layOutDmaRace(
   row[numbers('SET_PAGES')] = IOVA.limitPfn + race.pages.length;
   row[numbers('SET_STEPWISE')] = 1;
   row[numbers('SET_WHOLE')] = whole ? 1 : 0;
+  row[numbers('SET_SPLIT_WALKS')] = race.splitWalks ? 1 : 0;
   // Races are too short for a device that loses one in eight.
   if (row[numbers('SET_LOSES')]! > 0) row[numbers('SET_LOSES')] = 2;
   // The timer runs out when it comes to its turn.

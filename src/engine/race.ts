@@ -335,6 +335,7 @@ export class RaceEngine {
     row[numbers('SET_SPACES')] = race.pages.some(({ vpn }) => vpn >= SECOND_PROCESS) ? 2 : 0;
     row[numbers('SET_FLAGS')] = race.flags.length;
     row[numbers('SET_WHOLE')] = whole ? 1 : 0;
+    row[numbers('SET_SPLIT_WALKS')] = race.splitWalks ? 1 : 0;
     return row;
   }
 

@@ -81,7 +81,8 @@ describe('a counterexample runs in virtual time, and breaks what it broke', () =
 
 describe('a race as a trace', () => {
   /** A race without the words of its author. */
-  const bare = ({ pages, start, agents, flags, active }: Race) => ({
+  const bare = ({ pages, start, agents, flags, active, splitWalks }: Race) => ({
+    splitWalks,
     pages: pages.map(({ kind, vpn }) => ({ kind, vpn })),
     start: start.map(({ agent, action: { text: _, ...action } }) => ({ agent, action })),
     agents: agents.map(({ name, kind, actions }) => ({
@@ -139,7 +140,7 @@ agent "dev0" device 0
       'space "mm" mm\nagent "cpu0" cpu 0\nturn 0 0 1 0',
       't:8: read "turn 0 0 1 0": event turn: stands in a trace without a schedule',
     ],
-    ['schedule {"entries":0}', 't:6: schedule is not {"entries": 1..64}'],
+    ['schedule {"entries":0}', 't:6: schedule is not {"entries": 1..64}, with "walk": "split" or without'],
     [`${AGENTS}write 10 0 1`, 'record 0: uses page 0x10, which no mmap before it maps'],
     [
       `${AGENTS}mmap 0 0 0 1099511627780 1099511627781 3 0`,

@@ -40,6 +40,7 @@ describe('verdicts known from elsewhere', () => {
   test('every shipped race has one', () => {
     const named = new Set(rows.map(([race]) => race));
     expect(shippedRaces().filter((race) => !named.has(race))).toEqual([
+      'dma-unmap-in-walk',
       'exit-live',
       'fork-reuse',
       'fork-write',
@@ -57,6 +58,7 @@ describe('verdicts known from elsewhere', () => {
       'mprotect-write',
       'mremap-reclaim',
       'mremap-write',
+      'munmap-in-walk',
       'numa-hint-write',
       'pasid-stop',
       'soft-dirty-all',
@@ -114,7 +116,14 @@ describe('a schedule that breaks a property', () => {
 
 describe('what is left out makes no difference to what can be reached', () => {
   const machines = ['amd-v2', 'intel-svm'];
-  const races = ['madv-free-discard', 'munmap-reuse', 'idle-pasid', 'cow-stale-read', 'madv-free-write'];
+  const races = [
+    'madv-free-discard',
+    'munmap-reuse',
+    'munmap-in-walk',
+    'idle-pasid',
+    'cow-stale-read',
+    'madv-free-write',
+  ];
   const hazards = [[], ['device-tlb-before-iotlb'], ['overtaking-completion'], ['lost-invalidation']] as const;
   test.each(races.flatMap((race) => machines.map((machine) => [race, machine] as const)))(
     '%s on %s',
@@ -135,7 +144,7 @@ describe('what is left out makes no difference to what can be reached', () => {
 });
 
 test.each(['strict', 'lazy'])('nor in races of the DMA API: %s', (policy) => {
-  for (const race of ['dma-late-write', 'dma-iova-reuse']) {
+  for (const race of ['dma-late-write', 'dma-iova-reuse', 'dma-unmap-in-walk']) {
     const setup = cell(race, policy, 'amd-vi');
     const reachable = (whole: boolean) =>
       new RaceEngine(release, setup.race, { ...setup, entries: 2, whole }).reachable();
@@ -164,6 +173,42 @@ test.each([
   expect(reachable(false)).toEqual(reachable(true));
   const { verdict, property } = explore('pasid-stop', 'range-end', machine);
   expect(property ?? verdict).toBe(expected);
+});
+
+describe('a walk and the fill with what it has read, as two steps', () => {
+  const setup = cell('munmap-in-walk', 'linux-6.6');
+  test.each([
+    ['munmap-in-walk', 'amd-v2', true],
+    ['munmap-in-walk', 'intel-svm-nodis', true],
+    ['munmap-in-walk', 'intel-svm-nodis', false],
+    ['dma-unmap-in-walk', 'intel-vtd', true],
+    ['dma-unmap-in-walk', 'intel-vtd', false],
+  ])(
+    '%s on %s, split %s: an invalidation that passes between them breaks S1 if walks are not waited for',
+    (race, machine, split) => {
+      const one = cell(race, race === 'munmap-in-walk' ? 'linux-6.6' : 'strict', machine);
+      const verdicts = [[], ['overtaken-walk'] as const].map((hazards) => {
+        const changed = { ...one, race: { ...one.race, splitWalks: split }, machine: { ...one.machine, hazards } };
+        const { verdict, property } = exploreCell(changed, release, never)!;
+        return property ?? verdict;
+      });
+      expect(verdicts).toEqual(['holds', split ? 'S1' : 'holds']);
+    },
+  );
+
+  // The walk of cpu1, then so many steps of cpu0's munmap, then cpu1 again.
+  test.each([
+    [0, 'read v: fills TLB'],
+    [3, 'read v: stale TLB entry'],
+    [6, 'read v: stale TLB entry'],
+    [7, 'read v: fault, zero page'],
+  ])('a CPU, %i steps of munmap in between: %s', (steps, expected) => {
+    const text =
+      'race r\nsource s\nabout a\nwalk split\npage v anonymous\nstart cpu0 write v\nagents cpu0 | cpu1\n munmap v | read v\nnever S1';
+    const schedule = ['8:cpu1', ...Array(steps).fill('cpu0'), 'cpu1'].join();
+    const told = replay({ ...setup, race: parseRace(text, 'r') }, schedule, release);
+    expect(drawSchedule(told).split('\n').at(-2)).toContain(expected);
+  });
 });
 
 /** Whether the steps of an agent count: those of the IOMMU and of its link do not. */

@@ -34,6 +34,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'translated-while-idle': { race: 'idle-device', policy: 'linux-4.15', machine: 'intel-svm', breaks: 'S1' },
   'completion-before-posted-writes': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'overtaking-completion': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'overtaken-walk': { race: 'munmap-in-walk', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'aborted-wait-as-done': { race: 'madv-free-discard', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1', with: ['lost-invalidation'] },
   'lost-invalidation': { race: 'madv-free-discard', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'malformed-command': { race: 'munmap-reuse', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1' },

@@ -99,6 +99,14 @@ export const STEP_PHRASES: Readonly<Record<string, string>> = {
   FREE: 'frees',
 };
 
+/** How a CPU's access was served, in a few words. */
+export const ACCESS_PHRASES: Readonly<Record<string, string>> = {
+  tlb: 'TLB hit',
+  stale: 'stale TLB entry',
+  walk: 'walk',
+  fill: 'fills TLB',
+};
+
 /** What one step was, in a few words. `actions`: texts of the agent's script. */
 export function actionText(
   step: ScheduleStep,
@@ -120,7 +128,7 @@ function eventText({ kind, what, detail, number }: LogEvent, page: string, buffe
       return phrase === undefined || what === 'RS' || what === 'RE' ? '' : phrase;
     }
     case 'access':
-      return `${detail} ${page}: ${what === 'tlb' ? 'TLB hit' : what === 'stale' ? 'stale TLB entry' : 'walk'}`;
+      return `${detail} ${page}: ${ACCESS_PHRASES[what]}`;
     case 'fault':
       return `${detail} ${page}: fault, ${what}`;
     case 'device':

@@ -47,6 +47,11 @@ export const HAZARDS = {
     breaks: 'S1 S2 S3 S4',
     ancestor: 'what PCIe ATS 10.3 forbids: translation completions in flight are discarded',
   },
+  'overtaken-walk': {
+    what: 'the IOTLB is filled with what a walk has read before an invalidation passed it; races with `walk split` only',
+    breaks: 'S1 S2 S3 S4',
+    ancestor: 'what VT-d 6.5.2.3 and 48882 2.4 rule out: an invalidation is complete when walks in flight are',
+  },
   'no-drain': {
     what: 'IOTLB invalidations do not ask for a drain (DR = DW = 0)',
     breaks: 'S1',

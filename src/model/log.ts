@@ -3,7 +3,7 @@
 /** Kinds of events, and what `what` and `detail` say of each. */
 export const LOG_KINDS = {
   step: 'a step of a list: its word, its path',
-  access: "a CPU's access: by the TLB, by a stale entry, by a walk; read or write",
+  access: "a CPU's access: by the TLB, by a stale entry, by a walk, with what a walk has read before; read or write",
   fault: 'a fault begins: what it will install; read or write',
   device: "where a device's access is; read or write",
   command:

@@ -40,6 +40,11 @@ test('a device that activates first is idle when the race begins', () => {
   );
 });
 
+test('walks are one action, or split', () => {
+  const split = RACE.replace('page v', 'walk split\npage v');
+  expect([RACE, split].map((text) => parseRace(text, 'r').splitWalks)).toEqual([false, true]);
+});
+
 test('comments, and lines of Windows', () => {
   expect(show(RACE.replaceAll('\n', '\r\n').replace('about', '# a comment\r\nabout'))).toContain('cpu0: write v');
 });
@@ -49,6 +54,9 @@ describe('errors name line and column', () => {
   test.each([
     ['race r', 'rase r', 'r:1:1: "rase" is not a key; near: race'],
     ['source somewhere\n', '', 'r:1:1: source is missing'],
+    ['page v', 'walk whole\npage v', 'r:4:6: "whole" behind walk, expected split'],
+    ['page v', 'walk: split\npage v', 'r:4:1: "walk:" is not a key; near: walk'],
+    ['page v', 'walk split\nwalk split\npage v', 'r:5:6: a second walk, expected one'],
     ['page v anonymous', 'page v anonimous', 'r:4:6: page v is "anonimous", expected anonymous, file, shared'],
     ['page v anonymous', 'page V anonymous', 'r:4:6: "V" is not a page\'s name'],
     ['page w file far', 'page v file', 'r:5:6: page v is there already'],

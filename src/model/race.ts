@@ -117,6 +117,8 @@ export interface Race {
   readonly never: readonly RaceProperty[];
   /** Whether the device uses the PASID when the race begins. */
   readonly active: boolean;
+  /** Whether others can come between a walk and the fill of a cache with what it has read. */
+  readonly splitWalks: boolean;
 }
 
 /** Whether page requests have a queue in a race: where a device asks in advance, it can stop before it has been answered. */
@@ -133,7 +135,7 @@ const TABLE = 512;
 /** Between pages of two processes that have the same address: 2^40 pages, as in the engine. */
 export const SECOND_PROCESS = 2 ** 40;
 
-const KEYS = ['race', 'source', 'about', 'page', 'start', 'agents', 'never'];
+const KEYS = ['race', 'source', 'about', 'walk', 'page', 'start', 'agents', 'never'];
 
 /** The race of a text. Errors name `place:line:column`. */
 export function parseRace(text: string, place: string): Race {
@@ -194,6 +196,7 @@ class Parser {
     else if (key === 'never') this.properties(rest);
     else {
       if (this.said.has(key)) this.fail(rest, `a second ${key}, expected one`);
+      if (key === 'walk' && rest.text !== 'split') this.fail(rest, `${quote(rest.text)} behind walk, expected split`);
       this.said.set(key, rest.text);
     }
   }
@@ -279,6 +282,7 @@ class Parser {
       flags: this.flags,
       never: this.never,
       active: first?.word !== 'activate',
+      splitWalks: this.said.has('walk'),
     };
   }
 

@@ -214,6 +214,8 @@ export interface TraceSpace {
 export interface TraceSchedule {
   /** Entries of each TLB: what a schedule does hangs on what has been evicted. */
   readonly entries: number;
+  /** Others can come between a walk and the fill of a cache with what it has read; absent if not. */
+  readonly walk?: 'split';
 }
 
 /** Where a trace comes from, in words. */

@@ -56,9 +56,10 @@ export class MetaChecks {
       !isObject(value) ||
       !isCount(schedule.entries) ||
       schedule.entries < 1 ||
-      schedule.entries > MAX_SCHEDULE_ENTRIES
+      schedule.entries > MAX_SCHEDULE_ENTRIES ||
+      (schedule.walk !== undefined && schedule.walk !== 'split')
     )
-      this.bad(`schedule is not {"entries": 1..${MAX_SCHEDULE_ENTRIES}}`);
+      this.bad(`schedule is not {"entries": 1..${MAX_SCHEDULE_ENTRIES}}, with "walk": "split" or without`);
     return schedule;
   }
 

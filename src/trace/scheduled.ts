@@ -60,7 +60,7 @@ const WORDS: ReadonlyMap<EventName, string> = new Map(Object.entries(RANGES).map
 /** Writes a race and the agents of a schedule, step by step, into a trace, whose caches have so many entries. */
 export function writeScheduled(race: Race, entries: number, agents: readonly string[], out: TraceWriter): void {
   out.interleaved = true;
-  out.schedule = { entries };
+  out.schedule = race.splitWalks ? { entries, walk: 'split' } : { entries };
   const mm = out.space('mm', 'mm');
   const numbers = race.agents.map(({ name, kind }) => out.agent(name, kind === 'dev' ? 'device' : 'cpu', mm));
   for (const { vpn, kind } of race.pages) out.event(0, 'mmap', [mm, vpn, vpn + 1, PROT.read | PROT.write, FLAGS[kind]]);
@@ -161,7 +161,7 @@ export class ScheduledReader {
   }
 
   private race(pages: readonly RacePage[], start: readonly string[], columns: readonly (readonly string[])[]): Race {
-    const { agents, source } = this.meta;
+    const { agents, source, schedule } = this.meta;
     const odd = agents.find(({ name }) => !/^(cpu\d|kswapd|dev0)$/.test(name));
     if (odd)
       throw new TraceError(
@@ -173,6 +173,7 @@ export class ScheduledReader {
       'race scheduled',
       'source a trace',
       'about a trace',
+      ...(schedule?.walk === undefined ? [] : ['walk split']),
       ...pages.map(({ name, kind, vpn }, i) => `page ${name} ${kind}${placeOf(pages, vpn, i)}`),
       ...start.map((line) => `start ${line}`),
       `agents ${agents.map(({ name }) => name).join(' | ')}`,

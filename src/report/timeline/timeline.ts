@@ -1,4 +1,4 @@
-import { STEP_PHRASES } from '../../model/exploration.ts';
+import { ACCESS_PHRASES, STEP_PHRASES } from '../../model/exploration.ts';
 import type { LogEvent } from '../../model/log.ts';
 import type { Timeline } from '../../model/timeline.ts';
 import { Commands } from './commands.ts';
@@ -112,8 +112,7 @@ class Artist {
         this.windows.see(event);
         break;
       case 'access':
-        if (what !== 'tlb')
-          this.instant(agent, at, `${detail}: ${what === 'stale' ? 'stale TLB entry' : 'walk'}`, 'cpu', page);
+        if (what !== 'tlb') this.instant(agent, at, `${detail}: ${ACCESS_PHRASES[what]}`, 'cpu', page);
         break;
       case 'fault':
         this.instant(agent, at, `page fault: ${what}`, 'cpu', page);
