@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { asUser, ROOT, shell, withFolder } from '../testing/cli.ts';
+import { loadCosts } from './catalog/catalog.ts';
+import { CONFIDENCES } from './model/cost.ts';
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
@@ -53,6 +55,16 @@ test('the npm commands shown exist', () => {
 
 test('the library does what the README shows', async () => {
   expect(await asUser(blocks('js')[0]!)).toBe(blocks('text')[1]);
+});
+
+test('how many costs were measured is as the catalog says', () => {
+  const costs = Object.values(loadCosts());
+  const [measured, derived, assumed] = CONFIDENCES.map(
+    (each) => costs.filter((cost) => cost.confidence === each).length,
+  );
+  expect(readme).toContain(
+    `Of ${costs.length}, ${measured} were measured and published as such, ${derived} are arithmetic on published figures, ${assumed} are assumed`,
+  );
 });
 
 test('traces/README.md names the traces by their digests', () => {
