@@ -19,7 +19,7 @@ const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
 /** Whether the second level has what the first lacks; the first has it then. */
 export function refill(who: Agent, cpu: CpuCaches, first: Cache, page: u32, want: u32, mask: u32): bool {
   const second = cpu.l2;
-  if (second.sets == 0 || find(first, page) != 0) return false;
+  if (!second.mayHold(page) || find(first, page) != 0) return false;
   const at = lookup(second, second.set(page), want, mask);
   if (at == 0) return false;
   bump(N_L2_HIT);

@@ -12,7 +12,7 @@
 // LRU and FIFO keep a set in order, first way first: by last use, or by fill; empty ways last. There are no stamps, so two
 // sets with the same future hold the same bytes. Other ways of replacement keep an entry in its place, and a mark beside
 // it: see replacement.ts.
-import { fixed, region, setting } from './layout';
+import { fixed, isPacked, region, setting } from './layout';
 import { SET_L1I_SETS, SET_SEED, WAYS_BITS } from './ops';
 import { draw, seedState } from './random';
 import { countsRuns, emptied, filled, inPlace, LRU, RANDOM, used, victim } from './replacement';
@@ -24,6 +24,8 @@ export const ENTRY_SHIFT: u32 = 3;
 
 /** Bytes of a way, as a shift. */
 const WAY: usize = 3;
+/** Bit of the address of an id's set, which is one of whole words: the cache may hold the id. */
+const HELD: u32 = 1;
 /** Bytes of four ways, which are looked at together. */
 const FOUR: usize = 4 << WAY;
 
@@ -36,13 +38,26 @@ export class Cache {
   random: u32; //      state of the generator of RANDOM
   entries: usize; //   u64[sets * ways]
   marks: usize; //     u32[sets * ways], where ways keep their places
-  setOf: usize; //     u32[ids]: address of the set of an id
+  places: usize; //    u32[ids]: address of the set of an id, and HELD
+  tracks: u32; //      1: HELD says exactly what the cache holds; 0: it is set for all ids
 
   @inline end(set: usize): usize {
     return set + (<usize>this.ways << WAY);
   }
   @inline set(id: u32): usize {
-    return <usize>load<u32>(this.setOf + (<usize>id << 2));
+    return <usize>(this.place(id) & ~HELD);
+  }
+  /** False: the cache does not hold `id`, and needs no search. Most questions are about ids that it does not hold. */
+  @inline mayHold(id: u32): bool {
+    return (this.place(id) & HELD) != 0;
+  }
+  /** The set of an id that the cache may hold, or 0. */
+  @inline heldSet(id: u32): usize {
+    const place = this.place(id);
+    return (place & HELD) != 0 ? <usize>(place ^ HELD) : 0;
+  }
+  @inline place(id: u32): u32 {
+    return load<u32>(this.places + (<usize>id << 2));
   }
   /** Marks of a set, or of a way. */
   @inline marksOf(at: usize): usize {
@@ -58,7 +73,9 @@ export function newCache(sets: u32, ways: u32, replacement: u32, ids: u32, seed:
   cache.replacement = replacement;
   cache.entries = region(<usize>sets * ways << WAY);
   cache.marks = inPlace(replacement) ? region(<usize>sets * ways << 2) : 0;
-  cache.setOf = fixed(<usize>ids << 2);
+  cache.places = fixed(<usize>ids << 2);
+  // In a race places are no part of its states, and stay as they are.
+  cache.tracks = ids != 0 && !isPacked() ? 1 : 0;
   seedState(changetype<usize>(cache) + offsetof<Cache>('random'), seed);
   return cache;
 }
@@ -78,7 +95,15 @@ export function cacheAt(index: u32, ids: u32, cpu: u32): Cache {
 @inline
 export function placeId(cache: Cache, id: u32, set: u32): void {
   assert(set < cache.sets);
-  store<u32>(cache.setOf + (<usize>id << 2), <u32>(cache.entries + (<usize>set * cache.ways << WAY)));
+  const at = <u32>(cache.entries + (<usize>set * cache.ways << WAY));
+  store<u32>(cache.places + (<usize>id << 2), cache.tracks != 0 ? at : at | HELD);
+}
+/** The entry whose low word this is, if it is one, has come or gone. */
+@inline
+function track(cache: Cache, low: u32, held: u32): void {
+  if (cache.tracks == 0 || low == 0) return;
+  const at = cache.places + (<usize>(low >> ENTRY_SHIFT) << 2);
+  store<u32>(at, (load<u32>(at) & ~HELD) | held);
 }
 
 /** Moves the way at `at` to the front of its set: it was used last. */
@@ -150,8 +175,15 @@ function wayOf(set: usize, at: usize): u32 {
 
 /** Puts `entry` into the set; returns what had to make room: 0 while there was some. */
 export function fill(cache: Cache, set: usize, entry: u64): u64 {
+  const evicted = inPlace(cache.replacement) ? fillInPlace(cache, set, entry) : fillInOrder(cache, set, entry);
+  track(cache, <u32>evicted, 0);
+  track(cache, <u32>entry, HELD);
+  return evicted;
+}
+
+@inline
+function fillInOrder(cache: Cache, set: usize, entry: u64): u64 {
   const end = cache.end(set);
-  if (inPlace(cache.replacement)) return fillInPlace(cache, set, end, entry);
   const evicted = load<u64>(end - 8);
   let way = min(usedEnd(cache, set), end - 8); // two at a time, for the same reason as in `find`
   for (; way >= set + 16; way -= 16) v128.store(way - 8, v128.load(way - 16));
@@ -160,7 +192,8 @@ export function fill(cache: Cache, set: usize, entry: u64): u64 {
   return evicted;
 }
 
-function fillInPlace(cache: Cache, set: usize, end: usize, entry: u64): u64 {
+function fillInPlace(cache: Cache, set: usize, entry: u64): u64 {
+  const end = cache.end(set);
   const marks = cache.marksOf(set);
   let at = set;
   while (at < end && load<u32>(at) != 0) at += 8;
@@ -176,7 +209,7 @@ function fillInPlace(cache: Cache, set: usize, end: usize, entry: u64): u64 {
 
 /** Address of the way that holds `id` in any state, or 0. Changes nothing. */
 export function find(cache: Cache, id: u32): usize {
-  return cache.sets == 0 ? 0 : findIn(cache, cache.set(id), id);
+  return cache.mayHold(id) ? findIn(cache, cache.set(id), id) : 0;
 }
 /**
  * The same in the set at `set`. Four ways at a time: this is asked of every cache at each PTE change, and an IOTLB has more than
@@ -208,6 +241,7 @@ export function useAgain(cache: Cache, id: u32, times: u32): void {
 
 /** Removes the way at `at` from its set; where a set is in order, the ways behind it move up. */
 export function removeAt(cache: Cache, set: usize, at: usize): void {
+  track(cache, load<u32>(at), 0);
   if (inPlace(cache.replacement)) {
     store<u64>(at, 0);
     emptied(cache.replacement, cache.marksOf(set), wayOf(set, at));
@@ -235,6 +269,8 @@ export function invalidate(cache: Cache, id: u32): u64 {
 /** Drops everything. */
 export function empty(cache: Cache): void {
   if (cache.sets == 0 || (cache.sets == 1 && !inPlace(cache.replacement) && load<u64>(cache.entries) == 0)) return;
-  memory.fill(cache.entries, 0, <usize>cache.sets * cache.ways << WAY);
+  const end = cache.entries + (<usize>cache.sets * cache.ways << WAY);
+  if (cache.tracks != 0) for (let at = cache.entries; at < end; at += 8) track(cache, load<u32>(at), 0);
+  memory.fill(cache.entries, 0, end - cache.entries);
   if (countsRuns(cache.replacement)) memory.fill(cache.marks, 0, <usize>cache.sets * cache.ways << 2);
 }

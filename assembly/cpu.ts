@@ -126,8 +126,6 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
   const datas = p.datas;
   const l1i = cpu.l1i;
   const l1d = cpu.l1d;
-  const setsI = l1i.setOf;
-  const setsD = l1d.setOf;
   const spanI = <usize>l1i.ways << 3;
   const spanD = <usize>l1d.ways << 3;
   let clock = who.clock;
@@ -147,12 +145,14 @@ function wholeRecords(who: Agent, cpu: CpuCaches, fence: u32, limit: u64, lru: b
     if (end > limit) break;
     const want = (page << ENTRY_SHIFT) | ENTRY_V;
     if (op == OP_FETCH) {
-      const set = <usize>load<u32>(setsI + (<usize>page << 2));
+      const set = l1i.heldSet(page);
+      if (set == 0) break;
       const at = lru ? lookupInOrder(set, set + spanI, want, ~ENTRY_W, LRU) : lookup(l1i, set, want, ~ENTRY_W);
       if (at == 0) break;
       fetchPage = page + 1;
     } else {
-      const set = <usize>load<u32>(setsD + (<usize>page << 2));
+      const set = l1d.heldSet(page);
+      if (set == 0) break;
       const writes: u32 = op == OP_WRITE ? 1 : 0;
       const mask: u32 = writes != 0 ? ~0 : ~ENTRY_W;
       const low = want | (writes << 1);
@@ -269,8 +269,7 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
   const first = fetch ? cpu.l1i : cpu.l1d;
   const want = (page << ENTRY_SHIFT) | ENTRY_V | (write << 1);
   const mask = write != 0 ? ~0 : ~ENTRY_W;
-  const set = first.set(page);
-  if (lookup(first, set, want, mask) != 0) {
+  if (first.mayHold(page) && lookup(first, first.set(page), want, mask) != 0) {
     p.counted &= ~kind;
     return true;
   }

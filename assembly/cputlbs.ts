@@ -1,7 +1,7 @@
 // What the TLBs of a CPU are filled with, and what flushes drop from them.
 import { Cache, empty, ENTRY_SHIFT, ENTRY_STALE, fill, find, removeAt } from './cache';
 import { bump, N_CPU_FULL, N_CPU_PAGE } from './counters';
-import { staleCpuGone, staleCpuMade } from './safety';
+import { staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import { cpuCaches } from './space';
 import { emptyWalker } from './walk';
 import { dropWalked } from './walked';
@@ -50,7 +50,7 @@ export function flushCpu(index: u32, now: u64): void {
 }
 function emptyCpu(cache: Cache, now: u64): void {
   const end = cache.entries + (<usize>cache.sets * cache.ways << 3);
-  for (let at = cache.entries; at < end; at += 8) {
+  for (let at = cache.entries; staleCpuEntries() != 0 && at < end; at += 8) {
     const low = load<u32>(at);
     if ((low & ENTRY_STALE) != 0) staleCpuGone(low >> ENTRY_SHIFT, now);
   }

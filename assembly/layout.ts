@@ -38,6 +38,10 @@ export function openPacked(bytes: usize): void {
   fixedEnd = fixedTop + bytes;
   align = 7;
 }
+/** Whether they do: the arena is that of a race. */
+export function isPacked(): bool {
+  return fixedEnd != 0;
+}
 /** Regions begin at lines again, and all are alike. */
 export function closePacked(): void {
   top = line(top);
