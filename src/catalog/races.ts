@@ -1,14 +1,15 @@
 import { readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
 import { parseRace, type Race } from '../model/race.ts';
-import { readText } from './file.ts';
+import { type FileKind, MAX_FILE_BYTES, readText } from './file.ts';
 
 /** The shipped races, beside `dist` and `src` alike. */
 const SHIPPED = fileURLToPath(new URL('../../traces/races/', import.meta.url));
 const ENDS = '.race';
+const RACE_FILE: FileKind = { what: 'a race file', most: MAX_FILE_BYTES };
 
 /** Names of the shipped races. */
 export function shippedRaces(): string[] {
@@ -23,9 +24,12 @@ export function listRaces(): string[][] {
 /** Races of files, of all `.race` files of folders, or shipped ones by name; `all` stands for these. Parsed ones are taken as they are. */
 export function loadRaces(given: readonly (string | Race)[]): Race[] {
   const found = given.flatMap<string | Race>((one) => (typeof one === 'string' ? filesOf(one) : [one]));
-  return [...new Set(found)].map((one) =>
-    typeof one === 'string' ? parseRace(readText(one, placeOf(one)), placeOf(one)) : one,
-  );
+  return [...new Set(found)].map((one) => (typeof one === 'string' ? raceOf(one) : one));
+}
+
+function raceOf(file: string): Race {
+  const race = parseRace(readText(file, placeOf(file), RACE_FILE), placeOf(file));
+  return resolve(file).startsWith(SHIPPED) ? race : { ...race, file };
 }
 
 function filesOf(given: string): string[] {

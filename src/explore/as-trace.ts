@@ -48,7 +48,8 @@ export function saveSchedule(
     output.discard();
   }
   const changes = (cell.settings ?? []).flatMap((setting) => ['--set', setting]);
-  const words = ['run', to, '--policy', cell.policy.name, '--machine', cell.machine.name, ...changes];
+  const { policy = cell.policy.name, machine = cell.machine.name } = cell.files ?? {};
+  const words = ['run', to, '--policy', policy, '--machine', machine, ...changes];
   return `iommulator ${words.map(shellWord).join(' ')}`;
 }
 

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ROOT } from '../../testing/cli.ts';
+import { ROOT, withFolder } from '../../testing/cli.ts';
 import { COSTS, variant } from '../../testing/machine.ts';
 import { BUILDS, engineModule } from '../../testing/wasm.ts';
 import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
@@ -14,6 +14,7 @@ import { parseRace } from '../model/race.ts';
 import { exploreMarkdown } from '../report/explore.ts';
 import { drawSchedule } from '../report/schedule.ts';
 import { type Cell, exploreCell, replay } from './explore.ts';
+import { cellsOf } from './matrix.ts';
 
 const release = engineModule('release');
 const never = () => false;
@@ -314,3 +315,16 @@ test('a drawing shows when old copies can be used, when they must not, and when 
   expect(mail).toContain(`${found.race} under range-end on amd-v2: ${found.property} breaks in`);
   expect(mail.replaceAll(/ \\\n +/g, ' ')).toContain(replayCommand(found));
 });
+
+test("a race and a policy of one's own are files in the command that draws their schedule", () =>
+  withFolder((folder) => {
+    const [race, policy] = [join(folder, 'own.race'), join(folder, 'own.yaml')];
+    writeFileSync(race, readFileSync(join(ROOT, 'traces/races/cow-stale-read.race'), 'utf8'));
+    writeFileSync(policy, 'name: mine\nextends: range-end\ntitle: t\nsource: s\n');
+    const [own] = cellsOf(loadRaces([race]), { policies: [policy], machines: ['amd-v2'] }) as [Cell];
+    const found = exploreCell(own, release, never)!;
+    expect(found).toMatchObject({ policy: 'mine', machine: 'amd-v2', files: { race, policy } });
+    const words = replayCommand(found).replaceAll("'", '').split(' ');
+    expect(words.slice(2, -2)).toEqual([race, '--policies', policy, '--machines', 'amd-v2'].join(' ').split(' '));
+    expect(exploreCell(cell('cow-stale-read', 'range-end'), release, never)).not.toHaveProperty('files');
+  }));

@@ -2,7 +2,13 @@ import { FLIGHT, HANDLER, RaceEngine, SEARCH_BOUNDS } from '../engine/race.ts';
 import { iovaNames } from '../engine/race-dma.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
-import { type Exploration, type Replay, type ScheduleStep, stepsInWords } from '../model/exploration.ts';
+import {
+  type Exploration,
+  type FilesGiven,
+  type Replay,
+  type ScheduleStep,
+  stepsInWords,
+} from '../model/exploration.ts';
 import { DENIED, LANDS_STALE, type LogEvent } from '../model/log.ts';
 import type { Machine } from '../model/machine.ts';
 import type { Policy } from '../model/policy.ts';
@@ -15,6 +21,8 @@ export interface Cell {
   readonly policy: Policy;
   readonly machine: Machine;
   readonly costs: Costs;
+  /** Those of the three that are files; absent if none is. */
+  readonly files?: FilesGiven;
   /** What was changed about policy and machine; absent if nothing was. */
   readonly settings?: readonly string[];
 }
@@ -23,9 +31,15 @@ export interface Cell {
 const ENTRIES = [2, 8] as const;
 
 /** What a cell is of. */
-function namesOf({ race, policy, machine, settings }: Cell) {
-  const names = { race: race.name, about: race.about, policy: policy.name, machine: machine.name };
-  return settings === undefined ? names : { ...names, settings };
+function namesOf({ race, policy, machine, files, settings }: Cell) {
+  return {
+    race: race.name,
+    about: race.about,
+    policy: policy.name,
+    machine: machine.name,
+    ...(files && { files }),
+    ...(settings && { settings }),
+  };
 }
 
 /** Goes through all schedules of a race, with small and with larger caches. Null if `stop` said so. */

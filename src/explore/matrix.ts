@@ -38,9 +38,20 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
   return races.flatMap((race) => {
     const found = loaded.get(race.family);
     if (found === undefined) return [];
-    return found.pairs.map(({ policy, machine, given: { settings } }) => {
-      const cell = { race, policy, machine, costs: found.costs };
-      return settings.length === 0 ? cell : { ...cell, settings };
+    return found.pairs.map(({ policy, machine, given }) => {
+      const files = {
+        ...(race.file !== undefined && { race: race.file }),
+        ...(given.policy !== policy.name && { policy: given.policy }),
+        ...(given.machine !== machine.name && { machine: given.machine }),
+      };
+      return {
+        race,
+        policy,
+        machine,
+        costs: found.costs,
+        ...(Object.keys(files).length > 0 && { files }),
+        ...(given.settings.length > 0 && { settings: given.settings }),
+      };
     });
   });
 }

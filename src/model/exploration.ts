@@ -5,6 +5,9 @@ import type { LogEvent } from './log.ts';
 /** `holds`: no schedule breaks a property. `bounded`: there were more states than are kept, so that nothing is said. */
 export type RaceVerdict = 'holds' | 'broken' | 'bounded';
 
+/** Of race, policy and machine those that are files, as the request named them. */
+export type FilesGiven = Readonly<Partial<Record<'race' | 'policy' | 'machine', string>>>;
+
 /** A race under a policy on a machine. */
 export interface Exploration {
   readonly race: string;
@@ -12,6 +15,8 @@ export interface Exploration {
   readonly about: string;
   readonly policy: string;
   readonly machine: string;
+  /** Absent if none was a file. */
+  readonly files?: FilesGiven;
   /** What was changed about the two, for --set; absent if nothing was. */
   readonly settings?: readonly string[];
   readonly verdict: RaceVerdict;
@@ -57,6 +62,7 @@ export interface Replay {
   readonly about: string;
   readonly policy: string;
   readonly machine: string;
+  readonly files?: FilesGiven;
   readonly settings?: readonly string[];
   readonly schedule: string;
   /** Columns in the order of the race, `iommu` and `link` last. */
@@ -154,18 +160,19 @@ export function replayCommand({
   race,
   policy,
   machine,
+  files = {},
   settings = [],
   schedule,
-}: Pick<Replay, 'race' | 'policy' | 'machine' | 'settings' | 'schedule'>): string {
+}: Pick<Replay, 'race' | 'policy' | 'machine' | 'files' | 'settings' | 'schedule'>): string {
   const set = settings.flatMap((setting) => ['--set', setting]);
   const words = [
     'iommulator',
     'explore',
-    race,
+    files.race ?? race,
     '--policies',
-    policy,
+    files.policy ?? policy,
     '--machines',
-    machine,
+    files.machine ?? machine,
     ...set,
     '--replay',
     schedule,

@@ -106,6 +106,8 @@ export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 /** A race, checked. */
 export interface Race {
   readonly name: string;
+  /** Where it was read from, as the request names it; absent of shipped ones and of those that were no file. */
+  readonly file?: string;
   readonly family: RaceFamily;
   readonly source: string;
   readonly about: string;

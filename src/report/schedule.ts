@@ -32,7 +32,7 @@ function headOf({
 }
 
 /** What a schedule is of. */
-type Told = Pick<Replay, 'race' | 'about' | 'policy' | 'machine' | 'settings' | 'schedule' | 'property'>;
+type Told = Pick<Replay, 'race' | 'about' | 'policy' | 'machine' | 'files' | 'settings' | 'schedule' | 'property'>;
 
 /** A schedule for a mail: a line a step, and the command that draws it. Code is indented, as Markdown wants it. */
 export function mailSchedule(one: Told & { readonly steps: readonly ExplorationStep[] }): string {
