@@ -6,7 +6,7 @@ import { isUsedElsewhere, share } from './fork';
 import { allocFrame, freeFrames, pageOf, refsOf, setPageOf } from './frame';
 import { cost, setting } from './layout';
 import {
-  AT_CLEAN, AT_COLLAPSE, AT_EXIT, AT_FAULT, AT_HINT, AT_LAZYFREE, AT_MERGE, AT_POOL_PROTECT, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_SPLIT, AT_SPLIT_FILE, AT_UNSHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
+  AT_CLEAN, AT_COLLAPSE, AT_EXIT, AT_FAULT, AT_HINT, AT_LAZYFREE, AT_MERGE, AT_MISPLACED, AT_POOL_PROTECT, AT_PROTECT, AT_RECLAIM_LAZYFREE, AT_SHARE, AT_SPLIT, AT_SPLIT_FILE, AT_UNSHARE, AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_PTE, CAUSE_RMAP, COST_PTE_CLEAR,
   COST_PTE_SET, COST_RMAP, KIND_GONE, KIND_POOL, SET_LOW, STEP_CLEAR, STEP_SET_CACHE, STEP_SET_NUMA, STEP_REMOVE_RMAP, STEP_SET_CLEAN, STEP_SET_MIGRATION, STEP_SET_MOVED, STEP_SET_NEW,
   STEP_SET_NONE, STEP_SET_OLD, STEP_SET_POISON, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
@@ -14,7 +14,7 @@ import { noteUnmapped } from './recent';
 import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
-  PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
   isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
@@ -263,7 +263,7 @@ function move(run: Run, page: u32, flags: u32, now: u64): void {
   const target = to - 1;
   setKind(target, kind);
   setReadOnly(target, isReadOnly(page) ? 1 : 0);
-  const moved = (flags & ~PTE_BUSY) | (row != 0 ? PTE_P : 0);
+  const moved = (flags & ~(PTE_BUSY | PTE_LOCKED)) | (row != 0 ? PTE_P : 0);
   if (row == 0) {
     setPte(target, moved);
     return;
@@ -287,7 +287,13 @@ export function check(run: Run): void {
     if (run.writes != 0 && isReadOnly(page)) good = false;
     // A child may have come since.
     if (run.mode == MODE_REUSE && (flags & PTE_SHARED) != 0 && isUsedElsewhere(page, run.oldFrame)) good = false;
-  } else if (run.occasion == AT_MERGE && (flags & PTE_W) != 0) good = false;
+  } else if (run.occasion == AT_MISPLACED) good = good && run.skip == 0 && (flags & ~(PTE_A | PTE_D)) == run.expects; // what was not copied is not replaced
+  else if (run.occasion == AT_MERGE && (flags & PTE_W) != 0) good = false;
   else if (!present || (run.occasion == AT_RECLAIM_LAZYFREE && (flags & PTE_D) != 0)) good = false;
   run.skip = good ? 0 : 1;
+}
+
+/** What is still the page that was copied is let go. */
+export function unlockPage(run: Run): void {
+  if (frameOf(run.page) == run.oldFrame) setPte(run.page, pte(run.page) & ~PTE_LOCKED);
 }

@@ -63,6 +63,11 @@ export function hasRange(run: Run): bool {
 export function isFault(run: Run): bool {
   return run.occasion == AT_FAULT || run.occasion == AT_COW || run.occasion == AT_HUGE_COW || run.occasion == AT_POOL_COW;
 }
+/** Whether there is no page that a flush could be for. */
+@inline
+export function hasNothing(run: Run): bool {
+  return run.skip != 0 || run.allFirst > run.allLast;
+}
 /** Page of a gathered row. */
 @inline
 export function rowPage(run: Run, row: u32): u32 {

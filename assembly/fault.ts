@@ -14,7 +14,7 @@ import { beginPage, PART_BODY, stepPath } from './path';
 import { isReleased } from './pasid';
 import { goIdle } from './shootdown';
 import {
-  frameOf, isInReach, isReadOnly, kindOf, pte, PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
+  frameOf, isInReach, isReadOnly, kindOf, pte, PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LOCKED, PTE_MERGED, PTE_P, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_W,
   PTE_ZERO, setKind,
 } from './table';
 
@@ -64,7 +64,7 @@ export function stepList(who: Agent): bool {
  */
 export function beginFault(who: Agent, page: u32, write: bool): bool {
   const flags = pte(page);
-  if ((flags & PTE_BUSY) != 0) {
+  if ((flags & (PTE_BUSY | PTE_LOCKED)) != 0) {
     waitForFrames(who);
     return false;
   }

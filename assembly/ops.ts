@@ -72,7 +72,8 @@ export const AT_POOL_COW: u32 = 29; //       AT_COW of pages of the pool of larg
 export const AT_POOL_PROTECT: u32 = 30; //   AT_PROTECT of them
 export const AT_UNSHARE: u32 = 31; //        a range: leaf tables that others have as well are given up
 export const AT_EXIT: u32 = 32; //           all: there is no program any more
-export const OCCASIONS: u32 = 33;
+export const AT_MISPLACED: u32 = 33; //     a page out of reach: copied where it is, and the copy takes its place
+export const OCCASIONS: u32 = 34;
 
 // ---- commands of a driver's invalidation; see src/model/machine.ts ----
 export const COMMAND_END: u32 = 0;

@@ -2,12 +2,12 @@
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
 import { bank, banks } from './bank';
 import { isBound } from './binding';
-import { changePages, check } from './change';
+import { changePages, check, unlockPage } from './change';
 import { Agent, agentCount, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
 import { canReach, select } from './consumers';
 import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
-import { Run, hasRange, rowPage } from './execution';
+import { Run, hasNothing, hasRange, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
@@ -16,7 +16,7 @@ import { LOG_FREE, LOG_STEP, note } from './log';
 import { PAGE_TABLE_LOCK, give, lockOf, newLocks, take } from './lock';
 import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock';
 import {
-  AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
+  AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MISPLACED, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
   STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
@@ -120,7 +120,7 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
 function mmapOf(occasion: u32): u32 {
   if (occasion <= AT_RECLAIM_UNUSED || occasion == AT_CLEAN || occasion == AT_MIGRATE || occasion == AT_POISON) return MMAP_NONE;
   if (occasion == AT_SPLIT || occasion == AT_SPLIT_FILE) return MMAP_NONE;
-  if (occasion >= AT_COLLAPSE && occasion != AT_POOL_COW) return MMAP_WRITE;
+  if (occasion >= AT_COLLAPSE && occasion != AT_POOL_COW && occasion != AT_MISPLACED) return MMAP_WRITE;
   const alone = occasion == AT_UNMAP || occasion == AT_UNMAP_DIRTY || occasion == AT_PROTECT || occasion == AT_MOVE || occasion == AT_SHARE;
   return alone || occasion == AT_UNTRACK || occasion == AT_REPLACE ? MMAP_WRITE : MMAP_READ;
 }
@@ -187,11 +187,18 @@ function finish(run: Run, who: Agent): void {
     framesFreed(who, now);
   }
   // Who has found the page at work waits for this.
-  if (run.occasion == AT_MIGRATE || run.occasion == AT_COLLECT || run.occasion == AT_COLLAPSE) framesFreed(who, now);
+  if (run.occasion == AT_MISPLACED) unlockPage(run);
+  if (isWaitedFor(run.occasion)) framesFreed(who, now);
   if (run.part == PART_BODY) add(N_PATH_PAGES + run.occasion, hasRange(run) ? run.touched : 1);
   add(N_PATH_PS + run.occasion, who.clock - run.began);
   if (run.mmapHeld != 0 && run.mmapKept == 0) giveMmap(run.mmap, who);
   run.steps = 0;
+}
+
+/** Whether who faults meanwhile waits for the list's end. */
+@inline
+function isWaitedFor(occasion: u32): bool {
+  return occasion == AT_MIGRATE || occasion == AT_COLLECT || occasion == AT_COLLAPSE || occasion == AT_MISPLACED;
 }
 
 /** Forgets what a list that is over has left behind: runs with the same future hold the same bytes. */
@@ -258,7 +265,8 @@ function perform(run: Run, who: Agent, step: u32): bool {
     }
     case STEP_READ: {
       readContent(run, who.clock);
-      if (run.occasion == AT_COLLAPSE) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_COPY) * (run.gathered - oldRows(run)));
+      const copies: u32 = run.occasion == AT_COLLAPSE ? run.gathered - oldRows(run) : run.occasion == AT_MISPLACED && run.skip == 0 ? 1 : 0;
+      if (copies != 0) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_COPY) * copies);
       return true;
     }
     case STEP_RANGE_START: {
@@ -290,11 +298,11 @@ function perform(run: Run, who: Agent, step: u32): bool {
     case STEP_CPU_FLUSH: return ideal || cpuFlush(run, who);
     case STEP_CPU_DEFER: return true; // what it puts off is done by the batch's flush
     case STEP_SECONDARY: {
-      if (run.touched == 0) return true;
+      if (hasNothing(run)) return true;
       const inside = run.inside != 0;
       return secondary(run, who, inside ? run.holdFirst : run.allFirst, inside ? run.holdLast : run.allLast, false);
     }
-    case STEP_SECONDARY_ALL: return (run.touched == 0 && run.occasion != AT_EXIT) || secondary(run, who, 0, u64.MAX_VALUE, true);
+    case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || secondary(run, who, 0, u64.MAX_VALUE, true);
     // range_start and range_end know nothing of what is found under the lock.
     case STEP_ZAP:
     case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);
@@ -402,7 +410,7 @@ function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bo
 /** CPUs that use the space, other than this one, flush by IPI; the flush is over when all have answered. */
 function cpuFlush(run: Run, who: Agent): bool {
   if (run.phase == 0) unlinkTables(run);
-  const pages = hasRange(run) ? run.gathered - oldRows(run) : run.touched;
+  const pages = hasRange(run) ? run.gathered - oldRows(run) : hasNothing(run) ? 0 : max<u32>(1, run.touched);
   if (pages == 0) return true;
   return shootDown(run, who, pages, run.part == PART_MIDDLE || pages > setting(SET_CEILING));
 }

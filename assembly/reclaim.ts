@@ -12,7 +12,7 @@ import { Run } from './execution';
 import { beginPage, PART_BODY, PART_MIDDLE, PART_TAIL, runOf, stepPath } from './path';
 import { oblige, OWES_DIRTY } from './safety';
 import {
-  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
+  frameOf, kindOf, pte, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MISMATCH, PTE_P, PTE_UNUSED, setPte, touched, vpnOf,
 } from './table';
 
 // Phases of the agent.
@@ -130,7 +130,7 @@ function settle(who: Agent): void {
 /** Begins a batch of `pages` pages from `first` on, those that are mapped. Returns whether there is any. */
 export function reclaimPages(who: Agent, first: u32, pages: u32): bool {
   let taken: u32 = 0;
-  for (let page = first; page < first + pages; page++) if ((pte(page) & PTE_P) != 0) hold(page, taken++);
+  for (let page = first; page < first + pages; page++) if ((pte(page) & (PTE_P | PTE_LOCKED)) == PTE_P) hold(page, taken++);
   store<u32>(size, taken);
   store<u32>(size, 0, 4);
   if (taken == 0) return false;
@@ -159,7 +159,7 @@ function isolate(who: Agent): bool {
     if (owner == 0) continue;
     const page = owner - 1;
     const flags = pte(page);
-    if ((flags & PTE_P) == 0 || frameOf(page) != hand || kindOf(page) == KIND_POOL) continue;
+    if ((flags & (PTE_P | PTE_LOCKED)) != PTE_P || frameOf(page) != hand || kindOf(page) == KIND_POOL) continue;
     // Use, not the A bit: that is set by walks alone, so which pages go would hang on how often a policy flushes TLBs.
     if (load<u8>(touched + page) != 0) {
       store<u8>(touched + page, 0);

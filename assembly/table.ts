@@ -33,6 +33,8 @@ export const PTE_POISON: u32 = 16384;
 export const PTE_SEEN: u32 = 512;
 /** It has a frame, and is out of reach: the next fault gives it back. */
 export const PTE_AWAY: u32 = 32768;
+/** A copy is made of it while it is out of reach: whoever faults waits (the page's lock). */
+export const PTE_LOCKED: u32 = 65536;
 
 /** log2 of the slots of a table. */
 export const TABLE_LG2: u32 = 9;

@@ -1,18 +1,18 @@
 // What the kernel does to the pages of a range on its own account, one by one: it cleans, replaces, merges, migrates them.
 // A list a page, or two; and what a child of fork gives back.
 import { Agent, spend } from './clock';
-import { MODE_FRAME } from './execution';
+import { MODE_FRAME, Run } from './execution';
 import { take, waitForFrames } from './fault';
 import { callerHolds, frameCount, framesFreed, freeFrames, getFrame, refsOf, sharedPage, unshareFrame } from './frame';
 import { cost, region } from './layout';
 import {
-  AT_CLEAN, AT_COLLECT, AT_INSERT, AT_MERGE, AT_MERGE_PROTECT, AT_MIGRATE, AT_POISON, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_POOL, KIND_SHARED,
+  AT_CLEAN, AT_COLLECT, AT_INSERT, AT_MERGE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MISPLACED, AT_POISON, AT_REPLACE, CAUSE_PAGE_COPY, COST_PAGE_COPY, KIND_FILE, KIND_HUGE, KIND_POOL, KIND_SHARED,
 } from './ops';
 import { beginPage, freeOne, PART_BODY, runOf } from './path';
 import { cpuCount } from './space';
 import {
-  firstTable, frameOf, isReadOnly, keyAt, kindOf, pageIn, pte, PTE_A, PTE_AWAY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_MERGED, PTE_P, PTE_W, PTE_ZERO,
-  TABLE_LG2, tableAt, tableCount, vpnOf,
+  firstTable, frameOf, isReadOnly, keyAt, kindOf, pageIn, pte, PTE_A, PTE_AWAY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MERGED, PTE_P, PTE_W, PTE_ZERO,
+  setPte, TABLE_LG2, tableAt, tableCount, vpnOf,
 } from './table';
 
 // Stages of the work on one page.
@@ -101,7 +101,7 @@ export function occasionOf(first: u32, page: u32): u32 {
 /** Whether there is something to do for the occasion. */
 export function fits(occasion: u32, page: u32): bool {
   const flags = pte(page);
-  if ((flags & PTE_P) == 0) return false;
+  if ((flags & (PTE_P | PTE_LOCKED)) != PTE_P) return false;
   if (occasion == AT_CLEAN) return (flags & PTE_W) != 0 && kindOf(page) == KIND_SHARED;
   if (occasion == AT_REPLACE) return (flags & PTE_CACHE) != 0 && kindOf(page) == KIND_FILE;
   // Nobody else may refer to what is moved or merged.
@@ -110,6 +110,7 @@ export function fits(occasion: u32, page: u32): bool {
   if (occasion == AT_MIGRATE || occasion == AT_POISON || occasion == AT_COLLECT) return alone;
   if (kindOf(page) == KIND_POOL) return false;
   if (occasion == AT_MERGE && (flags & PTE_W) != 0) return false;
+  if (occasion == AT_MISPLACED && ((flags & PTE_AWAY) == 0 || kindOf(page) != KIND_HUGE)) return false;
   return alone && (flags & (PTE_CACHE | PTE_LAZY | PTE_MERGED)) == 0;
 }
 
@@ -130,8 +131,21 @@ export function beginFor(who: Agent, occasion: u32, page: u32): bool {
   run.writable = occasion == AT_MIGRATE || occasion == AT_COLLECT ? flags & ~(PTE_P | PTE_A | PTE_AWAY)
     : occasion == AT_MERGE ? PTE_MERGED
     : occasion == AT_INSERT && !isReadOnly(page) ? PTE_W | PTE_D
+    : occasion == AT_MISPLACED ? PTE_D | (isReadOnly(page) ? 0 : PTE_W)
     : 0;
+  if (occasion == AT_MISPLACED) return beginCopy(run, flags);
   if (occasion != AT_MERGE) spend(who, CAUSE_PAGE_COPY, cost(COST_PAGE_COPY));
+  return true;
+}
+
+/**
+ * The page is locked as it is, and TLBs may have it all the same, though its PTE says otherwise: flushes are for it before anything
+ * has changed.
+ */
+function beginCopy(run: Run, flags: u32): bool {
+  setPte(run.page, flags | PTE_LOCKED);
+  run.expects = (flags | PTE_LOCKED) & ~(PTE_A | PTE_D);
+  run.allFirst = run.allLast = run.first;
   return true;
 }
 

@@ -112,8 +112,10 @@ const upkeep = fc
     const use = access(kind === 0 ? 'read' : 'write', vpn);
     const uses = Array<Step>(times).fill(use);
     const write = access('write', vpn);
+    // Huge pages are found on the wrong node: nobody has come to them since they are PROT_NONE.
+    const node = kind === 4 ? [event('numaHint', 0, vpn - 1, vpn + 2), event('numaMigrate', 0, vpn, vpn + 2)] : [];
     const gone = reaped === 0 ? [event('reap', 0)] : [];
-    return [...file, ...uses, event(work, 0, vpn, vpn + 2), ...uses, ...gone, write, ...uses, ...gone];
+    return [...file, ...uses, ...node, event(work, 0, vpn, vpn + 2), ...uses, ...gone, write, ...uses, ...gone];
   });
 
 const one = fc

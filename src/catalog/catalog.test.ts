@@ -137,7 +137,9 @@ test('under-lock and range-end differ in the place of one step: the reclaim and 
 
 test('under-lock invalidates in the hold, after the clear, before any new PTE; range-end only in that of the gather hook', () => {
   for (const path of PATH_NAMES.filter((path) => path !== 'exit')) {
-    const lock = steps('under-lock', path);
+    const all = steps('under-lock', path);
+    // The hold before the copy of a page that is PROT_NONE changes nothing.
+    const lock = all.slice(all.indexOf('PC') < all.indexOf('UL') ? 0 : all.lastIndexOf('LK'));
     const at = lock.indexOf('SI');
     // What empties a PTE for good puts no new one there.
     const set = lock.findIndex((word) => word.startsWith('PS') && word !== 'PS(cache)');

@@ -38,6 +38,8 @@ export function encodeEvent(event: TraceEvent, numbers: Numbers): number[] {
       return row('EVENT_PAGES', first, end, numbers('AT_POISON'), 0);
     case 'numaHint':
       return row('EVENT_RANGE', first, end, numbers('AT_HINT'));
+    case 'numaMigrate':
+      return row('EVENT_PAGES', first, end, numbers('AT_MISPLACED'), 0);
     case 'migrateVma':
       return row('EVENT_PAGES', first, end, numbers('AT_COLLECT'), 0);
     case 'split':

@@ -12,6 +12,7 @@ const OCCASIONS: Partial<Record<RaceAction['word'], string>> = {
   unshare: 'AT_UNSHARE',
   migrate_vma: 'AT_COLLECT',
   numa_hint: 'AT_HINT',
+  numa_migrate: 'AT_MISPLACED',
   thp_split: 'AT_SPLIT',
   thp_collapse: 'AT_COLLAPSE',
   exit: 'AT_EXIT',
@@ -39,6 +40,7 @@ export function encodeAction({ word, pages, to, writable, flag }: RaceAction, n:
     case 'ksm_replace':
     case 'migrate':
     case 'migrate_vma':
+    case 'numa_migrate':
     case 'hwpoison':
       return [n('ACT_PAGE'), n(OCCASIONS[word]!), first];
     case 'mismatch':

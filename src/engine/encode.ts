@@ -61,6 +61,7 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_POOL_PROTECT: 'hugetlb_protect',
   AT_UNSHARE: 'hugetlb_unshare',
   AT_EXIT: 'exit',
+  AT_MISPLACED: 'numa_migrate',
 };
 
 const STEP: Readonly<Record<string, string>> = {

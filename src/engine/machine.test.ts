@@ -31,9 +31,9 @@ const MUST_REACH = [
   'open run looked up again', 'run cut', 'one CPU interrupts another', 'idle CPU left out', 'idle CPU comes back', 'flushed already', 'flushes all: one was missed', 'wait to read under mmap_lock', 'wait to write under mmap_lock',
   'shared with a child', 'shared with a child again', 'copied for a child',
   'the child is gone: reused', 'content read', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
-  'denied: the space was released', 'fault: back',
+  'denied: the space was released', 'fault: back', 'wait for the copy of the page',
   ...PATH_NAMES.map((path) => `path ${path}`),
-  ...['uprobe', 'migrate', 'migrate_vma'].map((path) => `lost race: ${path}`),
+  ...['uprobe', 'migrate', 'migrate_vma', 'numa_migrate'].map((path) => `lost race: ${path}`),
 ]; // biome-ignore format: a table
 
 /** The steps as those of several CPUs, who go on with the program in turn. */

@@ -134,7 +134,8 @@ const RACES: Record<PathName, readonly string[]> = {
   uprobe: ['uprobe-stale-read'],
   migrate_vma: ['migrate-vma-write'],
   migrate_insert: ['migrate-insert-read'],
-  numa_hint: ['numa-hint-write'],
+  numa_hint: ['numa-hint-write', 'numa-thp-write'],
+  numa_migrate: ['numa-thp-write'],
   thp_split: ['thp-split-munmap'],
   thp_split_file: ['thp-split-file-read'],
   thp_cow: ['thp-cow-stale-read'],
@@ -166,13 +167,15 @@ const CAUGHT: Readonly<Record<string, readonly string[]>> = {
     'migrate SI',
     'reclaim_mismatch SI',
     'reclaim_unused SI',
-    // But for hwpoison, whose frame nobody gets, and numa_hint and thp_split, whose frames stay where they are.
+    // But for hwpoison, whose frame nobody gets, thp_split, whose frames stay where they are, and numa_migrate, which the one of
+    // numa_hint is for.
     'fork SI',
     'uprobe PC',
     'uprobe SI',
     'migrate_vma SI',
     'migrate_insert PC',
     'migrate_insert SI',
+    'numa_hint SI',
     'thp_cow PC',
     'thp_cow SI',
     'thp_collapse SI',
@@ -210,6 +213,9 @@ const CAUGHT: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Paths whose race breaks as the policy is. */
+const AS_IT_IS: Readonly<Record<string, readonly PathName[]>> = { 'linux-4.15': ['numa_migrate'] };
+
 /** Steps whose removal makes less reachable: without the last FREE of the path no table is freed. */
 const LESS: Readonly<Record<string, readonly string[]>> = { 'under-lock': ['munmap_dirty FREE'] };
 
@@ -241,7 +247,7 @@ test.each(Object.entries(CAUGHT))(
       const held = loadRaces(names)
         .map((race) => ({ race, reached: reachable(race, whole) }))
         .filter(({ race, reached }) => !breaks(race, reached));
-      expect(held[0]!.race.name).toBe(names[0]);
+      expect(held[0]?.race.name).toBe(AS_IT_IS[name]?.includes(path) ? undefined : names[0]);
       for (const [word, less] of withoutOne(whole, path)) {
         const after = held.map(({ race, reached }) => ({ race, reached, found: reachable(race, less) }));
         if (after.some(({ race, found }) => breaks(race, found))) broken.push(`${path} ${word}`);

@@ -89,6 +89,15 @@ export const PROBES: Readonly<Record<PathName, Probe>> = {
   migrate_vma: { acts: [...access('write', 10, 11), ...event('migrateVma', 10, 12)], frames: null },
   migrate_insert: { acts: [...access('read', 10, 11), ...event('migrateVma', 10, 12)], frames: null },
   numa_hint: { acts: [...access('write', 10), ...event('numaHint', 10, 11)], frames: null },
+  numa_migrate: {
+    acts: [
+      ...mapped(MAP_FLAG.huge),
+      ...access('write', 10),
+      ...event('numaHint', 10, 11),
+      ...event('numaMigrate', 10, 11),
+    ],
+    frames: null,
+  },
   thp_split: { acts: [...mapped(MAP_FLAG.huge), ...access('write', 10), ...event('split', 10, 11)], frames: null },
   thp_split_file: { acts: [...file(0), ...access('read', 10), ...event('split', 10, 11)], frames: null },
   thp_cow: { acts: [...mapped(MAP_FLAG.huge), ...access('read', 10, 11), ...access('write', 10, 11)], frames: null },

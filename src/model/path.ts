@@ -274,6 +274,18 @@ export const PATHS = {
     stale: 'nothing: same page; a migration that follows has a flush of its own',
     needs: ['PC', 'PS(numa)'],
   },
+  numa_migrate: {
+    kind: 'page',
+    title:
+      'NUMA hinting fault of a huge page: it is copied to the node of who uses it, its entry trusted to be PROT_NONE',
+    kernel:
+      'mm/huge_memory.c do_huge_pmd_numa_page -> mm/migrate.c migrate_misplaced_transhuge_page, up to 5.13, while a flush is pending; a page of 4 KiB at a time (assumed)',
+    locks: 'mmap_lock for reading; page lock',
+    last: 'isolation by migration',
+    newPage: 'no before PS: a fault waits for the page lock; then the list itself maps a different page',
+    stale: 'a device write after the copy is lost (S4): change_pmd_range of another CPU has not come to its range_end',
+    needs: ['COPY', 'PS(new)', 'PPc', 'FREE'],
+  },
   thp_split: {
     kind: 'range',
     title: 'the entry of an anonymous huge page becomes a table of 512 entries of the same pages',

@@ -43,6 +43,7 @@ export const ACTIONS = {
   unshare: { by: ['cpu'], operands: 'pages', says: 'a page table of hugetlbfs that others have as well is given up' },
   migrate_vma: { by: ['cpu'], operands: 'page', says: 'a page, or the zero page, makes room for memory of a device' },
   numa_hint: { by: ['cpu'], operands: 'pages', says: 'NUMA balancing makes pages PROT_NONE' },
+  numa_migrate: { by: ['cpu'], operands: 'page', says: 'a NUMA hinting fault copies a huge page to another node' },
   thp_split: { by: ['cpu'], operands: 'pages', says: 'huge pages become small ones' },
   thp_collapse: { by: ['cpu'], operands: 'pages', says: 'khugepaged copies pages into a huge one' },
   exit: { by: ['cpu'], operands: 'none', says: 'the process is gone, and all that it has mapped' },

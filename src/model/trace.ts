@@ -108,6 +108,8 @@ export const EVENTS = {
   unbind: ['space'],
   /** The device asks for a translation in advance, and goes on. */
   prefetch: ['space', 'first'],
+  /** NUMA hinting faults find huge pages on the wrong node: those that are PROT_NONE are copied to another. */
+  numaMigrate: ['space', 'first', 'end'],
 } as const satisfies Record<string, Fields>;
 
 export type EventName = keyof typeof EVENTS;
@@ -128,6 +130,7 @@ export const MM_EVENTS: ReadonlySet<EventName> = new Set([
     'mismatch',
     'unused',
     'numaHint',
+    'numaMigrate',
     'migrateVma',
     'split',
     'collapse',

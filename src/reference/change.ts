@@ -147,6 +147,11 @@ export class Changes {
     }
   }
 
+  /** What is still the page that was copied is let go. */
+  unlock({ page, copied, oldFrame }: Operation): void {
+    if (copied !== undefined && page!.frame === oldFrame) page!.pte = { ...page!.pte, locked: false };
+  }
+
   private install(run: Operation, page: Page, now: number): void {
     if (run.range !== null) {
       this.collapse(run, page, now);
@@ -199,7 +204,7 @@ export class Changes {
     target.kind = kind;
     target.readOnly = readOnly;
     if (mine) target.user = null;
-    this.space.set(target, { ...pte, busy: false, present: mine }, mine ? frame : target.frame, now);
+    this.space.set(target, { ...pte, busy: false, locked: false, present: mine }, mine ? frame : target.frame, now);
     if (mine && !pte.zero) frame!.owner = target;
   }
 }

@@ -328,6 +328,7 @@ export class Cpu {
         if (end <= first) return;
         enter();
         return yield* this.work.collect(agent, this.inOrder(first, end));
+      case 'numaMigrate':
       case 'writeback':
       case 'uprobe':
       case 'migrate':
@@ -414,7 +415,13 @@ function isDirtyFile({ pte }: Page): boolean {
 }
 
 /** Events that run one path page by page. */
-const PER_PAGE = { writeback: 'page_mkclean', uprobe: 'uprobe', migrate: 'migrate', poison: 'hwpoison' } as const;
+const PER_PAGE = {
+  writeback: 'page_mkclean',
+  uprobe: 'uprobe',
+  migrate: 'migrate',
+  poison: 'hwpoison',
+  numaMigrate: 'numa_migrate',
+} as const;
 
 /** Whether the TLB has a translation that allows the access, the most recent one then. */
 function usable(tlb: Tlb, page: Page, write: boolean): boolean {

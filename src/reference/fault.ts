@@ -25,8 +25,10 @@ export class Faults {
       page.kind = 'unknown';
       this.counts.reach('unmapped page touched again');
     }
-    if (pte.busy || (this.needsFrame(page, write) && this.frames.free === 0)) {
-      this.counts.reach(pte.busy ? 'wait for reclaim of the page' : 'wait for a frame');
+    if (pte.busy || pte.locked || (this.needsFrame(page, write) && this.frames.free === 0)) {
+      this.counts.reach(
+        pte.busy ? 'wait for reclaim of the page' : pte.locked ? 'wait for the copy of the page' : 'wait for a frame',
+      );
       yield* this.wait(agent);
       return false;
     }

@@ -1,3 +1,4 @@
+import type { PathName } from '../model/path.ts';
 import type { Agent } from './agent.ts';
 import type { Counts } from './counts.ts';
 
@@ -50,3 +51,23 @@ export class MmapLock {
     agent.hear(this.known);
   }
 }
+
+/** How a list has mmap_lock: who comes by rmap does without, changes of mappings have it alone. */
+export function accessOf(path: PathName | 'fault'): Access | null {
+  if (path.startsWith('reclaim_') || BY_RMAP.has(path)) return null;
+  return ALONE.has(path) ? 'write' : 'read';
+}
+const BY_RMAP = new Set<string>(['page_mkclean', 'migrate', 'hwpoison', 'thp_split', 'thp_split_file']);
+const ALONE = new Set<string>([
+  'munmap',
+  'munmap_dirty',
+  'mprotect',
+  'mremap',
+  'fork',
+  'clear_refs',
+  'uprobe',
+  'thp_collapse',
+  'hugetlb_protect',
+  'hugetlb_unshare',
+  'exit',
+]);

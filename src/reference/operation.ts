@@ -27,6 +27,8 @@ export interface Operation {
   };
   /** What PS(new) installs on the kernel's own account; of a fault it follows from the fault. */
   readonly installs?: Pte;
+  /** Of a page that is copied before its PTE is touched: the PTE that it was copied under. */
+  readonly copied?: Pte | undefined;
   readonly oldFrame: Frame | null;
   newFrame: Frame | null;
   /** The PTE is no longer what it was: only references are put. */

@@ -33,6 +33,8 @@ export interface Pte {
   poisoned: boolean;
   /** Nobody may use it before a fault, which finds the same page. */
   away: boolean;
+  /** It is copied while nobody may use it: whoever faults waits. */
+  locked: boolean;
 }
 
 export const EMPTY: Readonly<Pte> = {
@@ -52,6 +54,7 @@ export const EMPTY: Readonly<Pte> = {
   unused: false,
   poisoned: false,
   away: false,
+  locked: false,
 };
 
 /** One page of the address space, and what is known about its old translations. */

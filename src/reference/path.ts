@@ -8,7 +8,7 @@ import type { Consumers, Party } from './consumers.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
 import { Lock } from './lock.ts';
-import type { Access, MmapLock } from './mmap-lock.ts';
+import { accessOf, type MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
 import { isMapped, type Page, samePte, type Table } from './page.ts';
 import type { Price } from './queue.ts';
@@ -115,7 +115,8 @@ export class Paths {
     if (!['IO', 'COPY', 'MERGE'].includes(word) || run.lost || run.part === 'middle') return;
     const pages = run.range === null ? [run.page!] : [...run.changed.keys()];
     for (const page of pages) this.safety.oblige(page, run.agent.clock, 'dirty', this.consumers.reachable(page));
-    if (run.path === 'thp_collapse') run.agent.spend('page_copy', this.price('page.copy') * this.pagesOf(run).length);
+    if (run.path === 'thp_collapse' || run.path === 'numa_migrate')
+      run.agent.spend('page_copy', this.price('page.copy') * this.pagesOf(run).length);
     this.counts.reach('content read');
     yield* this.endTurn(run);
   }
@@ -170,7 +171,11 @@ export class Paths {
       case 'IP':
         return yield* this.invalidate(run, party, this.spanOf(run));
       case 'SI*':
-        return yield* this.invalidate(run, party, run.changed.size === 0 && run.path !== 'exit' ? null : EVERYTHING);
+        return yield* this.invalidate(
+          run,
+          party,
+          this.pagesOf(run).length === 0 && run.path !== 'exit' ? null : EVERYTHING,
+        );
       case 'CP': {
         if (run.lost || party.machine.driver.changePte !== 'flush') return;
         const { vpn } = run.page!;
@@ -245,13 +250,16 @@ export class Paths {
       run.lost = !same || page!.kind === 'gone' || (fault.write && page!.readOnly);
       // A child may have come since.
       if (fault.mode === 'reuse' && pte.shared && frame!.refs > 1) run.lost = true;
-    } else if (run.path === 'reclaim_lazyfree') run.lost = !sameFrame || pte.dirty;
+    } else if (run.copied !== undefined) run.lost ||= !sameFrame || !samePte(pte, run.copied);
+    else if (run.path === 'reclaim_lazyfree') run.lost = !sameFrame || pte.dirty;
     else run.lost = !sameFrame || (run.path === 'ksm_replace' && pte.writable);
     if (run.lost) this.counts.reach(`lost race: ${run.path}`);
   }
 
   /** Pages that a flush is for: those of this hold in braces, all outside. */
   private pagesOf(run: Operation): Page[] {
+    // What TLBs have of a page that is PROT_NONE is not looked at before its PTE is touched again.
+    if (run.copied !== undefined && run.changed.size === 0) return run.lost ? [] : [run.page!];
     return [...run.changed.keys()].slice(run.table === null ? 0 : run.before);
   }
 
@@ -378,8 +386,9 @@ export class Paths {
     } else if (!run.lost && OWES[run.path] !== undefined)
       this.safety.oblige(run.page!, now, OWES[run.path]!, this.consumers.reachable(run.page!));
     this.discard(run, now);
-    // Whoever has faulted on the migration entry looks again.
-    if (['migrate', 'migrate_vma', 'thp_collapse'].includes(run.path)) this.frames.wakeAll(run.agent, now);
+    // Whoever has faulted on the migration entry, or the page that is copied, looks again.
+    this.changes.unlock(run);
+    if (AWAITED.has(run.path)) this.frames.wakeAll(run.agent, now);
   }
 
   /** Somebody else was faster: what was brought is not needed. */
@@ -399,6 +408,9 @@ export class Paths {
   }
 }
 
+/** Paths that whoever faults on their pages waits for. */
+const AWAITED = new Set<string>(['migrate', 'migrate_vma', 'thp_collapse', 'numa_migrate']);
+
 /** Paths after which the page is the same, with less allowed. */
 const OWES: Readonly<Partial<Record<Operation['path'], Owed>>> = {
   mprotect: 'permission',
@@ -415,26 +427,6 @@ const FAULT: readonly Step[] = [
   { kind: 'step', word: 'PS', pte: 'new', at: 2 },
   { kind: 'step', word: 'UL', pte: null, at: 3 },
 ];
-
-/** How a list has mmap_lock: who comes by rmap does without, changes of mappings have it alone. */
-function accessOf(path: Operation['path']): Access | null {
-  if (path.startsWith('reclaim_') || BY_RMAP.has(path)) return null;
-  return ALONE.has(path) ? 'write' : 'read';
-}
-const BY_RMAP = new Set<string>(['page_mkclean', 'migrate', 'hwpoison', 'thp_split', 'thp_split_file']);
-const ALONE = new Set<string>([
-  'munmap',
-  'munmap_dirty',
-  'mprotect',
-  'mremap',
-  'fork',
-  'clear_refs',
-  'uprobe',
-  'thp_collapse',
-  'hugetlb_protect',
-  'hugetlb_unshare',
-  'exit',
-]);
 
 function isOutOfReach({ link, pages }: Table): boolean {
   return link === 'linked' && !pages.some(({ pte }) => isMapped(pte));

@@ -81,7 +81,8 @@ export class Reclaim {
       this.hand = this.hand === all.length ? 1 : this.hand + 1;
       const frame = all[this.hand - 1]!;
       const page = frame.owner;
-      if (page === null || page.kind === 'hugetlb' || !page.pte.present || page.frame !== frame) continue;
+      if (page === null || page.kind === 'hugetlb' || !page.pte.present || page.pte.locked || page.frame !== frame)
+        continue;
       if (page.touched) page.touched = false;
       else if (!batch.some((row) => row.page === page)) {
         if (this.frames.callerHolds) this.frames.get(frame);

@@ -54,12 +54,18 @@ export class Work {
     const installs = { ...(moves ? page.pte : EMPTY), present: true, accessed: true, away: false };
     if (path === 'ksm_replace') installs.merged = true;
     if (path === 'migrate_insert') installs.writable = installs.dirty = !page.readOnly;
+    const copied = path === 'numa_migrate' ? { ...page.pte, locked: true } : undefined;
+    if (copied !== undefined) {
+      page.pte = copied;
+      installs.dirty = true;
+      installs.writable = !page.readOnly;
+    }
     const oldFrame = page.frame!;
-    const run = this.paths.begin({ agent, path, page, oldFrame, installs });
+    const run = this.paths.begin({ agent, path, page, oldFrame, installs, copied });
     if ((replaces || path === 'hwpoison') && this.frames.callerHolds) this.frames.get(oldFrame);
     if (replaces) {
       this.faults.take(run, page);
-      if (path !== 'ksm_replace') agent.spend('page_copy', this.price('page.copy'));
+      if (path !== 'ksm_replace' && path !== 'numa_migrate') agent.spend('page_copy', this.price('page.copy'));
     }
     yield;
     yield* this.faults.finish(run);
@@ -82,15 +88,23 @@ export class Work {
 }
 
 /** Paths that put another page in the place of the one that is there. */
-const REPLACES = new Set<PathName>(['uprobe', 'ksm_replace', 'migrate', 'migrate_vma', 'migrate_insert']);
+const REPLACES = new Set<PathName>([
+  'uprobe',
+  'ksm_replace',
+  'migrate',
+  'migrate_vma',
+  'migrate_insert',
+  'numa_migrate',
+]);
 
 /** Whether the path has something to do. Nobody else may refer to what is moved or merged. */
 function fits(path: PathName, { pte, kind, frame }: Page): boolean {
-  if (!pte.present) return false;
+  if (!pte.present || pte.locked) return false;
   if (path === 'page_mkclean') return pte.writable && kind === 'shared';
   if (path === 'uprobe') return pte.cached && kind === 'file';
   if (path === 'migrate_insert') return pte.zero;
   if (pte.zero || frame!.refs !== 1) return false;
+  if (path === 'numa_migrate' && !(pte.away && kind === 'huge')) return false;
   if (path === 'migrate' || path === 'migrate_vma' || path === 'hwpoison') return true;
   return kind !== 'hugetlb' && !pte.cached && !pte.lazy && !pte.merged && !(path === 'ksm_replace' && pte.writable);
 }

@@ -42,6 +42,7 @@ const RANGES = {
   unshare: 'unshare',
   migrate_vma: 'migrateVma',
   numa_hint: 'numaHint',
+  numa_migrate: 'numaMigrate',
   thp_split: 'split',
   thp_collapse: 'collapse',
   clear_refs: 'clearRefs',

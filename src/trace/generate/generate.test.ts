@@ -41,6 +41,7 @@ const MM: readonly [name: string, sizes: Partial<Record<keyof Sizes, string>>, p
   ['ksm-merge', { pages: '160', ops: '400' }, 'ksm_replace', 50],
   ['numa-migration', { pages: '160', ops: '400' }, 'migrate', 50],
   ['numa-balancing', { pages: '160', ops: '400' }, 'numa_hint', 50],
+  ['numa-thp', { pages: '1100', ops: '400' }, 'numa_migrate', 50],
   ['thp-churn', { pages: '1100', ops: '400' }, 'thp_collapse', 30],
   ['dirty-tracking', { pages: '160', ops: '400' }, 'clear_refs', 5],
   ['shared-writeback', { pages: '160', ops: '400' }, 'page_mkclean', 20],

@@ -7,6 +7,7 @@ import { madvDontneed, madvFree, munmapStorm, tlbFlush } from './allocations.ts'
 import {
   dirtyTracking,
   forkSnapshot,
+  hugeBalancing,
   hugePages,
   ksmMerge,
   numaBalancing,
@@ -32,6 +33,7 @@ export const WORKLOADS: readonly Workload[] = [
   ksmMerge,
   numaMigration,
   numaBalancing,
+  hugeBalancing,
   hugePages,
   dirtyTracking,
   sharedWriteback,

@@ -22,10 +22,11 @@ function request(program: Process, heap: number, pages: number, random: Random):
 function watched(
   times: number,
   act: (program: Process, heap: number, random: Random, pages: number, time: number) => void,
+  of: { readonly huge?: boolean } = {},
 ) {
   const write: Workload['write'] = (out, { pages, ops }, random) => {
     const program = new Process(out);
-    const heap = program.map(pages);
+    const heap = program.map(pages, of);
     for (let i = 0; i < pages; i++) program.write(heap + i, 4);
     const every = Math.max(1, Math.floor(ops / times));
     for (let op = 0; op < ops; op++) {
@@ -87,6 +88,27 @@ export const numaBalancing: Workload = {
     const moved = random.between(1, Math.min(16, stretch));
     program.kernel('migrate', first + random.below(stretch - moved + 1), moved);
   }),
+};
+
+export const hugeBalancing: Workload = {
+  name: 'numa-thp',
+  summary: 'huge pages become PROT_NONE, and the fault on one copies it to the node of who uses it',
+  stands: 'task_numa_work: change_huge_pmd; do_huge_pmd_numa_page, migrate_misplaced_transhuge_page',
+  sizes: { pages: { means: 'pages of the program', is: 2048, least: 64 }, ops: REQUESTS },
+  assumes: [
+    SERVER,
+    'A block of 512 pages, or the rest of the heap, becomes PROT_NONE 100 times, any of them; every second time it is on the wrong node.',
+  ],
+  write: watched(
+    100,
+    (program, heap, random, pages, time) => {
+      const first = heap + 512 * random.below(Math.ceil(pages / 512));
+      const block = Math.min(512, heap + pages - first);
+      program.kernel('numaHint', first, block);
+      if (time % 2 === 0) program.kernel('numaMigrate', first, block);
+    },
+    { huge: true },
+  ),
 };
 
 export const hugePages: Workload = {

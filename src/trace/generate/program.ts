@@ -20,6 +20,7 @@ type KernelEvent =
   | 'merge'
   | 'migrate'
   | 'numaHint'
+  | 'numaMigrate'
   | 'collapse'
   | 'split';
 
@@ -69,9 +70,9 @@ export class Process {
   }
 
   /** Maps `pages` anonymous pages, or those of a file, private unless `shared`; the first page. */
-  map(pages: number, { prot = DATA, file = false, shared = false } = {}): number {
+  map(pages: number, { prot = DATA, file = false, shared = false, huge = false } = {}): number {
     const first = this.addresses.take(pages);
-    const flags = (file ? MAP_FLAG.file : 0) | (shared ? MAP_FLAG.shared : 0);
+    const flags = (file ? MAP_FLAG.file : 0) | (shared ? MAP_FLAG.shared : 0) | (huge ? MAP_FLAG.huge : 0);
     this.out.event(this.cpu, 'mmap', [this.space, first, first + pages, prot, flags]);
     return first;
   }
