@@ -53,6 +53,7 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_COLLECT: 'migrate_vma',
   AT_INSERT: 'migrate_insert',
   AT_HINT: 'numa_hint',
+  AT_MISPLACED: 'numa_migrate',
   AT_SPLIT: 'thp_split',
   AT_SPLIT_FILE: 'thp_split_file',
   AT_HUGE_COW: 'thp_cow',
@@ -61,7 +62,6 @@ export const OCCASION_PATH: Readonly<Record<string, PathName>> = {
   AT_POOL_PROTECT: 'hugetlb_protect',
   AT_UNSHARE: 'hugetlb_unshare',
   AT_EXIT: 'exit',
-  AT_MISPLACED: 'numa_migrate',
 };
 
 const STEP: Readonly<Record<string, string>> = {
