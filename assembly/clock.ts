@@ -126,10 +126,20 @@ export function nextAgent(): i32 {
 export function staysNext(who: Agent): bool {
   return who.clock < rival;
 }
-/** A runnable agent's time is taken back to `now`. */
+/** A runnable agent's time is taken back to `now`, */
 export function bringForward(who: Agent, cause: u32, now: u64): void {
   rival = 0;
   spend(who, cause, now - who.clock);
+}
+/** or its clock alone: what the time went into stays as it was counted. */
+export function turnBack(who: Agent, now: u64): void {
+  rival = 0;
+  who.clock = now;
+}
+/** Agents that can take a step, a bit each. */
+@inline
+export function runnables(): u64 {
+  return load<u64>(runnable);
 }
 
 // ---- vector clocks: who has heard of whose epoch, through sync edges only ----

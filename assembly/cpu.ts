@@ -3,7 +3,7 @@
 import { HAS_FAULTED, IS_SERVED, refill, serve } from './access';
 import { mapped, mapPages, markPages, settleOccasion } from './area';
 import { Cache, ENTRY_SHIFT, ENTRY_V, ENTRY_W, lookup, lookupInOrder, useAgain } from './cache';
-import { Agent, retire, spend } from './clock';
+import { Agent, retire, spend, staysNext } from './clock';
 import { add, bump, N_COMPUTE, N_L1D_MISS, N_L1I_MISS } from './counters';
 import { post } from './device';
 import { stepList } from './fault';
@@ -43,6 +43,11 @@ export function initCpu(): void {
   fetchPs = cost(COST_FETCH);
   accessPs = setting(SET_DATA_ONLY) != 0 ? cost(COST_ACCESS) : 0;
 }
+/** Whether the CPU runs its program. */
+@inline
+export function isInUserMode(who: Agent): bool {
+  return who.phase == USER;
+}
 /** Whether the CPU goes through a range page by page, as a migration does. */
 @inline
 export function isWorking(who: Agent): bool {
@@ -65,24 +70,31 @@ export function stepCpu(who: Agent, limit: u64): u32 {
     return WENT_ON;
   }
   const cpu = cpuCaches(who.id);
-  const clock = who.clock;
-  if (!runPrivate(who, cpu, limit) || who.clock != clock) return WENT_ON;
-  // A shared step, and it is this CPU's turn.
-  if (p.cursor == p.records && !hasPost(p)) {
-    if (p.last == 0) return NEEDS_INPUT;
-    retire(who);
-    return WENT_ON;
+  let turn = who.clock; // of this CPU
+  while (true) {
+    if (!runPrivate(who, cpu, limit)) return WENT_ON;
+    // The next step is shared: it is taken now if it is still this CPU's turn.
+    if (who.clock != turn && !staysNext(who)) return WENT_ON;
+    if (p.cursor == p.records && !hasPost(p)) {
+      if (p.last == 0) return NEEDS_INPUT;
+      retire(who);
+      return WENT_ON;
+    }
+    show(p);
+    if (hasPost(p)) {
+      const work = load<u32>(p.posts + (<usize>p.nextPost << 3), 4);
+      p.nextPost++;
+      if (setting(SET_DEVICE) != 0) post(who, work >> 1, work & 1);
+      return WENT_ON;
+    }
+    if (isEvent(p, p.cursor)) {
+      startEvent(who);
+      return WENT_ON;
+    }
+    if (!translate(who, cpu)) return WENT_ON;
+    // It has been served, which changes nothing that the limit depends on.
+    turn = u64.MAX_VALUE;
   }
-  show(p);
-  if (hasPost(p)) {
-    const work = load<u32>(p.posts + (<usize>p.nextPost << 3), 4);
-    p.nextPost++;
-    if (setting(SET_DEVICE) != 0) post(who, work >> 1, work & 1);
-    return WENT_ON;
-  }
-  if (isEvent(p, p.cursor)) startEvent(who);
-  else translate(who, cpu);
-  return WENT_ON;
 }
 
 /** Runs hits. True: the next step is shared, or there is no next; false: the limit is reached. */
@@ -285,13 +297,14 @@ function hits(who: Agent, cpu: CpuCaches, page: u32, fetch: bool, write: u32): b
   return false;
 }
 
-/** The shared half of a translation, at this CPU's turn. */
-function translate(who: Agent, cpu: CpuCaches): void {
+/** The shared half of a translation, at this CPU's turn. Returns whether the access has been granted. */
+function translate(who: Agent, cpu: CpuCaches): bool {
   const p = programOf(who.id);
   const page = p.missed;
   const served = serve(who, cpu, p.missedFetch != 0 ? cpu.l1i : cpu.l1d, page, p.missedWrite);
   if (served == IS_SERVED) p.granted = page + 1;
   else if (served == HAS_FAULTED) who.phase = KERNEL;
+  return served == IS_SERVED;
 }
 
 // ---- events ----

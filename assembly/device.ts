@@ -1,6 +1,6 @@
 // The device takes work off its queue in order. It is active and idle by turns; work posted while it is idle waits.
 import { banks, beginSwap, KEPT_BYTES, swap } from './bank';
-import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, wake } from './clock';
+import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, turnBack, wake } from './clock';
 import { select } from './consumers';
 import { bump, N_DMA_LATE } from './counters';
 import { launch, swapFlights } from './flight';
@@ -96,7 +96,7 @@ export function rouse(now: u64): void {
   const nap = load<u64>(state, 8);
   if (nap == 0) return;
   // It slept until the end of its active phase; there is work before.
-  device.clock = max(nap - 1, now);
+  turnBack(device, max(nap - 1, now));
   store<u64>(state, 0, 8);
 }
 

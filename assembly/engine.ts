@@ -1,9 +1,9 @@
 // The machine: agents in the order of their clocks, until the program needs more records or is over.
 import { bank, banks, MAX_CONSUMERS, resetBanks } from './bank';
-import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, RUNNABLE } from './clock';
+import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, runnables, staysNext } from './clock';
 import { addConsumer as addHardware, initHardware } from './consumers';
 import { initCounters } from './counters';
-import { initCpu, isWorking, NEEDS_INPUT, stepCpu } from './cpu';
+import { initCpu, isInUserMode, isWorking, NEEDS_INPUT, stepCpu } from './cpu';
 import { attend, initDevice, resetDevices, rouse, rouseAll, stepDevice } from './device';
 import { initFaults } from './fault';
 import { initFlights, lands, stepFlight } from './flight';
@@ -133,8 +133,9 @@ export function defineTable(keyLow: u32, keyHigh: u32): void {
 /** Runs until a CPU wants its next piece, or the program is over, or no CPU can get on. */
 export function run(): u32 {
   gotOn();
+  let id: i32 = -1;
   while (true) {
-    const id = nextAgent();
+    if (id < 0 || !staysNext(agent(id))) id = nextAgent();
     if (id < 0) return over(u64.MAX_VALUE) ? IS_OVER : IS_STUCK;
     const who = agent(id);
     if (over(who.clock)) return IS_OVER;
@@ -143,7 +144,7 @@ export function run(): u32 {
     if (<u32>id < cpus) {
       if (catchUp(who)) continue;
       const record = programOf(id).cursor;
-      if (stepCpu(who, horizon(who)) == NEEDS_INPUT) {
+      if (stepCpu(who, isInUserMode(who) ? horizon(who) : 0) == NEEDS_INPUT) {
         wanting = id;
         return WANTS_RECORDS;
       }
@@ -189,28 +190,35 @@ export function wantingCpu(): u32 {
  */
 function horizon(who: Agent): u64 {
   const trap = cpus > 1 ? trapTime() : 0;
+  const own = <u64>1 << who.id;
+  const programs = ((<u64>2 << reclaimer) - 1) & ~own; // other CPUs, and reclaim
   let limit: u64 = u64.MAX_VALUE; // were there no traps, and
   let far: u64 = u64.MAX_VALUE; //   with them
-  let waits = false;
-  for (let id: u32 = 0; id <= reclaimer; id++) {
+  for (let left = runnables() & programs; left != 0; left &= left - 1) {
+    const id = <u32>ctz(left);
     const other = agent(id);
-    if (id == who.id) continue;
-    if (other.state == BLOCKED && other.waitsFor != CAUSE_IDLE) waits = true;
-    if (other.state != RUNNABLE) continue;
     const turn = other.clock + tie(who, id);
     limit = min(limit, turn);
-    far = min(far, id < cpus && other.phase == 0 ? turn + trap : turn);
+    far = min(far, id < cpus && isInUserMode(other) ? turn + trap : turn);
   }
   // One CPU goes on while reclaim waits; among several, whoever waits may be woken by anybody.
-  if (waits && cpus != 1) {
-    for (let id = reclaimer + 1; id < agentCount; id++) {
-      if (agent(id).state != RUNNABLE) continue;
+  if (cpus != 1 && anyWaits(programs & ~runnables())) {
+    for (let left = runnables() & ~programs & ~own; left != 0; left &= left - 1) {
+      const id = <u32>ctz(left);
       const turn = agent(id).clock + tie(who, id);
       limit = min(limit, turn);
       far = min(far, turn);
     }
   }
   return far > limit ? max(limit, min(far, firstOfDevices())) : far;
+}
+/** Whether one of some agents waits for what another does. */
+function anyWaits(some: u64): bool {
+  for (; some != 0; some &= some - 1) {
+    const who = agent(<u32>ctz(some));
+    if (who.state == BLOCKED && who.waitsFor != CAUSE_IDLE) return true;
+  }
+  return false;
 }
 /** 1 if the agent goes before another whose clock agrees. */
 @inline
@@ -233,9 +241,10 @@ function trapTime(): u64 {
 function firstOfDevices(): u64 {
   let clock: u64 = u64.MAX_VALUE;
   for (let consumer: u32 = 0; consumer < banks; consumer++) {
-    for (let id = firstAgent(consumer) + DEVICE; id < firstAgent(consumer + 1); id++) {
-      const who = agent(id);
-      if (who.state == RUNNABLE && !lands(who)) clock = min(clock, who.clock);
+    const behind = ((<u64>2 << (firstAgent(consumer + 1) - 1)) - 1) & (u64.MAX_VALUE << (firstAgent(consumer) + DEVICE));
+    for (let left = runnables() & behind; left != 0; left &= left - 1) {
+      const who = agent(<u32>ctz(left));
+      if (!lands(who)) clock = min(clock, who.clock);
     }
   }
   return clock;
