@@ -9,7 +9,7 @@ import { cost, region } from './layout';
 import { CAUSE_IDLE, CAUSE_PAGE_REQUEST, COST_PRQ_REQUEST } from './ops';
 import { runOf } from './path';
 import { INVALID, SUCCESS } from './pri';
-import { after, isLastOfGroup, isStopMarker, prqHead, prqTail, requestAt, requestedPage, requestGroup, requestsWrite, setPrqHead } from './prq';
+import { after, isLastOfGroup, isStopMarker, prqHead, prqTail, requestAt, requestedPage, requestGroup, requestsWrite, setPrqHead, takeRequests } from './prq';
 import { beginResponse, stepSubmission } from './submit';
 
 // Phases; asleep it is 0, see prq.ts.
@@ -49,7 +49,7 @@ export function stepHandler(who: Agent): void {
 }
 function beginBatch(who: Agent): void {
   state.slot = prqHead();
-  state.end = prqTail();
+  state.end = takeRequests();
   who.phase = NEXT;
 }
 function nextRequest(who: Agent): void {

@@ -281,7 +281,10 @@ export const SET_MORE_AGENTS: u32 = 100; // of all consumers but the first
 export const SET_MALFORMS: u32 = 101; //    a driver sets a reserved bit in every so-manieth submission; 0 = none
 export const SET_REPEATS: u32 = 102; //     a device answers every so-manieth invalidation twice; 0 = none
 export const SET_SPLIT_WALKS: u32 = 103; // 1: a walk, and the fill of a cache with what it has read, are two turns
-export const SETTINGS: u32 = 104;
+export const SET_PRQ_DRAIN: u32 = 104; //    what of page requests is waited for where a PASID is given back: PRQ_*
+export const SET_PRQ_RESTARTS: u32 = 105; // 1: the driver clears an overflow of their queue
+export const SET_PRQ_ANSWERS: u32 = 106; //  1: the IOMMU answers what it has dropped for that
+export const SETTINGS: u32 = 107;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;
@@ -300,6 +303,10 @@ export const UNMAP_NEVER: u32 = 2; //        nothing is mapped
 export const UNMAP_IDEAL: u32 = 3; //        stale entries vanish by themselves
 
 // ---- what a flush queue flushes; but for the first, one set of queues is for all domains ----
+export const PRQ_NOT_DRAINED: u32 = 0;
+export const PRQ_TAKEN: u32 = 1; //          that the handler has done with what it has taken
+export const PRQ_POLLED_FIRST: u32 = 2; //   that the queue is empty, then for a wait that drains what is on its way to it
+export const PRQ_POLLED_LAST: u32 = 3; //    the other way round
 export const DRAIN_DOMAIN: u32 = 0;
 export const DRAIN_EACH: u32 = 1; //         every domain, one after the other
 export const DRAIN_GLOBAL: u32 = 2; //       all by one command, and the queues of all CPUs with it

@@ -8,8 +8,8 @@ import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
 import { clear, cost, region, setting } from './layout';
-import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP } from './ops';
-import { ASKS_TO_READ, ASKS_TO_WRITE, IS_OFF, putRequest, TAKEN } from './prq';
+import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP, SET_PRQ_ANSWERS } from './ops';
+import { ASKS_TO_READ, ASKS_TO_WRITE, IS_FULL, IS_OFF, putRequest, TAKEN } from './prq';
 import { rouse } from './ring';
 
 /** Response codes, the same in VT-d, AMD and PCIe 10.4.2. */
@@ -226,11 +226,11 @@ function arrive(place: u32, who: Agent, pasid: u32, vpn: u64, write: bool): u32 
   block(who, CAUSE_PAGE_REQUEST);
   rouse(agent(hardware), who.clock);
   if (outcome == TAKEN) return IS_ASKING;
-  if (!last) {
+  if (!last || (outcome == IS_FULL && setting(SET_PRQ_ANSWERS) == 0)) {
     bump(N_PRQ_DROPPED);
     return IS_ASKING;
   }
-  // Full: the IOMMU itself says success, so that the device asks again. Off: failure.
+  // Full: the IOMMU itself says success, so that the device asks again, if it does that. Off: failure.
   bump(N_AUTO_ANSWERS);
   answerGroup(mine.group, outcome == IS_OFF ? FAILURE : SUCCESS, who.clock);
   return IS_ASKING;

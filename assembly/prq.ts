@@ -13,7 +13,10 @@ import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
 import { addressOf, setWords, SOURCE, word0, word1 } from './command';
 import { bump, N_PRQ_OVERFLOWS } from './counters';
 import { clear, cost, region, setting } from './layout';
-import { CAUSE_PAGE_REQUEST, CAUSE_WAIT, COST_PRQ_INTERRUPT, SET_COMMANDS, SET_PRQ } from './ops';
+import {
+  CAUSE_PAGE_REQUEST, CAUSE_WAIT, COST_PRQ_INTERRUPT, PRQ_TAKEN, SET_COMMANDS, SET_PRQ, SET_PRQ_DRAIN, SET_PRQ_RESTARTS,
+} from './ops';
+import { clearFull, isFull, raiseFull } from './registers';
 
 // What becomes of a request.
 export const TAKEN: u32 = 0;
@@ -44,8 +47,8 @@ const AMD_HIGH_PASID_SHIFT: u64 = 42;
 class State {
   head: u32;
   tail: u32;
-  overflow: u32; // 1: until software has cleared it, nothing is taken
-  waiter: u32; //   agent + 1 that polls until it is empty
+  taken: u32; //  1: the handler has a batch in hand
+  waiter: u32; // agent + 1 that drains
 }
 
 let slots: usize = 0;
@@ -91,9 +94,9 @@ export function encodeAmdRequest(at: usize, source: u32, pasid: u32, vpn: u64, a
 /** A device asks for a page of a PASID: TAKEN, IS_FULL or IS_OFF. One slot stays empty. */
 export function putRequest(pasid: u32, vpn: u64, asks: u32, group: u32, last: bool, now: u64): u32 {
   if (size == 0) return IS_OFF;
-  if (state.overflow != 0) return IS_FULL;
+  if (isFull(isAmd())) return IS_FULL;
   if (after(state.tail) == state.head) {
-    state.overflow = 1;
+    raiseFull(isAmd());
     bump(N_PRQ_OVERFLOWS);
     return IS_FULL;
   }
@@ -121,18 +124,31 @@ export function prqHead(): u32 {
 export function prqTail(): u32 {
   return state.tail;
 }
-/** Slots up to here are free. An overflow is over where nothing is left (Linux 6.12 drivers/iommu/intel/prq.c prq_event_thread). */
+/** The handler takes all that there is as a batch; returns the slot behind it. */
+export function takeRequests(): u32 {
+  state.taken = 1;
+  return state.tail;
+}
+/**
+ * The batch is handled, slots up to here are free. An overflow is over where nothing is left, if the driver looks at it (Linux
+ * 6.14 drivers/iommu/intel/prq.c prq_event_thread).
+ */
 export function setPrqHead(slot: u32, now: u64): void {
   for (let i = state.head; i != slot; i = after(i)) clear(requestAt(i), SLOT_BYTES);
   state.head = slot;
-  if (slot != state.tail) return;
-  state.overflow = 0;
-  if (state.waiter != 0) wake(agent(state.waiter - 1), now);
+  state.taken = 0;
+  const empty = slot == state.tail;
+  if (empty && setting(SET_PRQ_RESTARTS) != 0) clearFull(isAmd());
+  if (state.waiter == 0 || !(empty || setting(SET_PRQ_DRAIN) == PRQ_TAKEN)) return;
+  wake(agent(state.waiter - 1), now);
   state.waiter = 0;
 }
-/** Whether nothing is in it; if not, the agent blocks until that is so (Linux 6.12 intel_iommu_drain_pasid_prq). */
-export function awaitEmpty(who: Agent): bool {
-  if (state.head == state.tail) return true;
+/**
+ * Whether there is nothing to wait for; if there is, the agent blocks until what the handler has taken is handled (Linux 4.12
+ * amd_iommu_v2.c unbind_pasid: flush_workqueue), or the queue is empty (6.14 intel_iommu_drain_pasid_prq).
+ */
+export function awaitHandled(who: Agent): bool {
+  if (setting(SET_PRQ_DRAIN) == PRQ_TAKEN ? state.taken == 0 : state.head == state.tail) return true;
   assert(state.waiter == 0);
   state.waiter = who.id + 1;
   block(who, CAUSE_WAIT);

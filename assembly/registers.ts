@@ -21,6 +21,10 @@ export const STATUS_EVENT: u32 = 1 << 1;
 const STATUS_WAIT: u32 = 1 << 2;
 export const STATUS_EVENT_RUN: u32 = 1 << 3;
 export const STATUS_COMMAND_RUN: u32 = 1 << 4;
+const STATUS_PPR_OVERFLOW: u32 = 1 << 5;
+const STATUS_PPR_RUN: u32 = 1 << 7;
+/** VT-d PRS: the page request queue was full. */
+const PRS_PRO: u32 = 1 << 1;
 
 /** The host reads it as it stands. */
 @unmanaged
@@ -32,6 +36,7 @@ export class Registers {
   ics: u32;
   iectl: u32;
   status: u32; // AMD
+  prs: u32;
 }
 
 export let registers: Registers = changetype<Registers>(0);
@@ -44,7 +49,7 @@ export function swapRegisters(): void {
 export function initRegisters(): void {
   registers = changetype<Registers>(region(offsetof<Registers>()));
   registers.iectl = IECTL_MASKED;
-  registers.status = STATUS_COMMAND_RUN | STATUS_EVENT_RUN;
+  registers.status = STATUS_COMMAND_RUN | STATUS_EVENT_RUN | STATUS_PPR_RUN;
 }
 export function registersAt(): usize {
   return changetype<usize>(registers);
@@ -78,6 +83,19 @@ export function raiseWaited(amd: bool): void {
 export function clearWaited(): void {
   registers.ics = 0;
   registers.iectl &= ~IECTL_PENDING;
+}
+/** The page request queue is full: nothing more is written to it, until software has cleared this. */
+export function raiseFull(amd: bool): void {
+  if (amd) registers.status = (registers.status | STATUS_PPR_OVERFLOW) & ~STATUS_PPR_RUN;
+  else registers.prs |= PRS_PRO;
+}
+export function isFull(amd: bool): bool {
+  return amd ? (registers.status & STATUS_PPR_RUN) == 0 : (registers.prs & PRS_PRO) != 0;
+}
+/** Software clears it, and starts AMD's log anew (Linux 6.6 amd/iommu.c amd_iommu_restart_ppr_log). */
+export function clearFull(amd: bool): void {
+  if (amd) registers.status = (registers.status & ~STATUS_PPR_OVERFLOW) | STATUS_PPR_RUN;
+  else registers.prs &= ~PRS_PRO;
 }
 /** Software starts AMD's command buffer anew. */
 export function restartCommands(): void {

@@ -16,13 +16,14 @@ import { DOMAIN_LOCK, give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './l
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_END, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT,
-  COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, RECIPE_WORDS, RECIPES,
-  SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_LEVELS, SET_QUEUE_HELD, SET_SHADOWED, SET_SPACES,
+  COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, PRQ_NOT_DRAINED, PRQ_POLLED_FIRST, PRQ_POLLED_LAST, PRQ_TAKEN,
+  RECIPE_WORDS, RECIPES, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_LEVELS, SET_PRQ_DRAIN, SET_QUEUE_HELD,
+  SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
 import { hasPri } from './pri';
-import { awaitEmpty } from './prq';
+import { awaitHandled } from './prq';
 import { clearFaults, FSTS_ICE, FSTS_ITE, registers, STATUS_EVENT } from './registers';
 import { isRefused, malform, repair } from './repair';
 import { doorbell, giveBack, nextSlot, push, room, rouse, slotAt, slotCount, statusAddress, statusOf } from './ring';
@@ -46,7 +47,8 @@ const EMPTY: u32 = 7; //     has the lock of the consumer's own table
 const OF_DOMAIN: u32 = 8; // asks for the lock of the domain's cache tags
 const REFUSED: u32 = 9; //   has seen that the queue stands still at its command
 const OVER: u32 = 10; //     nobody polls for it any more
-const POLL: u32 = 11; //     until no page request is left in the queue
+const POLL: u32 = 11; //     until page requests are handled
+const POLLED: u32 = 12; //   those that the handler had taken are
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -167,17 +169,25 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   }
   if (job.phase == OVER) {
     skipEmpty(job);
-    if (load<u32>(job.recipe) == COMMAND_END && job.releases == INVALIDATES && hasPri()) {
-      job.releases = DRAINS;
-      job.recipe = recipeOf(RECIPE_DRAIN);
-    }
+    const drains = job.releases != 0 && hasPri() ? setting(SET_PRQ_DRAIN) : PRQ_NOT_DRAINED;
+    if (drains == PRQ_POLLED_LAST && job.releases == INVALIDATES && load<u32>(job.recipe) == COMMAND_END) drainQueue(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
     if (over && held) give(lock, who);
     if (over && domainLocks != 0 && job.answers == 0) give(domainLock(job), who);
-    if (over && (job.releases != DRAINS || load<u32>(recipeOf(RECIPE_DRAIN)) == COMMAND_END)) return true;
+    if (over && (drains == PRQ_NOT_DRAINED || (drains == PRQ_POLLED_FIRST && job.releases == DRAINS))) return true;
     job.phase = over ? POLL : held ? READY : NEED_LOCK;
   }
-  if (job.phase == POLL) return awaitEmpty(who);
+  if (job.phase == POLLED) return true;
+  if (job.phase == POLL) {
+    if (!awaitHandled(who)) {
+      if (setting(SET_PRQ_DRAIN) == PRQ_TAKEN) job.phase = POLLED;
+      return false;
+    }
+    if (setting(SET_PRQ_DRAIN) != PRQ_POLLED_FIRST) return true;
+    drainQueue(job);
+    job.phase = NEED_LOCK;
+    if (domainLocks != 0 && !take(domainLock(job), who)) return false;
+  }
   if (job.phase == NEED_LOCK) {
     job.phase = hasOwnTable() ? EMPTY : READY; // a waiter wakes as the owner
     if (!take(lock, who)) return false;
@@ -219,6 +229,12 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   job.phase = COMPLETE;
   block(who, CAUSE_WAIT);
   return false;
+}
+
+/** Page requests on their way are drained into their queue. */
+function drainQueue(job: Submission): void {
+  job.releases = DRAINS;
+  job.recipe = recipeOf(RECIPE_DRAIN);
 }
 
 /** Its domain's lock: cache tags are gone through under it (Linux 6.12 drivers/iommu/intel/cache.c cache_tag_flush_range). */

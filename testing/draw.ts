@@ -254,6 +254,8 @@ export const pri = fc.record({
   group: fc.integer({ min: 1, max: 5 }),
   prq: fc.constantFrom(2, 2, 3, 4, 5, 9, 0),
   loses: fc.constantFrom(false, false, true),
+  restarts: fc.constantFrom(true, true, false),
+  answers: fc.boolean(),
 });
 
 /** Orders that are wrong on purpose, and some that nobody ships. */

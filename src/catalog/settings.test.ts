@@ -104,6 +104,21 @@ const WRONG: [string, () => unknown, string][] = [
     () => withSetting(amd, 'machine.iommu.prq=1'),
     '--set machine.iommu.prq: iommu.prq: read 1, expected 0 or 2 and more',
   ],
+  [
+    'VT-d that does not answer what it drops',
+    () => withSetting(loadMachine('intel-sva'), 'machine.iommu.prq_auto_response=false'),
+    '--set machine.iommu.prq_auto_response: iommu.prq_auto_response: read false, expected true: VT-d',
+  ],
+  [
+    'a wait with PD on AMD',
+    () => withSetting(amd, 'machine.driver.prq_drain=poll-then-wait'),
+    '--set machine.driver.prq_drain: driver.prq_drain: read poll-then-wait, expected none or taken',
+  ],
+  [
+    'page requests of the DMA API that are drained',
+    () => withSetting(loadMachine('amd-vi'), 'machine.driver.prq_drain=taken'),
+    '--set machine.driver.prq_drain: driver.prq_drain: read taken, expected none in a machine of family dma',
+  ],
 ];
 
 for (const [name, action, expected] of WRONG) {

@@ -2,7 +2,7 @@ import { CALLBACKS, type Consumer, hears, pricedAs } from '../model/consumer.ts'
 import { consumersOf } from '../model/consumers.ts';
 import { type CostKey, type Costs, costPs } from '../model/cost.ts';
 import { type HazardName, INVALIDATION_TIMEOUT, LOST_EVERY, MALFORMED_EVERY, REPEATED_EVERY } from '../model/hazard.ts';
-import { consumerOf, hasPri, isInBlocks, type Machine, widensRanges } from '../model/machine.ts';
+import { consumerOf, drainsOnItsWay, hasPri, isInBlocks, type Machine, widensRanges } from '../model/machine.ts';
 import { PATHS, type PathName, RECLAIM_BATCH } from '../model/path.ts';
 import { type MmHalf, READS, type Step, type StepList } from '../model/policy.ts';
 import { LATE_RECORDS, LATE_SHARE, type RunSetup, SEED_STEP } from '../model/run.ts';
@@ -155,6 +155,12 @@ const SHOOTDOWN: Readonly<Record<Machine['cpu']['shootdown'], string>> = {
   invlpgb: 'SHOOTDOWN_BROADCAST',
 };
 
+const PRQ_DRAIN: Readonly<Record<Machine['driver']['prqDrain'], string>> = {
+  none: 'PRQ_NOT_DRAINED',
+  taken: 'PRQ_TAKEN',
+  'poll-then-wait': 'PRQ_POLLED_FIRST',
+  'wait-then-poll': 'PRQ_POLLED_LAST',
+};
 const RETRY: Readonly<Record<Consumer['retry'], string>> = {
   none: 'RETRY_NONE',
   any: 'RETRY_ANY',
@@ -274,6 +280,9 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_PRI', pri ? machine.device.priRequests : 0);
   set('SET_PRI_GROUP', machine.device.priGroup);
   set('SET_PRQ', iommu.prq);
+  set('SET_PRQ_DRAIN', numbers(PRQ_DRAIN[driver.prqDrain]));
+  set('SET_PRQ_RESTARTS', driver.prqRestart ? 1 : 0);
+  set('SET_PRQ_ANSWERS', iommu.prqAutoResponse ? 1 : 0);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_REUSE', 1);
@@ -323,11 +332,12 @@ const OF_THE_HOST: ReadonlySet<HazardName> = new Set([
  * What commands the IOMMU takes. VT-d's shared virtual memory is that of 2.x, whose driver did not look at MAMV, and whose
  * hardware is taken to accept any address mask (assumed), but where just that is the hazard.
  */
-function capabilities({ family, iommu, driver, hazards }: Machine, numbers: Numbers): number {
+function capabilities(machine: Machine, numbers: Numbers): number {
+  const { family, iommu, hazards } = machine;
   const bits = (...names: string[]): number => names.reduce((sum, name) => sum + numbers(`CAP_${name}`), 0);
   if (iommu.commands === 'amd') return bits('PREFSUP', 'PPRSUP', 'GTSUP', 'IASUP');
   const asks = family === 'dma' || hazards.includes('mamv-not-checked');
-  const drains = driver.prqDrain ? bits('PDS') : 0;
+  const drains = drainsOnItsWay(machine) ? bits('PDS') : 0;
   return (family === 'mm' ? bits('ECS') : 0) + drains + (asks ? iommu.maxAm : bits('MAMV'));
 }
 

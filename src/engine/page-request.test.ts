@@ -15,6 +15,7 @@ const MUST_REACH = [
   'group of several', 'group held back while another is out', 'as many page requests as there may be', 'group asked for one by one',
   'response: success', 'response: invalid', 'response: failure', 'refused: PRI is disabled', 'back-off',
   'requests behind the batch', 'page gone while it was asked for', 'response that nobody waits for', 'N_RETRIES',
+  'queue that stays full', 'group that is never answered',
   'wait for queue', 'ring full', 'N_STALE',
 ]; // biome-ignore format: a table
 
@@ -22,14 +23,15 @@ const DONTNEED = 4;
 const PRICED: CostKey[] = ['prq.interrupt', 'prq.request', 'ats.translation', 'fault.minor', 'qi.wait', 'amd.wait'];
 
 /** A device that follows a program through pages of which none is there; the queue has so many slots. */
-function firstTouches(prq: number, group: number) {
+function firstTouches(prq: number, group: number, { restarts = true, answers = true } = {}) {
   const machine = loadMachine('amd-v2');
   const setup: RunSetup = {
     policy: loadPolicy('range-end'),
     machine: {
       ...machine,
-      iommu: { ...machine.iommu, prq },
+      iommu: { ...machine.iommu, prq, prqAutoResponse: answers },
       device: { ...machine.device, priRequests: 16, priGroup: group },
+      driver: { ...machine.driver, prqRestart: restarts },
     },
     costs: COSTS,
     seed: 1,
@@ -69,6 +71,19 @@ test('one that is too small drops requests and answers groups itself, and the de
   expect(small('DEVICE_FAULTS')).toBe(0);
   expect(small('DMA')).toBeGreaterThanOrEqual(64);
 });
+test('one that no driver restarts takes nothing any more, and the device asks again and again', () => {
+  const n = firstTouches(4, 8, { restarts: false });
+  expect(n('PRQ_OVERFLOWS')).toBe(1);
+  expect(n('AUTO_ANSWERS')).toBeGreaterThan(100);
+  expect(n('DMA')).toBeLessThan(48);
+});
+test('AMD, told to answer nothing: a device waits for ever for what is dropped, and gets what is asked behind it', () => {
+  const n = firstTouches(4, 8, { answers: false });
+  expect(n('AUTO_ANSWERS')).toBe(0);
+  expect(n('PRQ_OVERFLOWS')).toBeGreaterThan(0);
+  expect(n('PRI_GROUPS')).toBeGreaterThan(n('PAGE_RESPONSES'));
+  expect(n('DMA')).toBeLessThan(48);
+});
 test('one that is off: the response is failure, and the device asks for no page any more', () => {
   const n = firstTouches(0, 1);
   expect(n('PAGE_RESPONSES')).toBe(0);
@@ -79,32 +94,35 @@ test('one that is off: the response is failure, and the device asks for no page 
 test('however page requests are queued, numbers are those of the reference', () => {
   const reached = new Reached(MUST_REACH);
   const prices = fc.array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 700, 5000)), { maxLength: 5 });
-  const drawn = fc.tuple(setup, pri, prices).map(([setup, { requests, group, prq, loses }, prices]) => {
-    const { machine, device, frames } = setup;
-    // Waits that are aborted make drivers answer twice.
-    const hazards = loses ? (['lost-invalidation'] as const) : machine.hazards;
-    const lost = hazards.includes('lost-invalidation');
-    const steady = { write: 0.5, active: 3e7, idle: 0 };
-    const changed = {
-      ...setup,
-      // With a handful of frames reclaim takes each page before it has been used.
-      frames: frames === null ? null : frames + 12,
-      // While a page is read in, or until a lost request is given up, a device that is soon back takes many turns.
-      costs: costsWith([
-        ['prq.interrupt', 3000],
-        ['device.pri_backoff', lost || frames !== null ? 20_000 : 700],
-        ...prices,
-      ]),
-      device: { ...(device ?? steady), ...(lost ? steady : {}), every: 1, ats: true },
-      machine: {
-        ...machine,
-        hazards,
-        iommu: { ...machine.iommu, prq },
-        device: { ...machine.device, ats: true, priRequests: requests, priGroup: group },
-      },
-    };
-    return Object.defineProperty(changed, fc.toStringMethod, { value: () => showSetup(changed) });
-  });
+  const drawn = fc
+    .tuple(setup, pri, prices)
+    .map(([setup, { requests, group, prq, loses, restarts, answers }, prices]) => {
+      const { machine, device, frames } = setup;
+      // Waits that are aborted make drivers answer twice.
+      const hazards = loses ? (['lost-invalidation'] as const) : machine.hazards;
+      const lost = hazards.includes('lost-invalidation');
+      const steady = { write: 0.5, active: 3e7, idle: 0 };
+      const changed = {
+        ...setup,
+        // With a handful of frames reclaim takes each page before it has been used.
+        frames: frames === null ? null : frames + 12,
+        // While a page is read in, or until a lost request is given up, a device that is soon back takes many turns.
+        costs: costsWith([
+          ['prq.interrupt', 3000],
+          ['device.pri_backoff', lost || frames !== null || !restarts ? 20_000 : 700],
+          ...prices,
+        ]),
+        device: { ...(device ?? steady), ...(lost ? steady : {}), every: 1, ats: true },
+        machine: {
+          ...machine,
+          hazards,
+          iommu: { ...machine.iommu, prq, prqAutoResponse: answers || machine.iommu.commands === 'vtd' },
+          device: { ...machine.device, ats: true, priRequests: requests, priGroup: group },
+          driver: { ...machine.driver, prqRestart: restarts },
+        },
+      };
+      return Object.defineProperty(changed, fc.toStringMethod, { value: () => showSetup(changed) });
+    });
   const property = fc.property(drawn, steps, (setup, steps) => {
     compareTwins(setup, traceOf(fitting(setup, steps)), reached);
   });

@@ -1,5 +1,5 @@
 import { UsageError } from '../model/errors.ts';
-import { type Command, type Machine, submission } from '../model/machine.ts';
+import { type Command, drainsOnItsWay, type Machine, submission } from '../model/machine.ts';
 import type { Numbers } from './encode.ts';
 
 /** What a driver submits, as numbers: see assembly/submit.ts. */
@@ -20,7 +20,7 @@ export function encodeRecipes(machine: Machine, ats: boolean, numbers: Numbers):
 /** Behind the invalidation of a PASID that is given back: a fence, all of it once more, and a wait that drains page requests. */
 function drainRecipe(machine: Machine, numbers: Numbers): number[] {
   const all = submission(machine, 'all').filter((word) => word !== 'wait');
-  const words = machine.driver.prqDrain ? ['COMMAND_FENCE', ...all.map(commandName), 'COMMAND_WAIT'] : [];
+  const words = drainsOnItsWay(machine) ? ['COMMAND_FENCE', ...all.map(commandName), 'COMMAND_WAIT'] : [];
   return [...words, 'COMMAND_END'].map(numbers);
 }
 function commandName(word: Command): string {

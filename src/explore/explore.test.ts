@@ -164,15 +164,17 @@ test.each(['any', 'overlap', 'none'])('nor where faults begin anew: retry %s', (
 });
 
 test.each([
-  ['amd-v2', 'denied'],
-  ['intel-svm', 'denied'],
-  ['intel-sva', 'holds'],
-])('nor where a PASID is stopped with a page request out: %s, %s', (machine, expected) => {
-  const setup = cell('pasid-stop', 'range-end', machine);
+  ['amd-v2', 'taken', 'denied'],
+  ['intel-svm', 'none', 'denied'],
+  ['intel-sva', 'poll-then-wait', 'denied'],
+  ['intel-sva', 'wait-then-poll', 'holds'],
+])('nor where a PASID is stopped with a page request out: %s, drained %s: %s', (name, drain, expected) => {
+  const setup = cell('pasid-stop', 'range-end', name);
+  const machine = withSetting(setup.machine, `machine.driver.prq_drain=${drain}`);
   const reachable = (whole: boolean) =>
-    new RaceEngine(release, setup.race, { ...setup, entries: 2, whole }).reachable();
+    new RaceEngine(release, setup.race, { ...setup, machine, entries: 2, whole }).reachable();
   expect(reachable(false)).toEqual(reachable(true));
-  const { verdict, property } = explore('pasid-stop', 'range-end', machine);
+  const { verdict, property } = exploreCell({ ...setup, machine }, release, never)!;
   expect(property ?? verdict).toBe(expected);
 });
 
@@ -210,6 +212,29 @@ describe('a walk and the fill with what it has read, as two steps', () => {
     const told = replay({ ...setup, race: parseRace(text, 'r') }, schedule, release);
     expect(drawSchedule(told).split('\n').at(-2)).toContain(expected);
   });
+});
+
+test.each([
+  ['none', true],
+  ['taken', false],
+])('a request that the handler has in hand when its PASID is given back: drained %s', (drain, over) => {
+  const setup = cell('pasid-stop', 'range-end', 'amd-v2');
+  const machine = withSetting(setup.machine, `machine.driver.prq_drain=${drain}`);
+  const engine = new RaceEngine(release, setup.race, { ...setup, machine, entries: 2 });
+  const take = (agent: string, until: () => boolean): void => {
+    for (let i = 0; i < 40 && !until() && engine.enabled().includes(agent); i++) engine.step(agent);
+  };
+  engine.step('cpu1'); // waits for the PASID
+  // The request comes to the log, and its handler takes it.
+  for (const agent of ['dev0', 'access']) take(agent, () => engine.enabled().includes('prq'));
+  engine.step('prq');
+  for (const agent of ['dev0', 'cpu0', 'iommu', 'cpu0', 'iommu', 'link', 'cpu0', 'link', 'cpu0'])
+    take(agent, () => false);
+  const isFree = () => engine.enabled().includes('cpu1');
+  expect(isFree()).toBe(over);
+  take('prq', () => false);
+  for (const agent of ['iommu', 'cpu0']) take(agent, () => false);
+  expect(isFree()).toBe(true);
 });
 
 /** Whether the steps of an agent count: those of the IOMMU and of its link do not. */

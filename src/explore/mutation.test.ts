@@ -26,6 +26,10 @@ interface Fault {
 }
 const aligned = (machine: Machine): Machine => ({ ...machine, driver: { ...machine.driver, rangeCover: 'aligned' } });
 const narrow = (machine: Machine): Machine => ({ ...aligned(machine), iommu: { ...machine.iommu, maxAm: 1 } });
+const polling = (machine: Machine): Machine => ({
+  ...machine,
+  driver: { ...machine.driver, prqDrain: 'wait-then-poll' },
+});
 const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'am-not-widened': { race: 'mprotect-three-pages', policy: 'linux-4.14', machine: 'intel-svm', breaks: 'S3', change: aligned },
   'device-tlb-before-iotlb': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
@@ -43,7 +47,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },
   'reuse-by-mapcount': { race: 'fork-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S2x' },
-  'no-request-drain': { race: 'pasid-stop', policy: 'range-end', machine: 'intel-sva', breaks: 'denied' },
+  'no-request-drain': { race: 'pasid-stop', policy: 'range-end', machine: 'intel-sva', breaks: 'denied', change: polling },
   'leaf-only': { race: 'munmap-table', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S5' },
   'iova-before-flush': { race: 'dma-iova-reuse', policy: 'lazy', machine: 'intel-vtd', breaks: 'S6' },
   'no-caller-ref': { race: 'swap-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S1' },

@@ -111,9 +111,9 @@ export const HAZARDS = {
     ancestor: 'what Linux intel/pasid.c pasid_cache_invalidation_with_pasid rules out (VT-d 6.5.2.2)',
   },
   'no-request-drain': {
-    what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d only, races only',
+    what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d with prq_drain: wait-then-poll only, races only',
     breaks: 'nothing; `denied`: an answer meant for a process reaches the next one that has its PASID',
-    ancestor: 'what the drain flag of Linux intel/prq.c intel_iommu_drain_pasid_prq rules out (VT-d 6.5.2.8)',
+    ancestor: 'what the drain flag of VT-d 6.5.2.8 is for; Linux intel/prq.c intel_iommu_drain_pasid_prq sets it',
   },
   'no-flush-on-map': {
     what: 'caching mode, and the driver does not invalidate what it maps',

@@ -77,6 +77,8 @@ export interface Iommu {
   readonly shadowed: boolean;
   /** Slots of the page request queue (VT-d PRQ, AMD PPR log), one of which stays empty; 0: it is off. */
   readonly prq: number;
+  /** Whether it answers what a full queue has dropped. VT-d always does, AMD if told to (PprAutoRspEn, which Linux leaves off). */
+  readonly prqAutoResponse: boolean;
 }
 
 /** The device behind the IOMMU. */
@@ -125,8 +127,11 @@ export interface Driver {
   readonly pageSizes: readonly PageSize[];
   /** An idle PASID is marked instead of invalidated; see `deferral.*` costs. */
   readonly deferral: boolean;
-  /** Whether a PASID that is given back has its page requests drained: a wait with PD, then the queue is empty. Of VT-d. */
-  readonly prqDrain: boolean;
+  /** Whether the driver clears an overflow of the page request queue, once it has emptied it. */
+  readonly prqRestart: boolean;
+  /** What of page requests is waited for where a PASID is given back. `taken`: that the handler has done with what it has taken.
+   * `poll-then-wait`: that the queue is empty, then for a wait with PD. `wait-then-poll`: the other way round. Both of VT-d. */
+  readonly prqDrain: 'none' | 'taken' | 'poll-then-wait' | 'wait-then-poll';
   /** Whether the driver has a change_pte callback, which invalidates one page. */
   readonly changePte: 'none' | 'flush';
 }
@@ -202,9 +207,11 @@ const PRQ_SLOTS = 256;
 /** The machine of a file, checked. `place` is the file. */
 export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
-  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, prq: PRQ_SLOTS, ...(spec.iommu as MachineSpec) };
+  const queue = { prq: PRQ_SLOTS, prq_auto_response: true };
+  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
   const device = { pri_requests: 0, pri_group: 1, ...(spec.device as MachineSpec) };
-  const given = { batch: 0, domain_lock: false, prq_drain: false, ...(spec.driver as MachineSpec) };
+  const requests = { prq_restart: true, prq_drain: 'none' };
+  const given = { batch: 0, domain_lock: false, ...requests, ...(spec.driver as MachineSpec) };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
@@ -275,12 +282,16 @@ export function hasPri({ device }: Machine, ats = device.ats): boolean {
 }
 /** Who can ask for pages: a device of a process whose tables it shares, by translation requests. */
 function checkPri({ family, consumer, device, driver, iommu }: Machine, place: string): void {
-  const refuse = (key: string, value: number | boolean, expected: string): never => {
+  const refuse = (key: string, value: number | boolean | string, expected: string): never => {
     throw new UsageError(`${place}: ${key}: read ${value}, expected ${expected}`);
   };
   if (iommu.prq === 1) refuse('iommu.prq', 1, '0 or 2 and more: a slot stays empty');
-  if (driver.prqDrain && (iommu.commands !== 'vtd' || family === 'dma'))
-    refuse('driver.prq_drain', true, 'false: the wait that drains page requests is one of VT-d, of PASIDs');
+  if (!iommu.prqAutoResponse && iommu.commands === 'vtd')
+    refuse('iommu.prq_auto_response', false, 'true: VT-d always answers what it has dropped');
+  if (driver.prqDrain !== 'none' && family === 'dma')
+    refuse('driver.prq_drain', driver.prqDrain, 'none in a machine of family dma');
+  if (iommu.commands === 'amd' && !['none', 'taken'].includes(driver.prqDrain))
+    refuse('driver.prq_drain', driver.prqDrain, 'none or taken: the wait that drains page requests is one of VT-d');
   if (device.priRequests === 0) return;
   if (family === 'dma') refuse('device.pri_requests', device.priRequests, '0 in a machine of family dma');
   if (!device.ats) refuse('device.pri_requests', device.priRequests, '0 without device.ats');
@@ -412,6 +423,11 @@ function deviceFirst(words: readonly Command[]): Command[] {
 /** Whether an IOTLB range is several commands, none of which names a page outside of it. */
 export function isInBlocks({ driver }: Machine): boolean {
   return driver.rangeCover === 'blocks';
+}
+
+/** Whether page requests on their way to their queue are drained, which takes a wait that says so (ECAP.PDS). */
+export function drainsOnItsWay({ driver }: Machine): boolean {
+  return driver.prqDrain === 'poll-then-wait' || driver.prqDrain === 'wait-then-poll';
 }
 
 /** Whether an IOTLB range is widened to one aligned block. */

@@ -164,7 +164,7 @@ export class PageRequests {
   // ---- the queue ----
 
   private arrive(agent: Agent, slot: Slot): void {
-    const { prq } = this.machine.iommu;
+    const { prq, prqAutoResponse } = this.machine.iommu;
     const now = agent.clock;
     this.counts.add('PAGE_REQUESTS');
     agent.block('page_request');
@@ -179,10 +179,13 @@ export class PageRequests {
       this.asleep = false;
       this.handler.wake(now);
       this.handler.spend('page_request', this.price('prq.interrupt'));
-    } else if (slot.last) {
+    } else if (slot.last && (prq === 0 || prqAutoResponse)) {
       this.counts.add('AUTO_ANSWERS');
       this.answer(slot.index, prq > 0 ? 'success' : 'failure', now);
-    } else this.counts.add('PRQ_DROPPED');
+    } else {
+      this.counts.add('PRQ_DROPPED');
+      if (slot.last) this.counts.reach('group that is never answered');
+    }
   }
 
   // ---- the driver ----
@@ -200,7 +203,8 @@ export class PageRequests {
         continue;
       }
       this.rest = false;
-      this.overflow = false;
+      if (this.machine.driver.prqRestart) this.overflow = false;
+      else if (this.overflow) this.counts.reach('queue that stays full');
       this.asleep = true;
       handler.block('idle');
       yield;
