@@ -72,6 +72,17 @@ describe('verdicts known from elsewhere', () => {
   });
 });
 
+// traces/races/README.md tells what the source suggests of these.
+test.each([
+  ['mremap-reclaim', 'batched', 'holds'],
+  ['mremap-reclaim', 'linux-5.0', 'S1'],
+  ['hugetlb-unshare', 'linux-5.0', 'S5'],
+  ['hugetlb-unshare', 'linux-6.6', 'holds'],
+])('read from the source, unconfirmed: %s under %s: %s', (race, policy, expected) => {
+  const { verdict, property } = explore(race, policy);
+  expect(property ?? verdict).toBe(expected);
+});
+
 test('both builds go through the same states to the same schedule', () => {
   const [one, other] = BUILDS.map(
     (build) => exploreCell(cell('cow-stale-read', 'range-end'), engineModule(build), never)!,
