@@ -20,6 +20,7 @@ export const HAZARD_REUSE_BY_MAPCOUNT: u32 = 1 << 13;
 export const HAZARD_IOVA_BEFORE_FLUSH: u32 = 1 << 14;
 export const HAZARD_NO_REQUEST_DRAIN: u32 = 1 << 15;
 export const HAZARD_OVERTAKEN_WALK: u32 = 1 << 16;
+export const HAZARD_RELEASE_FLUSHES_OTHER_PASID: u32 = 1 << 17;
 
 /** Whether this machine has the fault. */
 @inline

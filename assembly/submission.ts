@@ -1,7 +1,7 @@
 // An invalidation that a driver has under way, or its answer to page requests, and the words of each command of it.
 import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
 import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
-import { hazard, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_NO_REQUEST_DRAIN } from './hazard';
+import { hazard, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_NO_REQUEST_DRAIN, HAZARD_RELEASE_FLUSHES_OTHER_PASID } from './hazard';
 import { setting } from './layout';
 import {
   COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE, COMMAND_DEVICE_RANGE, COMMAND_FENCE, COMMAND_IOTLB_DOMAIN, COMMAND_IOTLB_GLOBAL,
@@ -16,6 +16,9 @@ import {
 
 /** The one space's. */
 export const PASID: u32 = 1;
+
+/** With a size beside it, all pages (Linux amd_iommu_types.h CMD_INV_IOMMU_ALL_PAGES_ADDRESS). */
+const LAST_ADDRESS: u64 = 0x7fff_ffff_ffff_ffff;
 
 // Stages of the release of a PASID.
 export const INVALIDATES: u32 = 1;
@@ -85,9 +88,17 @@ function writeAmd(at: usize, command: u32, job: Submission, first: u64, last: u6
   const guest: u32 = setting(SET_DMA) != 0 ? 0 : 1;
   const page = inDomain(first);
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
+  else if (job.releases != 0 && hazard(HAZARD_RELEASE_FLUSHES_OTHER_PASID)) writeSwapped(at, command, job, source);
   else if (command == COMMAND_PAGE_RESPONSE) encodeAmdPageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
+}
+
+/** All of a PASID, where the PASID is passed as the size, and 0 as the PASID: one page of that, at the end of what there is. */
+function writeSwapped(at: usize, command: u32, job: Submission, source: u32): void {
+  const page = LAST_ADDRESS >> 12;
+  if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), 0, page, 0, 1);
+  else encodeAmdPages(at, domainOf(job.first), 0, page, 0, 1, 1);
 }
 
 function writeVtd(at: usize, command: u32, job: Submission, first: u64, last: u64, source: u32, status: u64): void {

@@ -62,6 +62,7 @@ test('every shipped file loads, is named as its file, and has a source', () => {
     ],
     ...['passthrough', 'primary-after-unlock', 'range-end', 'range-end-no-gather', 'strict', 'under-lock'],
     ...[
+      'amd-sva',
       'amd-v2',
       'amd-vi',
       'amd-vi-virtual',

@@ -122,6 +122,7 @@ test('every hazard that breaks something has such a pair of runs, here, in the t
   const races = [
     'iova-before-flush',
     'no-request-drain',
+    'release-flushes-other-pasid',
     'overtaken-walk',
     'reuse-by-mapcount',
     'reuse-keeps-device-tlb',

@@ -46,6 +46,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },
   'reuse-keeps-device-tlb': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-v2', breaks: 'S2x' },
   'reuse-keeps-pasid-entry': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S2x' },
+  'release-flushes-other-pasid': { race: 'pasid-reuse', policy: 'linux-6.6', machine: 'amd-sva', breaks: 'S2x' },
   'reuse-by-mapcount': { race: 'fork-reuse', policy: 'range-end', machine: 'amd-v2', breaks: 'S2x' },
   'no-request-drain': { race: 'pasid-stop', policy: 'range-end', machine: 'intel-sva', breaks: 'denied', change: polling },
   'leaf-only': { race: 'munmap-table', policy: 'linux-6.6', machine: 'intel-svm', breaks: 'S5' },

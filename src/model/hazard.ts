@@ -110,6 +110,12 @@ export const HAZARDS = {
     breaks: 'S2x',
     ancestor: 'what Linux intel/pasid.c pasid_cache_invalidation_with_pasid rules out (VT-d 6.5.2.2)',
   },
+  'release-flushes-other-pasid': {
+    what: 'of a PASID that is given back, nothing is invalidated but a page of PASID 0: arguments are in the wrong order; AMD only, races only',
+    breaks: 'S2x; S1 once the first has ended',
+    ancestor:
+      'Linux amd/iommu.c amd_iommu_dev_flush_pasid_all from commit 474bf01ed9f0 until it was mended in September 2024',
+  },
   'no-request-drain': {
     what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d with prq_drain: wait-then-poll only, races only',
     breaks: 'nothing; `denied`: an answer meant for a process reaches the next one that has its PASID',
