@@ -114,16 +114,18 @@ export class Dealer {
     const several = this.cpuOf.size > 1;
     let agent = chunk.agent;
     let post = 0;
+    let nextEvent = eventFrom(chunk, 0, 0);
     for (let i = 0; i < records; ) {
       const head = heads[i]!;
-      const event = (head & HEAD_OP) === HEAD_EVENT ? events[head >>> HEAD_SHIFT]! : undefined;
+      const event = i === nextEvent ? events[head >>> HEAD_SHIFT]! : undefined;
+      if (event !== undefined) nextEvent = eventFrom(chunk, (head >>> HEAD_SHIFT) + 1, i + 1);
       if (event?.op === 'switch') agent = event.agent;
       const by = this.cpuOf.get(event?.agent ?? agent) ?? 0;
       const draft = drafts[several ? by : Math.floor(this.dealt / this.deal) % this.cpus]!;
       let end = i + 1;
       if (event === undefined && agree(draft.open, recorded[by]!)) {
-        end = several ? records : Math.min(records, i + this.deal - (this.dealt % this.deal));
-        end = copyRuns(draft, recorded[by]!, chunk, i, end);
+        end = several ? nextEvent : Math.min(nextEvent, i + this.deal - (this.dealt % this.deal));
+        copyRuns(draft, recorded[by]!, chunk, i, end);
       } else if (event === undefined) putRun(draft, recorded[by]!, head, runFetches[i]!, runDatas[i]!);
       else if (event.op !== 'switch') putEvent(draft, recorded[by]!, event);
       for (; post < work.length && work[post]! < end; post += 2)
@@ -142,20 +144,21 @@ function agree(open: Open, recorded: Open): boolean {
   return open.fetch === recorded.fetch && open.data === recorded.data && open.writes === recorded.writes;
 }
 
-/** The records from `from` up to an event or `end`, the same runs being open. Returns where it stopped. */
-function copyRuns(draft: Draft, recorded: Open, chunk: Chunk, from: number, end: number): number {
-  const { heads } = chunk;
-  let i = from;
-  while (i < end && (heads[i]! & HEAD_OP) !== HEAD_EVENT) i++;
-  draft.add(chunk, from, i);
+/** Where event `index` of a chunk stands, at record `from` or behind it; or the end of the chunk. They stand there in order. */
+function eventFrom({ heads, events, records }: Chunk, index: number, from: number): number {
+  return index < events.length ? heads.indexOf(((index << HEAD_SHIFT) | HEAD_EVENT) >>> 0, from) : records;
+}
+
+/** Records without events, the same runs being open. */
+function copyRuns(draft: Draft, recorded: Open, chunk: Chunk, from: number, end: number): void {
+  draft.add(chunk, from, end);
   // What is open then are the last of each kind, which are soon found.
-  const fetch = lastRun(heads, from, i, true);
-  const data = lastRun(heads, from, i, false);
+  const fetch = lastRun(chunk.heads, from, end, true);
+  const data = lastRun(chunk.heads, from, end, false);
   for (const runs of [recorded, draft.open]) {
     if (fetch !== undefined) begin(runs, fetch);
     if (data !== undefined) begin(runs, data);
   }
-  return i;
 }
 
 /** The last head of a kind among runs. */
