@@ -77,6 +77,16 @@ function request(place: u32): usize {
   return requests + <usize>place * REQUEST_BYTES;
 }
 
+@inline
+function hasAts(): bool {
+  return setting(SET_ATS) != 0;
+}
+/** What a request or an answer takes on its way between device and IOMMU. */
+@inline
+function half(): u64 {
+  return cost(COST_TRANSLATION) / 2;
+}
+
 /** Whether an access is under way that does not wait for its page. */
 export function isBusy(): bool {
   for (let i: u32 = 0; i < flightCount; i++) {
@@ -128,10 +138,9 @@ function turn(who: Agent): bool {
   const page = walked == 0 || who.phase == TRANSLATE || who.phase == LAND ? asked : walked - 1;
   const write = (load<u32>(request(place), 4) & 1) != 0;
   const held = flight(place);
-  const ats = setting(SET_ATS) != 0;
-  const half = cost(COST_TRANSLATION) / 2;
   switch (who.phase) {
     case TRANSLATE: {
+      const ats = hasAts();
       held.page = page + 1;
       touch(page);
       const at: usize = ats ? useOfPasid(deviceTlb(deviceOf(place)), leafOf(place, page), page, write) : 0;
@@ -145,7 +154,7 @@ function turn(who: Agent): bool {
         return false;
       }
       who.phase = ARRIVE;
-      if (ats) spend(who, CAUSE_TRANSLATION, half);
+      if (ats) spend(who, CAUSE_TRANSLATION, half());
       return false;
     }
     case ARRIVE: {
@@ -234,7 +243,7 @@ function turn(who: Agent): bool {
         if (outcome == IS_DROPPED) return rest(who);
         if (outcome == IS_GRANTED) {
           askAgain(who, held);
-          spend(who, CAUSE_TRANSLATION, half);
+          spend(who, CAUSE_TRANSLATION, half());
         }
         return false;
       }
@@ -402,12 +411,12 @@ function askAgain(who: Agent, held: Flight): void {
 }
 
 function goBack(who: Agent, place: u32): void {
-  if (setting(SET_ATS) == 0) {
+  if (!hasAts()) {
     fly(who, place);
     return;
   }
   who.phase = RETURN;
-  spend(who, CAUSE_TRANSLATION, cost(COST_TRANSLATION) / 2);
+  spend(who, CAUSE_TRANSLATION, half());
 }
 
 /** Translated: on its way to memory. */

@@ -221,6 +221,10 @@ export function recheck(page: u32, now: u64): void {
     const changed = recheckCpu(cpu.l1i, page, now) | recheckCpu(cpu.l1d, page, now) | recheckCpu(cpu.l2, page, now);
     if (changed != 0) cpu.poked = 1;
   }
+  if (banks == 1) {
+    recheckSecondary(page, now);
+    return;
+  }
   const home = turned;
   for (let i: u32 = 0; i < banks; i++) {
     turnTo(i);
@@ -284,10 +288,10 @@ function flip(cache: Cache, at: usize, page: u32): i32 {
 export function markFreed(frame: u32): void {
   const home = turned;
   for (let i: u32 = 0; i < banks; i++) {
-    turnTo(i);
+    if (banks != 1) turnTo(i);
     markFreedSecondary(frame);
   }
-  turnTo(home);
+  if (banks != 1) turnTo(home);
   markWalked(frame, FREED);
   for (let i: u32 = 0; staleCpuEntries() != 0 && i < cpuCount; i++) {
     const cpu = cpuCaches(i);
