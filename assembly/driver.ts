@@ -16,6 +16,7 @@ import {
   CAUSE_IDLE, CAUSE_IOVA, CAUSE_PTE, COST_IOVA_ALLOC_SLOW, COST_MAP_CALL, COST_MAP_PAGE, COST_UNMAP_CALL, COST_UNMAP_PAGE,
   SET_COMMANDS, SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
 } from './ops';
+import { isStepwise } from './progress';
 import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
 import { dropTables } from './space';
 import { Submission } from './submission';
@@ -80,18 +81,21 @@ function treeLock(space: u32): Lock {
 export function stepDriver(who: Agent): void {
   const call = caller(who.id);
   if (who.phase == NEXT) {
-    call.record = nextRecord(who.id);
-    if (call.record == 0) {
-      retire(who);
-      return;
-    }
-    call.record--;
-    who.phase = BEGIN;
-    spend(who, CAUSE_IDLE, thinkOf(call.record));
+    if (!goOn(who, call)) retire(who);
     return;
   }
   if (opOf(call.record) == RECORD_MAP) stepMap(who, call);
   else stepUnmap(who, call);
+  if (who.phase == NEXT && !isStepwise()) goOn(who, call);
+}
+/** The CPU comes to its next record, which nobody else can see. Returns whether there is one. */
+function goOn(who: Agent, call: Caller): bool {
+  const next = nextRecord(who.id);
+  if (next == 0) return false;
+  call.record = next - 1;
+  who.phase = BEGIN;
+  spend(who, CAUSE_IDLE, thinkOf(call.record));
+  return true;
 }
 
 // ---- map ----

@@ -28,6 +28,7 @@ import { findLeaf } from './mapping';
 import { isReleased } from './pasid';
 import { landed } from './pending';
 import { forgetRequest, hasPri, initPri, IS_DROPPED, IS_GRANTED, IS_REFUSED, isAsking, sendGroups, stepRequest } from './pri';
+import { isStepwise } from './progress';
 import { cursor } from './recent';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
@@ -166,7 +167,7 @@ function turn(who: Agent): bool {
       if (at == 0) {
         if (walked == 0) return deny(who, held, page, write);
         who.phase = WALK;
-        take(walkers, who);
+        if (take(walkers, who) && !isStepwise()) beginWalk(who, place, page);
         return false;
       }
       if (load<u32>(at, 4) == ABSENT) {
@@ -180,19 +181,7 @@ function turn(who: Agent): bool {
       return false;
     }
     case WALK: {
-      who.phase = WALKED;
-      if (hasOwnTable()) {
-        const levels: u64 = setting(SET_LEVELS);
-        bump(N_WALKS);
-        add(N_WALK_REFS, levels);
-        spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * levels);
-        return false;
-      }
-      newTrail();
-      walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
-      if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
-      keepWalk(place);
-      spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
+      beginWalk(who, place, page);
       return false;
     }
     case WALKED: {
@@ -302,6 +291,22 @@ function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   return rest(who);
 }
 
+/** A walker is there: a walk takes its time. */
+function beginWalk(who: Agent, place: u32, page: u32): void {
+  who.phase = WALKED;
+  if (hasOwnTable()) {
+    const levels: u64 = setting(SET_LEVELS);
+    bump(N_WALKS);
+    add(N_WALK_REFS, levels);
+    spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * levels);
+    return;
+  }
+  newTrail();
+  walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
+  if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
+  keepWalk(place);
+  spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
+}
 /** A walk has come to its last entry; it will be read when the time of the walk is over. */
 function keepWalk(place: u32): void {
   const at = request(place);

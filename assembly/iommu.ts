@@ -8,7 +8,7 @@ import { amdResponseCode, amdResponseGroup, amdWaitData, amdWaitFence, amdWaitIn
 import { swap } from './bank';
 import { dropEntry } from './binding';
 import { NO_PASID } from './block';
-import { Agent, spend } from './clock';
+import { Agent, spend, staysNext } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
   add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PAGE_RESPONSES, N_PASID_ENTRY, N_WAIT,
@@ -28,6 +28,7 @@ import {
 import { sharesDomains } from './mapping';
 import { ALL_DEVICES, countStall, drain, giveUp, isLate, itagFree, oldestPending, sendRequest, squash } from './pending';
 import { answerGroup, hasPri, requestsTravel } from './pri';
+import { isStepwise } from './progress';
 import {
   clearFaults, FSTS_ITE, halted, IQEI_ALIGNMENT, IQEI_TAIL, raiseInvalid, raiseWaited, registers,
   STATUS_COMMAND_RUN,
@@ -154,8 +155,14 @@ function spaceOf(source: u32): u32 {
 
 // ---- the processor ----
 
-/** One turn: the effect of what is in hand, or the next thing to do. */
+/** One turn, with those that follow at once. */
 export function stepIommu(hardware: Agent): void {
+  const now = hardware.clock;
+  do turn(hardware);
+  while (hardware.clock == now && staysNext(hardware) && !isStepwise());
+}
+/** The effect of what is in hand, or the next thing to do. */
+function turn(hardware: Agent): void {
   const phase = hardware.phase;
   hardware.phase = READY;
   if (phase == SERVE) carryOut(hardware);

@@ -5,7 +5,8 @@ import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_S
 import { launch, stepFlight } from './flight';
 import { cost, region, setting } from './layout';
 import { frameAt, instance, IS_ENDING, IS_MAPPED, IS_RETURNED, leafOf, wasReused } from './mapping';
-import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
+import { CAUSE_DEVICE, CAUSE_IDLE, COST_DMA, SET_ATS, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_REUSE, SET_UNMAP, UNMAP_NEVER } from './ops';
+import { isStepwise } from './progress';
 import { publish } from './recent';
 import { delayOf, fieldOf, nextRecord, opOf, RECORD_RAW, thinkOf } from './recording';
 import { violation } from './safety';
@@ -49,15 +50,7 @@ function setWaits(device: u32, id: u32): void {
 export function stepIssuer(who: Agent): void {
   const device = who.id - issuers;
   if (who.phase == NEXT) {
-    const next = nextRecord(setting(SET_CPUS) + device);
-    if (next == 0) {
-      retire(who);
-      return;
-    }
-    store<u32>(state + (<usize>device << 3), next - 1);
-    who.phase = READY;
-    // An access after its unmap has its time from there.
-    if (opOf(next - 1) == RECORD_RAW || delayOf(next - 1) == 0) spend(who, CAUSE_IDLE, thinkOf(next - 1));
+    if (!goOn(who, device)) retire(who);
     return;
   }
   const record = recordOf(device);
@@ -70,7 +63,19 @@ export function stepIssuer(who: Agent): void {
   if (who.phase == READY) {
     if (!ready(who, device, record)) return;
     who.phase = LAUNCH;
-  } else issue(who, device, record);
+    if (isStepwise() || delayOf(record) != 0) return;
+  }
+  if (issue(who, device, record) && !isStepwise()) goOn(who, device);
+}
+/** The device comes to its next record, which nobody else can see. Returns whether there is one. */
+function goOn(who: Agent, device: u32): bool {
+  const next = nextRecord(setting(SET_CPUS) + device);
+  if (next == 0) return false;
+  store<u32>(state + (<usize>device << 3), next - 1);
+  who.phase = READY;
+  // An access after its unmap has its time from there.
+  if (opOf(next - 1) == RECORD_RAW || delayOf(next - 1) == 0) spend(who, CAUSE_IDLE, thinkOf(next - 1));
+  return true;
 }
 
 /** Whether the access may be issued; if not, the device waits for its mapping, or for the unmap to begin. */
@@ -87,11 +92,12 @@ function ready(who: Agent, device: u32, record: u32): bool {
   return true;
 }
 
-function issue(who: Agent, device: u32, record: u32): void {
+/** Issues the access. Returns whether there was a place for it; if not, the device waits for one. */
+function issue(who: Agent, device: u32, record: u32): bool {
   const free = freePlace(device * places, places);
   if (free < 0) {
     block(who, CAUSE_IDLE);
-    return;
+    return false;
   }
   const place = <u32>free;
   store<u32>(flown + (<usize>place << 2), record);
@@ -104,10 +110,13 @@ function issue(who: Agent, device: u32, record: u32): void {
     takePlace(place);
     access.phase = DIRECT;
     spend(access, CAUSE_DEVICE, cost(COST_DMA));
-    return;
+    return true;
   }
   const page = leafOf(mapping, fieldOf(record, 1));
   launch(place, page, <u32>(mapping.page + fieldOf(record, 1) - vpnOf(page)), fieldOf(record, 2), who);
+  // Without a TLB of the device the access's first turn is nobody else's business.
+  if (!isStepwise() && setting(SET_ATS) == 0) stepFlight(agent(flights + place));
+  return true;
 }
 
 /** One turn of an access in flight. Returns whether it is over. */

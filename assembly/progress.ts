@@ -1,7 +1,7 @@
 // Whether a run gets on. Agents can keep each other busy for ever: a driver that submits anew what a device loses each time, as
 // Linux does (drivers/iommu/dmar.c qi_submit_sync: restart). A run that does so is ended.
 import { setting } from './layout';
-import { SET_PAGES } from './ops';
+import { SET_PAGES, SET_STEPWISE } from './ops';
 
 /** Turns that a record may take, and as many again for each page there is: many times what any has been seen to need. */
 const TURNS: u64 = 1 << 22;
@@ -23,4 +23,13 @@ export function initProgress(): void {
 @inline
 export function goesRound(): bool {
   return ++turns > most;
+}
+
+/**
+ * Whether every turn is taken by itself, as in a race, where each is a step. Else a turn is taken with the one before it where that
+ * makes no difference: it comes at the same time and nobody else can be first, or nobody else can see it.
+ */
+@inline
+export function isStepwise(): bool {
+  return setting(SET_STEPWISE) != 0;
 }
