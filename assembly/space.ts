@@ -18,7 +18,7 @@ import {
 import { Flight, flight, flightCount, flightsInUse, initFlightPlaces, swapPlaces, SQUASHED_FILL, SQUASHED_WALK } from './places';
 import { openWindows, staleCopyGone, staleCopyMade, staleCpuEntries, staleCpuGone, staleCpuMade } from './safety';
 import {
-  addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
+  addressBits, format, frameOf, initPlaces, isInReach, isNamed, largeOrders, orderOf, pageAt, pte, PTE_D, PTE_W, rootOf, TABLE_LG2, vpnOf,
 } from './table';
 import { holdsBlock } from './tagged';
 import { dropWalker, emptyWalker, newStageOf, newWalker, Stage, Walker } from './walk';
@@ -398,20 +398,30 @@ export function dropIotlb(first: u64, last: u64, now: u64): void {
 /** Drops the copies of pages `first` .. `last` (page numbers) from the IOTLB or the device TLB. */
 export function dropCopies(cache: Cache, first: u64, last: u64, now: u64): void {
   if (cache.sets == 0) return;
+  // A few pages are asked for by name where that is less than to go through all entries.
+  if (cache.tracks != 0 && last - first < (cache.sets * cache.ways) >> 3 && !largeCopies && addressBits == u64.MAX_VALUE) {
+    for (let vpn = first; vpn <= last; vpn++) {
+      const page = pageAt(vpn);
+      const at: usize = page == 0 ? 0 : find(cache, page - 1);
+      if (at != 0) dropAt(cache, cache.set(page - 1), at, now);
+    }
+    return;
+  }
   const bytes = <usize>cache.ways << 3;
   const all = cache.entries + <usize>cache.sets * bytes;
   for (let set = cache.entries; set < all; set += bytes) {
     for (let at = usedEnd(cache, set) - 8; at >= set; at -= 8) {
       const low = load<u32>(at);
-      if (low == 0) continue;
-      const page = low >> ENTRY_SHIFT;
-      if (!isNamed(page, first, last)) continue;
-      const absent = load<u32>(at, 4) == ABSENT;
-      removeAt(cache, set, at);
-      if ((low & ENTRY_STALE) != 0) staleCopyGone(page, now);
-      else if (!absent) bump(N_OVER);
+      if (low != 0 && isNamed(low >> ENTRY_SHIFT, first, last)) dropAt(cache, set, at, now);
     }
   }
+}
+function dropAt(cache: Cache, set: usize, at: usize, now: u64): void {
+  const low = load<u32>(at);
+  const absent = load<u32>(at, 4) == ABSENT;
+  removeAt(cache, set, at);
+  if ((low & ENTRY_STALE) != 0) staleCopyGone(low >> ENTRY_SHIFT, now);
+  else if (!absent) bump(N_OVER);
 }
 
 /**

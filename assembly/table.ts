@@ -326,9 +326,17 @@ export function touch(page: u32): void {
 }
 // ---- ranges: position = place in the order of tables ----
 
+/** Position of the table that was asked for last: no state, for it is looked at before it is believed. */
+let lastTable: u32 = 0;
+
 /** First position whose table reaches `vpn` or lies behind it. */
 export function firstTable(vpn: u64): u32 {
   const key = vpn >> TABLE_LG2;
+  if (lastTable < tableCount && keyAt(lastTable) == key) return lastTable;
+  lastTable = searchTable(key);
+  return lastTable;
+}
+function searchTable(key: u64): u32 {
   let low: u32 = 0;
   let high = tableCount;
   while (low < high) {
