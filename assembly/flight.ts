@@ -13,7 +13,7 @@ import { allowed, beginFault, forbidden, stepList } from './fault';
 import { beganAtFreed, initFreed } from './freed';
 import { isOthers } from './fork';
 import { hazard, HAZARD_OVERTAKEN_WALK } from './hazard';
-import { clear, cost, region, setting } from './layout';
+import { cost, setting } from './layout';
 import {
   DENIED, DEVICE_ASKS, DEVICE_FILL, DEVICE_HIT, IOTLB_FILL, IOTLB_HIT, IOTLB_MISS, LANDS, LANDS_STALE, LOG_DEVICE, note, PAGE_REQUEST, WALK_DONE,
   WALK_FAULT,
@@ -30,14 +30,13 @@ import { landed } from './pending';
 import { forgetRequest, hasPri, initPri, IS_DROPPED, IS_GRANTED, IS_REFUSED, isAsking, sendGroups, stepRequest } from './pri';
 import { isStepwise } from './progress';
 import { cursor } from './recent';
+import { beginWalk, clearRequest, endWalk, found, initRequests, leafOf, request, swapRequests } from './request';
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
-import { ABSENT, aim, deviceOf, deviceTlb, entryOf, fillCopy, FREED, iommuStage, lowOf, own, recheck } from './space';
+import { ABSENT, deviceOf, deviceTlb, entryOf, fillCopy, FREED, lowOf, own, recheck } from './space';
 import { PASID } from './submission';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
-import { ASKS_AS_USER, ASKS_NOTHING, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_ABSENT, WALK_OK, walkAgain } from './walk';
-
-const found: Found = changetype<Found>(memory.data(offsetof<Found>()));
+import { countWalk, WALK_ABSENT, WALK_OK } from './walk';
 
 // Phases of a place in flight.
 const REST: u32 = 0;
@@ -53,31 +52,22 @@ const LAND: u32 = 9;
 const INSTALL: u32 = 10; // a fault has read the PTE: into the consumer's own table with it
 const FILL: u32 = 11; //    the walk is over, and what it has read in no cache yet: split walks only
 
-// Per place: u32 page (the leaf that is asked for), u32 write | prefetch << 1, u64 issued at; of its walk u32 table, u32 level, u32 path; u32
-// which 4 KiB page of the leaf.
-let requests: usize = 0;
-const REQUEST_BYTES: usize = 32;
 let first: u32 = 0; //      agent of place 0
 let walkers: Lock = changetype<Lock>(0);
 
 export function initFlights(firstAgent: u32, hardwareAgent: u32): void {
   first = firstAgent;
   if (bank == 0) initFreed();
-  requests = region(<usize>flightCount * REQUEST_BYTES);
+  initRequests();
   if (hasPri()) initPri(first, hardwareAgent);
   walkers = lockOf(newLocks(1, setting(SET_WALKERS), WALKERS), 0);
   for (let i: u32 = 0; i < flightCount; i++) block(agent(first + i), CAUSE_IDLE);
 }
 export function swapFlights(): void {
-  requests = swap(requests);
+  swapRequests();
   first = swap(first);
   walkers = swap(walkers);
 }
-@inline
-function request(place: u32): usize {
-  return requests + <usize>place * REQUEST_BYTES;
-}
-
 @inline
 function hasAts(): bool {
   return setting(SET_ATS) != 0;
@@ -96,21 +86,16 @@ export function isBusy(): bool {
   }
   return false;
 }
-/** Whether only a translation is asked for, in advance. */
-@inline
-function isPrefetch(place: u32): bool {
-  return load<u32>(request(place), 4) >> 1 != 0;
-}
 
 /** Starts an access in a free place, to a 4 KiB page of a page; or, `prefetch`, asks for its translation alone. */
 export function launch(place: u32, page: u32, offset: u32, write: u32, issuer: Agent, prefetch: u32 = 0): void {
   const who = agent(first + place);
-  const at = request(place);
+  const asks = request(place);
   takePlace(place);
-  store<u32>(at, page);
-  store<u32>(at, write | (prefetch << 1), 4);
-  store<u64>(at, issuer.clock, 8);
-  store<u32>(at, offset, 28);
+  asks.page = page;
+  asks.how = write | (prefetch << 1);
+  asks.issued = issuer.clock;
+  asks.offset = offset;
   wake(who, issuer.clock);
   acquire(who.id, knowledgeOf(issuer.id));
   who.phase = TRANSLATE;
@@ -133,11 +118,11 @@ export function stepFlight(who: Agent): bool {
 }
 function turn(who: Agent): bool {
   const place = who.id - first;
-  const asked = load<u32>(request(place));
+  const asked = request(place).page;
   // Tables of the process that the entry of the PASID names, as far as the IOMMU knows.
   const walked = pageWalked(asked);
   const page = walked == 0 || who.phase == TRANSLATE || who.phase == LAND ? asked : walked - 1;
-  const write = (load<u32>(request(place), 4) & 1) != 0;
+  const write = request(place).writes;
   const held = flight(place);
   switch (who.phase) {
     case TRANSLATE: {
@@ -148,7 +133,7 @@ function turn(who: Agent): bool {
       if (ats) bump(at != 0 ? N_DEVICE_HIT : N_DEVICE_MISS);
       if (ats) tell(who, at != 0 ? DEVICE_HIT : DEVICE_ASKS, write, page);
       if (at != 0) {
-        if (isPrefetch(place)) return rest(who);
+        if (request(place).prefetches) return rest(who);
         hold(held, at, who.clock);
         spend(who, CAUSE_TRANSLATION, cost(COST_DEVICE_HIT));
         fly(who, place);
@@ -167,7 +152,7 @@ function turn(who: Agent): bool {
       if (at == 0) {
         if (walked == 0) return deny(who, held, page, write);
         who.phase = WALK;
-        if (take(walkers, who) && !isStepwise()) beginWalk(who, place, page);
+        if (take(walkers, who) && !isStepwise()) walkFor(who, place, page);
         return false;
       }
       if (load<u32>(at, 4) == ABSENT) {
@@ -181,7 +166,7 @@ function turn(who: Agent): bool {
       return false;
     }
     case WALK: {
-      beginWalk(who, place, page);
+      walkFor(who, place, page);
       return false;
     }
     case WALKED: {
@@ -196,8 +181,7 @@ function turn(who: Agent): bool {
         hold(held, at, who.clock);
         return endOfWalk(who, held, place, page, write);
       }
-      // What counts is what the last entry says when the walk is over.
-      const status = endWalk(place, addressOf(place, page), write);
+      const status = endWalk(place, page, write);
       // The walk began by an entry that has been cleared since: the request is begun anew, and meets that.
       if (isReleased()) {
         who.phase = ARRIVE;
@@ -269,7 +253,7 @@ function turn(who: Agent): bool {
         replaceOther(deviceTlb(deviceOf(place)), held.owner - 1, who.clock);
         keep(deviceTlb(deviceOf(place)), held, who.clock);
       }
-      if (isPrefetch(place)) return rest(who);
+      if (request(place).prefetches) return rest(who);
       fly(who, place);
       return false;
     }
@@ -287,12 +271,12 @@ function tell(who: Agent, where: u32, write: bool, page: u32): void {
 
 function deny(who: Agent, held: Flight, page: u32, write: bool): bool {
   tell(who, DENIED, write, page);
-  if (!isPrefetch(who.id - first)) bump(N_DEVICE_FAULTS);
+  if (!request(who.id - first).prefetches) bump(N_DEVICE_FAULTS);
   return rest(who);
 }
 
 /** A walker is there: a walk takes its time. */
-function beginWalk(who: Agent, place: u32, page: u32): void {
+function walkFor(who: Agent, place: u32, page: u32): void {
   who.phase = WALKED;
   if (hasOwnTable()) {
     const levels: u64 = setting(SET_LEVELS);
@@ -301,27 +285,9 @@ function beginWalk(who: Agent, place: u32, page: u32): void {
     spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * levels);
     return;
   }
-  newTrail();
-  walk(iommuStage, addressOf(place, page), ASKS_NOTHING, found);
+  beginWalk(place, page);
   if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
-  keepWalk(place);
   spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
-}
-/** A walk has come to its last entry; it will be read when the time of the walk is over. */
-function keepWalk(place: u32): void {
-  const at = request(place);
-  store<u32>(at, found.table, 16);
-  store<u32>(at, found.level, 20);
-  store<u32>(at, found.path, 24);
-}
-function endWalk(place: u32, address: u64, write: bool): u32 {
-  const at = request(place);
-  found.table = load<u32>(at, 16);
-  found.level = load<u32>(at, 20);
-  found.path = load<u32>(at, 24);
-  clear(at + 16, 12);
-  newTrail();
-  return walkAgain(iommuStage, address, ASKS_AS_USER | (write ? ASKS_WRITE : ASKS_READ), found);
 }
 
 /** A walk is over. What it has read goes into the IOTLB, in a turn of its own where walks are split. */
@@ -351,22 +317,6 @@ function reply(who: Agent, held: Flight, place: u32, page: u32, write: bool): bo
 function meets(page: u32, other: u32): bool {
   return page == other || liesIn(page, vpnOf(other), vpnOf(other) + ((<u64>1 << orderOf(other)) - 1));
 }
-/** Which 4 KiB page of the leaf that is asked for. */
-@inline
-function offsetOf(place: u32): u32 {
-  return load<u32>(request(place), 28);
-}
-/** Its page number. */
-@inline
-function leafOf(place: u32, page: u32): u64 {
-  return vpnOf(page) + offsetOf(place);
-}
-/** The address that a place asks for; the IOMMU's stage translates its space. */
-@inline
-function addressOf(place: u32, page: u32): u64 {
-  return aim(iommuStage, page) + (<u64>offsetOf(place) << 12);
-}
-
 /** The access has the translation of an entry. */
 function hold(held: Flight, at: usize, now: u64): void {
   const low = load<u32>(at);
@@ -426,7 +376,7 @@ function goBack(who: Agent, place: u32): void {
 
 /** Translated: on its way to memory. */
 function fly(who: Agent, place: u32): void {
-  add(N_DEVICE_STALL_PS, who.clock - load<u64>(request(place), 8));
+  add(N_DEVICE_STALL_PS, who.clock - request(place).issued);
   flight(place).holds = AT_DEVICE;
   who.phase = LAND;
   spend(who, CAUSE_DEVICE, cost(COST_DMA));
@@ -453,7 +403,7 @@ function land(who: Agent, held: Flight, page: u32, write: bool): void {
 /** The access is over, and the place free. */
 function rest(who: Agent): bool {
   leavePlace(who.id - first);
-  clear(request(who.id - first), 16);
+  clearRequest(who.id - first);
   if (hasPri()) forgetRequest(who.id - first);
   who.phase = REST;
   landed(who.id - first, who.clock);
