@@ -17,6 +17,7 @@ import type { Step } from './program.ts';
 const OF_RACES: ReadonlySet<HazardName> = new Set([
   'no-request-drain',
   'overtaken-walk',
+  'release-flushes-other-pasid',
   'reuse-by-mapcount',
   'reuse-keeps-device-tlb',
   'reuse-keeps-pasid-entry',
