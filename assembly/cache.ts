@@ -307,11 +307,23 @@ export function invalidate(cache: Cache, id: u32): u64 {
   return entry;
 }
 
+/** No id is in the cache any more. */
+function forget(cache: Cache, end: usize): void {
+  const ordered = !inPlace(cache.replacement);
+  for (let set = cache.entries; set < end; set = cache.end(set)) {
+    for (let at = set; at < cache.end(set); at += 8) {
+      const low = load<u32>(at);
+      if (low == 0 && ordered) break;
+      track(cache, low, 0);
+    }
+  }
+}
+
 /** Drops everything. */
 export function empty(cache: Cache): void {
   if (cache.sets == 0) return;
   const end = cache.entries + (<usize>cache.sets * cache.ways << WAY);
-  if (cache.tracks != 0) for (let at = cache.entries; at < end; at += 8) track(cache, load<u32>(at), 0);
+  if (cache.tracks != 0) forget(cache, end);
   if (cache.sets == 1 && !inPlace(cache.replacement)) {
     // Often there is but an entry or two, which takes less time than a call of memory.fill.
     for (let at = cache.entries; at < end && load<u64>(at) != 0; at += 8) store<u64>(at, 0);

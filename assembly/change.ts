@@ -14,7 +14,7 @@ import { noteUnmapped } from './recent';
 import { countEmpty, forgetUser, setAsked } from './safety';
 import { recheck } from './space';
 import {
-  PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf,
+  PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf, isInReach,
   isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
 } from './table';
 
@@ -187,7 +187,8 @@ function set(run: Run, who: Agent, step: u32, page: u32, flags: u32, now: u64): 
       break;
     }
   }
-  recheck(page, now);
+  // Copies of a page that was out of reach, and is, stay what they are.
+  if (isInReach(flags) || isInReach(pte(page))) recheck(page, now);
 }
 
 /** A fault's PTE. */

@@ -20,7 +20,7 @@ type Event = Exclude<EventName, 'switch'>;
 
 const cache = fc.record({
   sets: fc.integer({ min: 1, max: 13 }),
-  ways: fc.integer({ min: 1, max: 7 }),
+  ways: fc.integer({ min: 1, max: 11 }),
   replacement: fc.constantFrom(...REPLACEMENTS),
 });
 const config: fc.Arbitrary<TlbConfig> = fc.record({

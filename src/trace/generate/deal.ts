@@ -58,12 +58,15 @@ class Draft {
   length = 0;
   private readonly spans: Span[] = [];
   /** Records that are not in the chunk as they are, and the columns that they will be in. */
-  private readonly own: { head: number; fetches: number; datas: number }[] = [];
+  private readonly own = { heads: [] as number[], runFetches: [] as number[], runDatas: [] as number[] };
   private readonly columns = { heads: new Uint32Array(), runFetches: new Uint16Array(), runDatas: new Uint16Array() };
 
   put(head: number, fetches: number, datas: number): void {
-    this.add(this.columns, this.own.length, this.own.length + 1);
-    this.own.push({ head, fetches, datas });
+    const { heads, runFetches, runDatas } = this.own;
+    this.add(this.columns, heads.length, heads.length + 1);
+    heads.push(head);
+    runFetches.push(fetches);
+    runDatas.push(datas);
   }
 
   /** Records of columns as they are. */
@@ -76,9 +79,9 @@ class Draft {
 
   piece(cpu: number): Piece {
     const { own, columns, length: records, spans, events, posts } = this;
-    columns.heads = Uint32Array.from(own, ({ head }) => head);
-    columns.runFetches = Uint16Array.from(own, ({ fetches }) => fetches);
-    columns.runDatas = Uint16Array.from(own, ({ datas }) => datas);
+    columns.heads = new Uint32Array(own.heads);
+    columns.runFetches = new Uint16Array(own.runFetches);
+    columns.runDatas = new Uint16Array(own.runDatas);
     return { cpu, records, spans, events, posts: new Uint32Array(posts) };
   }
 }
