@@ -25,12 +25,24 @@ export class Follower {
   }
 
   /** Posts of the next chunk. */
-  posts({ records, heads, runDatas }: Chunk): Posts {
-    const { every, write } = this.follow;
+  posts(chunk: Chunk): Posts {
     const posts: number[] = [];
-    let { left } = this;
     let page = NO_PAGE;
     let looked = 0;
+    // All at once, so that what lies far apart in memory is fetched side by side.
+    for (const record of this.posting(chunk)) {
+      page = lastPage(chunk.heads, looked, record, page);
+      looked = record + 1;
+      if (page !== NO_PAGE) posts.push(record, ((page << 1) | (this.random.chance(this.follow.write) ? 1 : 0)) >>> 0);
+    }
+    return new Uint32Array(posts);
+  }
+
+  /** Records of the next chunk that post. */
+  private posting({ records, runDatas }: Chunk): number[] {
+    const { every } = this.follow;
+    const posting: number[] = [];
+    let { left } = this;
     for (let i = 0; i < records; i++) {
       // Most records post nothing: they are passed over, as long as it goes four at a time.
       for (; i + 4 <= records; i += 4) {
@@ -45,13 +57,10 @@ export class Follower {
       if (i === records) break;
       // A run longer than the distance posts once: it is one page.
       left = every - ((0 - left) % every);
-      // Few records post: which page it is, is looked up for those alone.
-      page = lastPage(heads, looked, i, page);
-      looked = i + 1;
-      if (page !== NO_PAGE) posts.push(i, ((page << 1) | (this.random.chance(write) ? 1 : 0)) >>> 0);
+      posting.push(i);
     }
     this.left = left;
-    return new Uint32Array(posts);
+    return posting;
   }
 }
 
