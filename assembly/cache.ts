@@ -173,7 +173,7 @@ const MOVES: usize = memory.data<u64>([~0, 0, 0, 0, ~0, ~0, 0, 0, ~0, ~0, ~0, 0,
 
 /**
  * `toFront` of way `way` of the four at `at`; four is a divisor of the ways before. At which depth an access hits cannot be
- * foretold, so that within the four nothing branches: 1.15 in the whole loop of hits. What is stored is pairs, as what has been
+ * foretold, so that within the four nothing branches: 1.1 of a run that hits. What is stored is pairs, as what has been
  * stored in parts is slow to load as a whole.
  */
 @inline
