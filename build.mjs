@@ -44,18 +44,40 @@ function newest(folder, accept) {
 const age = (file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0);
 const isSource = (name) => name.endsWith('.ts') && !name.endsWith('.test.ts');
 
-function build() {
-  buildEngines();
+async function build() {
+  await buildEngines();
   buildCatalog();
   buildManifest();
   buildSources();
 }
 
-function buildEngines() {
-  const engine = Math.max(newest('assembly', isSource), age('asconfig.json'));
+async function buildEngines() {
+  const engine = Math.max(newest('assembly', isSource), age('asconfig.json'), age('build.mjs'));
   for (const target of ['release', 'checked']) {
-    if (age(`build/${target}.wasm`) < engine) run('assemblyscript:asc', '--target', target);
+    if (age(`build/${target}.wasm`) >= engine) continue;
+    run('assemblyscript:asc', '--target', target);
+    if (target === 'release') await inlineCalls(`build/${target}.wasm`);
   }
+}
+
+/**
+ * Inlines more than the compiler does, whose limits cannot be set. The machines are many small functions, and around a call V8
+ * puts down and takes up whatever it has in registers: 1.1 on `tlb`, 1.05 to 1.2 on machines, for half as many bytes again.
+ */
+async function inlineCalls(path) {
+  const { default: binaryen } = await import('assemblyscript/binaryen');
+  const module = binaryen.readBinary(readFileSync(join(root, path)));
+  const { BulkMemory, BulkMemoryOpt, MutableGlobals, NontrappingFPToInt, SIMD128, SignExt } = binaryen.Features;
+  module.setFeatures(BulkMemory | BulkMemoryOpt | MutableGlobals | NontrappingFPToInt | SIMD128 | SignExt);
+  binaryen.setOptimizeLevel(3);
+  binaryen.setShrinkLevel(0);
+  binaryen.setAlwaysInlineMaxSize(50);
+  binaryen.setFlexibleInlineMaxSize(160);
+  binaryen.setOneCallerInlineMaxSize(1 << 20);
+  binaryen.setAllowInliningFunctionsWithLoops(true);
+  module.runPasses(['inlining-optimizing', 'dae-optimizing', 'inlining-optimizing']);
+  module.optimize();
+  writeFileSync(join(root, path), module.emitBinary());
 }
 
 function buildSources() {
@@ -146,7 +168,7 @@ function cpuSchema({ properties }) {
   };
 }
 
-build();
+await build();
 if (process.argv.includes('--check')) {
   run('typescript:tsc', '-p', 'testing');
   run('@biomejs/biome:biome', 'check');
