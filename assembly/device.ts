@@ -17,6 +17,7 @@ import { swapPri } from './pri';
 import { swapPrq } from './prq';
 import { exponential } from './random';
 import { takeUnmapped } from './recent';
+import { swapWorkqueue } from './workqueue';
 
 // Phases.
 const ACTIVE: u32 = 0;
@@ -43,6 +44,7 @@ export function attend(next: u32): void {
   swapPri();
   swapPrq();
   swapHandler();
+  swapWorkqueue();
   state = swap(state);
   queue = swap(queue);
   heard = swap(heard);

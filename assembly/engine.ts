@@ -9,12 +9,12 @@ import { initFaults } from './fault';
 import { initFlights, lands, stepFlight } from './flight';
 import { anyoneWaits, freeFrames, initFrames } from './frame';
 import { stepIommu } from './iommu';
-import { initHandler, stepHandler } from './handler';
+import { initHandler, stepHandler, stepWorker } from './handler';
 import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
 import {
   CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
-  SET_RECLAIM, SET_SEED, SET_TABLES,
+  SET_PRQ_WORKERS, SET_RECLAIM, SET_SEED, SET_TABLES,
 } from './ops';
 import { initMmapLock } from './mmaplock';
 import { initLists, initPaths, tableInserted } from './path';
@@ -31,9 +31,10 @@ import { initNames, initSpace, placePage } from './space';
 import { catchUp } from './shootdown';
 import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
+import { initWorkqueue } from './workqueue';
 
 // Agents: CPUs, then the reclaim agent; then of each consumer the IOMMU's command processor, its link to the device, the
-// device, its accesses in flight, the handler of page requests where they have a queue.
+// device, its accesses in flight, the handler of page requests where they have a queue, and its workers.
 let cpus: u32 = 0;
 let reclaimer: u32 = 0;
 const HARDWARE: u32 = 0;
@@ -92,6 +93,7 @@ function begin(base: u32): void {
     const handler = base + FLIGHTS + setting(SET_OUTSTANDING);
     initPrq(handler);
     initHandler();
+    initWorkqueue(handler + 1);
     block(agent(handler), CAUSE_IDLE);
   }
   initDevice(base + DEVICE);
@@ -109,7 +111,7 @@ export function addConsumer(): void {
 }
 /** The agent behind those of the consumer in hand, whose first is `base`. */
 function endOf(base: u32): u32 {
-  return base + FLIGHTS + setting(SET_OUTSTANDING) + (hasPri() ? 1 : 0);
+  return base + FLIGHTS + setting(SET_OUTSTANDING) + (hasPri() ? 1 + setting(SET_PRQ_WORKERS) : 0);
 }
 /** The first agent of a consumer. */
 export function firstAgent(consumer: u32): u32 {
@@ -156,6 +158,7 @@ export function run(): u32 {
       else if (part == LINK) stepLink(who);
       else if (part == DEVICE) stepDevice(who);
       else if (part == FLIGHTS + setting(SET_OUTSTANDING)) stepHandler(who);
+      else if (part > FLIGHTS + setting(SET_OUTSTANDING)) stepWorker(who);
       else if (stepFlight(who)) rouse(who.clock);
     }
     // A device that answers late has its chance at what has just been unmapped.
@@ -237,7 +240,7 @@ function trapTime(): u64 {
   }
   return min(settingU64(SET_LOOKAHEAD), min(cost(COST_FAULT), cost(COST_SYSCALL)));
 }
-/** When a device, an access that is not translated yet, or a handler of page requests has its next turn: it may change a PTE. */
+/** When a device, an access that is not translated yet, or who handles page requests has its next turn: it may change a PTE. */
 function firstOfDevices(): u64 {
   let clock: u64 = u64.MAX_VALUE;
   for (let consumer: u32 = 0; consumer < banks; consumer++) {

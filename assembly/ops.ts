@@ -284,7 +284,8 @@ export const SET_SPLIT_WALKS: u32 = 103; // 1: a walk, and the fill of a cache w
 export const SET_PRQ_DRAIN: u32 = 104; //    what of page requests is waited for where a PASID is given back: PRQ_*
 export const SET_PRQ_RESTARTS: u32 = 105; // 1: the driver clears an overflow of their queue
 export const SET_PRQ_ANSWERS: u32 = 106; //  1: the IOMMU answers what it has dropped for that
-export const SETTINGS: u32 = 107;
+export const SET_PRQ_WORKERS: u32 = 107; //  of the work queue that groups of them are given to; 0: their handler does it all
+export const SETTINGS: u32 = 108;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

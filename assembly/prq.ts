@@ -131,17 +131,19 @@ export function takeRequests(): u32 {
 }
 /**
  * The batch is handled, slots up to here are free. An overflow is over where nothing is left, if the driver looks at it (Linux
- * 6.14 drivers/iommu/intel/prq.c prq_event_thread).
+ * 6.14 drivers/iommu/intel/prq.c prq_event_thread). Returns whether one is.
  */
-export function setPrqHead(slot: u32, now: u64): void {
+export function setPrqHead(slot: u32, now: u64): bool {
   for (let i = state.head; i != slot; i = after(i)) clear(requestAt(i), SLOT_BYTES);
   state.head = slot;
   state.taken = 0;
   const empty = slot == state.tail;
-  if (empty && setting(SET_PRQ_RESTARTS) != 0) clearFull(isAmd());
-  if (state.waiter == 0 || !(empty || setting(SET_PRQ_DRAIN) == PRQ_TAKEN)) return;
+  const over = empty && setting(SET_PRQ_RESTARTS) != 0 && isFull(isAmd());
+  if (over) clearFull(isAmd());
+  if (state.waiter == 0 || !(empty || setting(SET_PRQ_DRAIN) == PRQ_TAKEN)) return over;
   wake(agent(state.waiter - 1), now);
   state.waiter = 0;
+  return over;
 }
 /**
  * Whether there is nothing to wait for; if there is, the agent blocks until what the handler has taken is handled (Linux 4.12

@@ -257,6 +257,7 @@ export const pri = fc.record({
   loses: fc.constantFrom(false, false, true),
   restarts: fc.constantFrom(true, true, false),
   answers: fc.boolean(),
+  workers: fc.constantFrom(0, 0, 1, 2, 3),
 });
 
 /** Orders that are wrong on purpose, and some that nobody ships. */

@@ -197,9 +197,9 @@ export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): n
   return row;
 }
 
-/** Agents that a consumer has: its command processor, its link, its device, the places in flight, a handler of page requests. */
+/** Agents that a consumer has: its command processor, its link, its device, the places in flight, the handler of page requests and its workers. */
 export function agentsOf(machine: Machine, ats = machine.device.ats): number {
-  return 3 + machine.device.outstanding + (hasPri(machine, ats) ? 1 : 0);
+  return 3 + machine.device.outstanding + (hasPri(machine, ats) ? 1 + machine.driver.prqWorkers : 0);
 }
 
 /** Sizes that only the trace tells. */
@@ -281,6 +281,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_PRI_GROUP', machine.device.priGroup);
   set('SET_PRQ', iommu.prq);
   set('SET_PRQ_DRAIN', numbers(PRQ_DRAIN[driver.prqDrain]));
+  set('SET_PRQ_WORKERS', driver.prqWorkers);
   set('SET_PRQ_RESTARTS', driver.prqRestart ? 1 : 0);
   set('SET_PRQ_ANSWERS', iommu.prqAutoResponse ? 1 : 0);
   set('SET_DROP_ON_IDLE', machine.device.atcOnIdle === 'drop' ? 1 : 0);

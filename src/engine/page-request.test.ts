@@ -15,7 +15,7 @@ const MUST_REACH = [
   'group of several', 'group held back while another is out', 'as many page requests as there may be', 'group asked for one by one',
   'response: success', 'response: invalid', 'response: failure', 'refused: PRI is disabled', 'back-off',
   'requests behind the batch', 'page gone while it was asked for', 'response that nobody waits for', 'N_RETRIES',
-  'queue that stays full', 'group that is never answered',
+  'queue that stays full', 'group that is never answered', 'several groups handled at a time', 'group waits for a worker',
   'wait for queue', 'ring full', 'N_STALE',
 ]; // biome-ignore format: a table
 
@@ -23,7 +23,7 @@ const DONTNEED = 4;
 const PRICED: CostKey[] = ['prq.interrupt', 'prq.request', 'ats.translation', 'fault.minor', 'qi.wait', 'amd.wait'];
 
 /** A device that follows a program through pages of which none is there; the queue has so many slots. */
-function firstTouches(prq: number, group: number, { restarts = true, answers = true } = {}) {
+function firstTouches(prq: number, group: number, { restarts = true, answers = true, workers = 16 } = {}) {
   const machine = loadMachine('amd-v2');
   const setup: RunSetup = {
     policy: loadPolicy('range-end'),
@@ -31,7 +31,7 @@ function firstTouches(prq: number, group: number, { restarts = true, answers = t
       ...machine,
       iommu: { ...machine.iommu, prq, prqAutoResponse: answers },
       device: { ...machine.device, priRequests: 16, priGroup: group },
-      driver: { ...machine.driver, prqRestart: restarts },
+      driver: { ...machine.driver, prqRestart: restarts, prqWorkers: workers },
     },
     costs: COSTS,
     seed: 1,
@@ -46,7 +46,7 @@ function firstTouches(prq: number, group: number, { restarts = true, answers = t
     { event: 'madvise', agent: 0, gap: 0, fields: [0, 1024 + i, 1025 + i, DONTNEED] },
   ]).flat();
   // Time for the device to come to the end of its work.
-  const rest = Array<Step>(300_000).fill({ access: 'read', agent: 0, vpn: 1023, straddle: false });
+  const rest = Array<Step>(900_000).fill({ access: 'read', agent: 0, vpn: 1023, straddle: false });
   const { counters } = runEngine(engineModule('checked'), setup, traceOf([...touches, ...rest]))!.raw;
   return (name: string): number => counters[`N_${name}`]!;
 }
@@ -60,6 +60,11 @@ test('a queue with room takes every request once, and each group is answered by 
     expect([n('PRQ_OVERFLOWS'), n('PRQ_DROPPED'), n('AUTO_ANSWERS'), n('DEVICE_FAULTS')]).toEqual([0, 0, 0, 0]);
     if (group > 1) expect(n('PRI_GROUPS')).toBeLessThan(n('PAGE_REQUESTS'));
   }
+});
+test('several workers keep a device waiting for less than one does', () => {
+  const [one, several] = [1, 16].map((workers) => firstTouches(512, 1, { workers }));
+  expect(several!('DEVICE_STALL_PS')).toBeLessThan(one!('DEVICE_STALL_PS'));
+  expect(several!('PAGE_RESPONSES')).toBe(several!('PRI_GROUPS'));
 });
 test('one that is too small drops requests and answers groups itself, and the device gets all its pages', () => {
   const enough = firstTouches(512, 8);
@@ -96,7 +101,7 @@ test('however page requests are queued, numbers are those of the reference', () 
   const prices = fc.array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 700, 5000)), { maxLength: 5 });
   const drawn = fc
     .tuple(setup, pri, prices)
-    .map(([setup, { requests, group, prq, loses, restarts, answers }, prices]) => {
+    .map(([setup, { requests, group, prq, loses, restarts, answers, workers }, prices]) => {
       const { machine, device, frames } = setup;
       // Waits that are aborted make drivers answer twice.
       const hazards = loses ? (['lost-invalidation'] as const) : machine.hazards;
@@ -118,7 +123,7 @@ test('however page requests are queued, numbers are those of the reference', () 
           hazards,
           iommu: { ...machine.iommu, prq, prqAutoResponse: answers || machine.iommu.commands === 'vtd' },
           device: { ...machine.device, ats: true, priRequests: requests, priGroup: group },
-          driver: { ...machine.driver, prqRestart: restarts },
+          driver: { ...machine.driver, prqRestart: restarts, prqWorkers: workers },
         },
       };
       return Object.defineProperty(changed, fc.toStringMethod, { value: () => showSetup(changed) });

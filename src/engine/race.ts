@@ -331,6 +331,7 @@ export class RaceEngine {
     // Elsewhere each page request is served by itself.
     row[numbers('SET_PRI')] = this.queues ? 1 : 0;
     row[numbers('SET_PRQ')] = 8;
+    row[numbers('SET_PRQ_WORKERS')] = 0;
     row[numbers('SET_STEPWISE')] = 1;
     row[numbers('SET_SPACES')] = race.pages.some(({ vpn }) => vpn >= SECOND_PROCESS) ? 2 : 0;
     row[numbers('SET_FLAGS')] = race.flags.length;

@@ -14,9 +14,14 @@ const MODULE = engineModule('release');
 /** Machines, their settings, and of the hardware the first device and the agent behind its last place in flight. */
 const SPACES: [string, string[], string[]][] = [
   ['amd-v2', [], ['dev0']],
-  ['amd-v2', ['device.outstanding=3', 'device.pri_requests=2'], ['dev0', 'page requests']],
+  ['intel-svm', ['device.outstanding=3', 'device.pri_requests=2'], ['dev0', 'page requests']],
+  ['amd-v2', ['device.pri_requests=2', 'driver.prq_workers=2'], ['dev0', 'page requests', 'worker 0', 'worker 1']],
   ['intel-sva-kvm', ['device.outstanding=2'], ['dev0', 'iommu of kvm']],
-  ['intel-sva-kvm', ['device.pri_requests=2'], ['dev0', 'page requests', 'iommu of kvm']],
+  [
+    'intel-sva-kvm',
+    ['device.pri_requests=2', 'driver.prq_workers=1'],
+    ['dev0', 'page requests', 'worker 0', 'iommu of kvm'],
+  ],
 ];
 
 test.each(SPACES)('each of the agents of an address space has a name: %s %s', (name, settings, behind) => {

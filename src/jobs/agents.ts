@@ -9,6 +9,11 @@ const all = (names: readonly string[], kind: AgentKind): TimelineAgent[] => name
 const flights = (device: string, outstanding: number): TimelineAgent[] =>
   Array.from({ length: outstanding }, () => one(device, 'access'));
 
+const handlers = (of: string, workers: number): TimelineAgent[] => [
+  one(`page requests${of}`, 'cpu'),
+  ...Array.from({ length: workers }, (_, i) => one(`worker ${i}${of}`, 'cpu')),
+];
+
 /** Names of the CPUs that run a program: those of the trace, if there are as many. */
 function cpuNames(meta: TraceMeta, cpus: number): string[] {
   const recorded = programCpus(meta);
@@ -24,14 +29,14 @@ export function spaceAgents(meta: TraceMeta, machine: Machine, cpus: number): Ti
     return [...all(programCpus(meta), 'cpu'), kernel, ...device, one('page requests', 'cpu')];
   }
   const hardware = consumersOf(machine).flatMap((consumer, i) => {
-    const { name, device } = consumer;
+    const { name, device, driver } = consumer;
     const of = i === 0 ? '' : ` of ${name}`;
     return [
       one(`iommu${of}`, 'iommu'),
       one(`link${of}`, 'link'),
       one(`dev${i}`, 'device'),
       ...flights(`dev${i}`, device.outstanding),
-      ...(hasPri(consumer) ? [one(`page requests${of}`, 'cpu')] : []),
+      ...(hasPri(consumer) ? handlers(of, driver.prqWorkers) : []),
     ];
   });
   return [...all(cpuNames(meta, cpus), 'cpu'), kernel, ...hardware];

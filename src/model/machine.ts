@@ -129,6 +129,8 @@ export interface Driver {
   readonly deferral: boolean;
   /** Whether the driver clears an overflow of the page request queue, once it has emptied it. */
   readonly prqRestart: boolean;
+  /** Workers of the queue that the thread which takes page requests gives groups to; 0: it faults pages in and answers itself. */
+  readonly prqWorkers: number;
   /** What of page requests is waited for where a PASID is given back. `taken`: that the handler has done with what it has taken.
    * `poll-then-wait`: that the queue is empty, then for a wait with PD. `wait-then-poll`: the other way round. Both of VT-d. */
   readonly prqDrain: 'none' | 'taken' | 'poll-then-wait' | 'wait-then-poll';
@@ -210,7 +212,7 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   const queue = { prq: PRQ_SLOTS, prq_auto_response: true };
   const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
   const device = { pri_requests: 0, pri_group: 1, ...(spec.device as MachineSpec) };
-  const requests = { prq_restart: true, prq_drain: 'none' };
+  const requests = { prq_restart: true, prq_workers: 0, prq_drain: 'none' };
   const given = { batch: 0, domain_lock: false, ...requests, ...(spec.driver as MachineSpec) };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;

@@ -64,7 +64,7 @@ class ReferenceMachine {
   private readonly frames: Frames;
   private readonly space: Space;
   private readonly machines: readonly Machine[];
-  /** Agents of each consumer: its command processor, its link, its device, the places in flight, a handler. */
+  /** Agents of each consumer: its command processor, its link, its device, the places in flight, a handler and its workers. */
   private readonly hardware: readonly Agent[][];
   private readonly devices: readonly Device[];
   private readonly recent = new Recent();
@@ -79,7 +79,9 @@ class ReferenceMachine {
     this.machines = consumersOf(machine);
     // In this order they go when their clocks agree.
     const ats = (one: Machine): boolean => one.device.ats && (setup.device?.ats ?? true);
-    const sizes = this.machines.map((one) => 3 + one.device.outstanding + (hasPri(one, ats(one)) ? 1 : 0));
+    const sizes = this.machines.map(
+      (one) => 3 + one.device.outstanding + (hasPri(one, ats(one)) ? 1 + one.driver.prqWorkers : 0),
+    );
     const total = setup.cpus + 1 + sum(sizes);
     this.agents = Array.from({ length: total }, (_, id) => new Agent(id, total));
     const [reclaimer, ...rest] = this.agents.slice(setup.cpus) as [Agent, ...Agent[]];
@@ -124,11 +126,11 @@ class ReferenceMachine {
     this.devices = parties.map(({ machine: one, side, queue, listener }, i) => {
       const [hardware, link, issuer, ...others] = this.hardware[i] as [Agent, Agent, Agent, ...Agent[]];
       const flyers = others.slice(0, one.device.outstanding);
-      const handler = others[one.device.outstanding];
+      const [handler, ...workers] = others.slice(one.device.outstanding);
       for (const agent of [hardware, link, ...others]) agent.block('idle');
       if (setup.device === null) issuer.block('idle');
       const pays = this.priceFor(costs, one);
-      requests[i] = handler ? new PageRequests(one, handler, flyers, side, queue, faults, pays, counts) : null;
+      requests[i] = handler ? new PageRequests(one, handler, workers, flyers, side, queue, faults, pays, counts) : null;
       const translator = new Translator(
         ats(one), one.iommu.walkers, space, side, null, pays, counts,
         (agent, page) => safety.walked(page, agent, recent.record),
@@ -165,7 +167,7 @@ class ReferenceMachine {
             this.devices[i]!.afterFlight(flyer);
           };
         }),
-        ...(requests[i] ? [stepper(requests[i].life())] : []),
+        ...handling(requests[i]!, this.hardware[i]!.slice(4 + one.device.outstanding)),
       ]),
     ];
   }
@@ -253,6 +255,12 @@ class ReferenceMachine {
 
 function countersOf(count: (name: (typeof COUNTERS)[number]) => number): Record<string, number> {
   return Object.fromEntries(COUNTERS.map((name) => [`N_${name}`, count(name)]));
+}
+
+/** What the handler of page requests and its workers do, where there are any. */
+function handling(requests: PageRequests | null, workers: readonly Agent[]): (() => void)[] {
+  if (requests === null) return [];
+  return [stepper(requests.life()), ...workers.map((worker) => stepper(requests.work(worker)))];
 }
 
 function stepper(turns: Turns): () => void {

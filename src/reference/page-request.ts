@@ -20,15 +20,26 @@ interface Group {
   response: ResponseCode | null;
 }
 
-/** A request in the queue. */
-interface Slot {
+/** What is asked for. */
+interface Asked {
   readonly page: Page;
   readonly write: boolean;
+}
+
+/** A request in the queue. */
+interface Slot extends Asked {
   readonly index: number;
   readonly last: boolean;
 }
 
-/** Page requests where they have a queue: groups at the device, the queue in memory, the thread that handles it. */
+/** A group that is complete, for a worker. */
+interface Work {
+  readonly index: number;
+  readonly asked: readonly Asked[];
+  taken: boolean;
+}
+
+/** Page requests where they have a queue: groups at the device, the queue in memory, the thread that handles it and its workers. */
 export class PageRequests {
   /** Places that want to ask, in the order in which they came. */
   private wanting: number[] = [];
@@ -45,9 +56,16 @@ export class PageRequests {
   private overflow = false;
   private asleep = true;
 
+  /** Requests of groups that are not complete, by the index of the group. */
+  private readonly gathering = new Map<number, Asked[]>();
+  private works: Work[] = [];
+  private readonly idle: Set<Agent>;
+  private waitsForRoom = false;
+
   constructor(
     private readonly machine: Machine,
     private readonly handler: Agent,
+    private readonly workers: readonly Agent[],
     private readonly flyers: readonly Agent[],
     private readonly side: Secondary,
     private readonly queue: Queue,
@@ -56,6 +74,7 @@ export class PageRequests {
     private readonly counts: Counts,
   ) {
     queue.onResponse = (index, code, now) => this.answer(index, code, now);
+    this.idle = new Set(workers);
   }
 
   private get way(): number {
@@ -203,8 +222,10 @@ export class PageRequests {
         continue;
       }
       this.rest = false;
-      if (this.machine.driver.prqRestart) this.overflow = false;
-      else if (this.overflow) this.counts.reach('queue that stays full');
+      if (this.overflow && this.machine.driver.prqRestart) {
+        this.overflow = false;
+        this.gathering.clear();
+      } else if (this.overflow) this.counts.reach('queue that stays full');
       this.asleep = true;
       handler.block('idle');
       yield;
@@ -220,20 +241,75 @@ export class PageRequests {
     for (const { page, write, index, last } of batch) {
       handler.spend('page_request', this.price('prq.request'));
       yield;
-      while (true) {
-        if (!bad && isForbidden(this.side, page, write)) {
-          this.counts.reach('page gone while it was asked for');
-          bad = true;
-        }
-        if (bad || allows(page, write)) break;
-        if (yield* this.faults.handle(handler, page, write)) break;
+      if (this.workers.length > 0) {
+        yield* this.gather(index, { page, write }, last);
+        continue;
       }
-      yield;
+      bad = yield* this.serve(handler, { page, write }, bad);
       if (!last) continue;
       yield* this.queue.respond(handler, index, bad ? 'invalid' : 'success');
       bad = false;
       yield;
     }
     return bad;
+  }
+
+  /** Faults a page in, if it may be used and nothing of its group was refused. Returns whether something is. */
+  private *serve(agent: Agent, { page, write }: Asked, refused: boolean): Turns<boolean> {
+    let bad = refused;
+    while (true) {
+      if (!bad && isForbidden(this.side, page, write)) {
+        this.counts.reach('page gone while it was asked for');
+        bad = true;
+      }
+      if (bad || allows(page, write)) break;
+      if (yield* this.faults.handle(agent, page, write)) break;
+    }
+    yield;
+    return bad;
+  }
+
+  // ---- the work queue ----
+
+  private *gather(index: number, asked: Asked, last: boolean): Turns {
+    while (last && this.works.length === this.flyers.length) {
+      this.counts.reach('handler waits for its workers');
+      this.waitsForRoom = true;
+      this.handler.block('page_request');
+      yield;
+    }
+    const group = [...(this.gathering.get(index) ?? []), asked];
+    this.gathering.set(index, group);
+    if (last) {
+      this.gathering.delete(index);
+      this.works.push({ index, asked: group, taken: false });
+      if (this.works.length > 1) this.counts.reach('several groups handled at a time');
+      const sleeper = this.workers.find((worker) => this.idle.has(worker));
+      if (sleeper) {
+        this.idle.delete(sleeper);
+        sleeper.wake(this.handler.clock);
+      } else this.counts.reach('group waits for a worker');
+    }
+    yield;
+  }
+
+  *work(worker: Agent): Turns {
+    while (true) {
+      const work = this.works.find(({ taken }) => !taken);
+      if (!work) {
+        this.idle.add(worker);
+        worker.block('idle');
+        yield;
+        continue;
+      }
+      work.taken = true;
+      yield;
+      let bad = false;
+      for (const asked of work.asked) bad = yield* this.serve(worker, asked, bad);
+      yield* this.queue.respond(worker, work.index, bad ? 'invalid' : 'success');
+      this.works = this.works.filter((other) => other !== work);
+      if (this.waitsForRoom) this.handler.wake(worker.clock);
+      this.waitsForRoom = false;
+    }
   }
 }
