@@ -237,7 +237,7 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     if ((p.again & kindBit(!fetch)) != 0 && others != 0) most = p.done + 1;
   }
   // Access k of n stands at floor(k * length / n) after the first.
-  const base = who.clock - <u64>p.done * length / n;
+  const base = who.clock - share(length, p.done, n);
   let done = most;
   if (base + length > limit || who.clock >= limit) {
     const room = limit > base ? limit - base : 0;
@@ -245,8 +245,8 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
     // A second-level hit may have taken the clock past the limit: the access that it was for is done all the same.
     if (length == 0 || done <= p.done) done = p.done + 1;
   }
-  const end = base + <u64>done * length / n;
-  const fetches = <u32>(<u64>done * i / n - <u64>p.done * i / n);
+  const end = base + share(length, done, n);
+  const fetches = <u32>(share(i, done, n) - share(i, p.done, n));
   goOn(p, cpu.l1i, p.fetchPage, FETCHES, fetches);
   goOn(p, cpu.l1d, p.dataPage, DATAS, done - p.done - fetches);
   add(N_COMPUTE, done - p.done);
@@ -259,6 +259,11 @@ function runPiece(who: Agent, cpu: CpuCaches, limit: u64): bool {
   return true;
 }
 
+/** What `done` of the `n` accesses of a record have of `total`, rounded down. Most records are done at once: without a division. */
+@inline
+function share(total: u64, done: u32, n: u64): u64 {
+  return done == 0 ? 0 : done == <u32>n ? total : <u64>done * total / n;
+}
 @inline
 function kindBit(fetch: bool): u32 {
   return fetch ? FETCHES : DATAS;
