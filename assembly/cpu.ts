@@ -92,8 +92,9 @@ export function stepCpu(who: Agent, limit: u64): u32 {
       return WENT_ON;
     }
     if (!translate(who, cpu)) return WENT_ON;
-    // It has been served, which changes nothing that the limit depends on.
-    turn = u64.MAX_VALUE;
+    // It has been served, which changes nothing that the limit depends on. The access is next, unless somebody flushes before.
+    if (!staysNext(who)) return WENT_ON;
+    turn = who.clock;
   }
 }
 
