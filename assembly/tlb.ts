@@ -1,12 +1,12 @@
 // Pure TLB statistics: two first levels, fetch and data, over a shared second level, not inclusive. The loop asks one
 // question per record; everything inside a run is a hit and is counted by the host from the chunk's totals.
 //
-// Where all levels are LRU or FIFO they are tags in order, and the loop is the fast one; any other replacement takes the
+// Where all levels are LRU or FIFO they are sets of tags, and the loop is the fast one; any other replacement takes the
 // caches of the machine.
 import { Cache, ENTRY_SHIFT, ENTRY_V, fill, invalidate, lookup, newCache, placeId, useAgain } from './cache';
 import { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT, OP_FETCH, openArena, region } from './layout';
 import { countsRuns, inPlace, LRU } from './replacement';
-import { drop, newTagSets, TagSets, use } from './tagset';
+import { drop, LINE, newTagSets, renewTimes, ROW, TagSets, use, useLine, useRow } from './tagset';
 
 let heads: usize = 0; // u32[CHUNK_RECORDS], written by the host; then
 let fetches: usize = 0; // u16[CHUNK_RECORDS] fetches, u16[CHUNK_RECORDS] data accesses, if tlbCountsRuns
@@ -21,9 +21,13 @@ let inOrder: bool = false; // all levels are tags:
 let tags1i: TagSets = changetype<TagSets>(0);
 let tags1d: TagSets = changetype<TagSets>(0);
 let tags2: TagSets = changetype<TagSets>(0);
+let rows: bool = false; // and both first levels are LRU in rows
+let missing: usize = 0; // u32[CHUNK_RECORDS]: heads of what the first levels missed, up to
+let missed: usize = 0;
+let clock: u32 = 0; // of the tags
 let hasL2: bool = false;
 let stopAtEvents: bool = false;
-let dataOnly: bool = false;
+let dataOnly: u32 = 0;
 let firstHalfOnly: bool = false;
 
 let fetchMisses: u32 = 0; // since the host last asked
@@ -38,12 +42,19 @@ let dataUnit: u32 = 0; //  whose data run
 /** What the loop must know of a page. One line of memory, however random the pages are. */
 @unmanaged
 class Place {
-  unit: u32; // unit << 1 | 1 if a second half in the page is in another unit than the first
-  l1i: u32; //  addresses of the unit's sets
-  l1d: u32;
-  l2: u32;
+  tag: u32; // unit + 1
+  l1d: u32; // addresses of the unit's sets
+  l1i: u32;
+  l2: u32; //  and below
 }
 const PLACE: usize = 4;
+/** Of `Place.l2`: the address; it was accessed; a second half in the page is in another unit than the first. */
+const SET: u32 = ~3;
+const TOUCHED: u32 = 2;
+const CROSSES: u32 = 1;
+
+/** The clock of the tags goes up by 2 a record. Behind this, times are made small before the next records are run. */
+const LAST_CLOCK: u32 = 0 - 4 * CHUNK_RECORDS;
 
 export const L1I: u32 = 0;
 export const L1D: u32 = 1;
@@ -76,19 +87,23 @@ export function tlbInit(
   places = region(<usize>ids << PLACE);
   homes = region(<usize>ids << 2);
   touched = region(ids);
+  missing = region(<usize>CHUNK_RECORDS << 2);
   hasL2 = l2Sets != 0;
   inOrder = !inPlace(l1iReplacement) && !inPlace(l1dReplacement) && !(hasL2 && inPlace(l2Replacement));
   if (inOrder) {
     tags1i = newTagSets(l1iSets, l1iWays, l1iReplacement == LRU);
     tags1d = newTagSets(l1dSets, l1dWays, l1dReplacement == LRU);
     tags2 = newTagSets(l2Sets, l2Ways, l2Replacement == LRU);
+    rows = tags1i.form == ROW && tags1i.lru && tags1d.form == ROW && tags1d.lru;
+    // Not from 0: times are made small in any run of more than two chunks, not in those of billions of accesses alone.
+    clock = LAST_CLOCK - 4 * CHUNK_RECORDS;
   } else {
     l1i = newCache(l1iSets, l1iWays, l1iReplacement, ids, seed + 1 + L1I);
     l1d = newCache(l1dSets, l1dWays, l1dReplacement, ids, seed + 1 + L1D);
     l2 = newCache(l2Sets, l2Ways, l2Replacement, ids, seed + 1 + L2);
   }
   stopAtEvents = invalidates != 0;
-  dataOnly = withoutFetches != 0;
+  dataOnly = withoutFetches;
   firstHalfOnly = oneHalf != 0;
   fetchMisses = dataMisses = l2Misses = droppedFetches = droppedDatas = pages = fetchUnit = dataUnit = 0;
   return heads;
@@ -102,12 +117,13 @@ export function tlbCountsRuns(): u32 {
 /** Which unit a page belongs to, and which sets the unit, before their first use. */
 export function tlbPlace(page: u32, id: u32, crosses: u32, l1iSet: u32, l1dSet: u32, l2Set: u32): void {
   const place = placeOf(page);
-  place.unit = (id << 1) | crosses;
+  place.tag = id + 1;
+  place.l2 = crosses;
   store<u32>(homes + (<usize>id << 2), page);
   if (inOrder) {
     place.l1i = tags1i.set(l1iSet);
     place.l1d = tags1d.set(l1dSet);
-    place.l2 = tags2.set(l2Set);
+    place.l2 = tags2.set(l2Set) | crosses;
     return;
   }
   placeId(l1i, id, l1iSet);
@@ -146,38 +162,106 @@ export function tlbRun(from: u32, count: u32): u32 {
   return inOrder ? runInOrder(from, count) : runAny(from, count);
 }
 
-/** The hot loop. */
+/** Forms that have loops of their own: types, since the compiler folds conditions on types alone. */
+type Usual = bool; // first levels: LRU in rows; second: a line
+type Any = u32;
+
+/**
+ * First levels, then the second on what they missed, since it has no say in what they hold: two short loops keep more accesses
+ * in flight than a long one.
+ */
 function runInOrder(from: u32, count: u32): u32 {
-  for (let i = from; i < count; i++) {
-    const head = load<u32>(heads + (<usize>i << 2));
+  if (clock > LAST_CLOCK) {
+    renewTimes(tags1i);
+    renewTimes(tags1d);
+    clock = renewTimes(tags2);
+  }
+  const start = heads + (<usize>from << 2);
+  const end = heads + (<usize>count << 2);
+  const at = rows ? firstLevels<Usual>(start, end) : firstLevels<Any>(start, end);
+  const records = <u32>(at - start) >> 2;
+  clock += records;
+  if (tags2.form == LINE) secondLevel<Usual>();
+  else secondLevel<Any>();
+  clock += records;
+  return from + records;
+}
+
+/** Runs records up to `end` through the first levels. Returns where it stopped. */
+function firstLevels<Form>(start: usize, end: usize): usize {
+  const tick = i32x4.splat(1);
+  let now = i32x4.splat(clock);
+  let out = missing;
+  let at = start;
+  while (true) {
+    // The hot loop: nothing but accesses.
+    for (; at < end; at += 4) {
+      const head = load<u32>(at);
+      if ((head & (HEAD_OP | HEAD_STRADDLE)) >= OP_EVENT) break;
+      out = access<Form>(head, now, out);
+      now = i32x4.add(now, tick);
+    }
+    if (at == end) break;
+    const head = load<u32>(at);
     const op = head & HEAD_OP;
     if (op == OP_EVENT) {
-      if (stopAtEvents) return i;
-      continue;
-    }
-    const place = placeOf(head >> HEAD_SHIFT);
-    if (leftOut(head, place.unit)) {
+      if (stopAtEvents) break;
+    } else if (leftOut(head, placeOf(head >> HEAD_SHIFT).l2)) {
       leave(op);
-      continue;
-    }
-    const tag = place.unit | 1;
-    if (op == OP_FETCH) {
-      if (dataOnly || use(tags1i, place.l1i, tag)) continue;
-      fetchMisses++;
     } else {
-      if (use(tags1d, place.l1d, tag)) continue;
-      dataMisses++;
+      out = access<Form>(head, now, out);
+      now = i32x4.add(now, tick);
     }
-    if (hasL2 && !use(tags2, place.l2, tag)) l2Misses++;
-    touch(place.unit >> 1);
+    at += 4;
   }
-  return count;
+  missed = out;
+  return at;
+}
+
+/** One access; if it misses, its head goes to `out`. Returns where the next one does. */
+@inline
+function access<Form>(head: u32, now: v128, out: usize): usize {
+  const place = placeOf(head >> HEAD_SHIFT);
+  const fetch = <u32>((head & HEAD_OP) == OP_FETCH);
+  const set = <usize>load<u32>(changetype<usize>(place) + <usize>(fetch << 2), offsetof<Place>('l1d'));
+  if (isBoolean<Form>()) {
+    if (useRow(set, v128.load_splat<u32>(changetype<usize>(place)), now, fetch & dataOnly, true)) return out;
+  } else {
+    if (use(fetch != 0 ? tags1i : tags1d, set, place.tag, now, fetch & dataOnly)) return out;
+  }
+  store<u32>(out, head);
+  return out + 4;
+}
+
+/** Runs what the first levels missed through the second one. */
+function secondLevel<Form>(): void {
+  const tick = i32x4.splat(1);
+  let now = i32x4.splat(clock);
+  let hits = i32x4.splat(0);
+  let fetched: u32 = 0;
+  for (let at = missing; at < missed; at += 4) {
+    const head = load<u32>(at);
+    const place = placeOf(head >> HEAD_SHIFT);
+    const set = place.l2;
+    place.l2 = set | TOUCHED;
+    fetched += <u32>((head & HEAD_OP) == OP_FETCH);
+    if (isBoolean<Form>()) {
+      hits = i32x4.sub(hits, useLine(tags2, set & SET, v128.load_splat<u32>(changetype<usize>(place)), now));
+    } else if (hasL2 && use(tags2, set & SET, place.tag, now, 0)) {
+      hits = i32x4.add(hits, tick);
+    }
+    now = i32x4.add(now, tick);
+  }
+  const all = <u32>(missed - missing) >> 2;
+  fetchMisses += fetched;
+  dataMisses += all - fetched;
+  if (hasL2) l2Misses += all - i32x4.extract_lane(hits, 0);
 }
 
 /** Whether a second half is no access here. */
 @inline
-function leftOut(head: u32, unit: u32): bool {
-  return (head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (unit & 1) == 0);
+function leftOut(head: u32, l2: u32): bool {
+  return (head & HEAD_STRADDLE) != 0 && (firstHalfOnly || (l2 & CROSSES) == 0);
 }
 @inline
 function leave(op: u32): void {
@@ -195,11 +279,11 @@ function runAny(from: u32, count: u32): u32 {
       if (stopAtEvents) return i;
       continue;
     }
-    const unit = placeOf(head >> HEAD_SHIFT).unit;
-    const out = leftOut(head, unit);
-    const id = unit >> 1;
+    const place = placeOf(head >> HEAD_SHIFT);
+    const out = leftOut(head, place.l2);
+    const id = place.tag - 1;
     if (out) leave(op);
-    else if (op == OP_FETCH && !dataOnly) {
+    else if (op == OP_FETCH && dataOnly == 0) {
       if (!begins(l1i, id)) fetchMisses++;
       fetchUnit = id;
     } else if (op != OP_FETCH) {
@@ -209,7 +293,7 @@ function runAny(from: u32, count: u32): u32 {
     if (!counts) continue;
     const fetched: u32 = load<u16>(fetches + (<usize>i << 1));
     const accessed: u32 = load<u16>(datas + (<usize>i << 1));
-    if (!dataOnly) goOn(l1i, fetchUnit, fetched - (op == OP_FETCH ? 1 : 0));
+    if (dataOnly == 0) goOn(l1i, fetchUnit, fetched - (op == OP_FETCH ? 1 : 0));
     goOn(l1d, dataUnit, accessed - (op == OP_FETCH ? 0 : 1));
   }
   return count;
@@ -235,7 +319,7 @@ export function tlbInvalidate(level: u32, id: u32): u32 {
   if (inOrder) {
     const place = placeOf(load<u32>(homes + (<usize>id << 2)));
     const tags = level == L1I ? tags1i : level == L1D ? tags1d : tags2;
-    return drop(tags, level == L1I ? place.l1i : level == L1D ? place.l1d : place.l2, (id << 1) | 1) ? 1 : 0;
+    return drop(tags, level == L1I ? place.l1i : level == L1D ? place.l1d : place.l2 & SET, id + 1) ? 1 : 0;
   }
   return invalidate(level == L1I ? l1i : level == L1D ? l1d : l2, id) != 0 ? 1 : 0;
 }
@@ -259,5 +343,9 @@ export function tlbDropped(level: u32): u32 {
 
 /** Units accessed so far. */
 export function tlbPages(): u32 {
+  for (let at = places; at < homes; at += 1 << PLACE) {
+    const place = changetype<Place>(at);
+    if ((place.l2 & TOUCHED) != 0) touch(place.tag - 1);
+  }
   return pages;
 }
