@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { version } from '../../build/package.js';
-import { counterexampleOf, saveSchedule } from '../explore/as-trace.ts';
+import { counterexampleOf, saveSchedule, traceable } from '../explore/as-trace.ts';
 import { exploreRaces, replayRace } from '../explore/matrix.ts';
 import { judgeThread, THREAD } from '../explore/thread.ts';
 import { UsageError } from '../model/errors.ts';
@@ -44,6 +44,7 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
       await emit(drawing(replayRace(races, request, replay), output.format), output.output);
       return save(replay);
     }
+    if (asTrace !== undefined) traceable(races, request);
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
     const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };

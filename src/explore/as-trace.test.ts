@@ -14,7 +14,7 @@ import type { Trace } from '../trace/reader.ts';
 import { ScheduledReader } from '../trace/scheduled.ts';
 import { TextReader, textOf } from '../trace/text.ts';
 import { TraceWriter } from '../trace/writer.ts';
-import { traceSchedule } from './as-trace.ts';
+import { traceable, traceSchedule } from './as-trace.ts';
 import { type Cell, exploreCell, replay } from './explore.ts';
 
 const release = engineModule('release');
@@ -171,7 +171,7 @@ agent "dev0" device 0
   });
 
   test('a race of the DMA API is none', () => {
-    expect(() => traceOf(cellOf('dma-late-write', 'lazy', 'amd-vi'), '2:cpu0')).toThrow(
+    expect(() => traceable(['dma-late-write'], { policies: ['lazy'], machines: ['amd-vi'] })).toThrow(
       'dma-late-write is of the DMA API',
     );
   });

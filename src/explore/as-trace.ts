@@ -15,7 +15,6 @@ import { parseSchedule } from './schedule.ts';
 
 /** Writes a race and one schedule of it as a trace for `run` and `compare`. */
 export function traceSchedule({ race, policy, machine }: Cell, schedule: string, sink: ByteSink): TraceMeta {
-  if (race.family === 'dma') throw new UsageError(`--as-trace is of address spaces; ${race.name} is of the DMA API`);
   const { entries, agents } = parseSchedule(schedule);
   const out = new TraceWriter(sink, codec);
   writeScheduled(race, entries, agents, out);
@@ -29,6 +28,17 @@ export function traceSchedule({ race, policy, machine }: Cell, schedule: string,
   });
 }
 
+/** What is asked for, which must be one race of an address space, one policy and one machine. */
+export function traceable(races: readonly (string | Race)[], request: PairRequest): Cell {
+  const cells = cellsOf(loadRaces(races), request);
+  if (cells.length !== 1)
+    throw new UsageError(`--as-trace is of one race, policy and machine; these are ${cells.length}`);
+  const [cell] = cells as [Cell];
+  if (cell.race.family === 'dma')
+    throw new UsageError(`--as-trace is of address spaces; ${cell.race.name} is of the DMA API`);
+  return cell;
+}
+
 /** The same into a file, which appears whole or not at all. What is asked for must be one race, policy and machine. Returns how to run it. */
 export function saveSchedule(
   races: readonly (string | Race)[],
@@ -36,10 +46,7 @@ export function saveSchedule(
   schedule: string,
   to: string,
 ): string {
-  const cells = cellsOf(loadRaces(races), request);
-  if (cells.length !== 1)
-    throw new UsageError(`--as-trace is of one race, policy and machine; these are ${cells.length}`);
-  const [cell] = cells as [Cell];
+  const cell = traceable(races, request);
   const output = openOutput(to);
   try {
     traceSchedule(cell, schedule, output);

@@ -364,3 +364,12 @@ test("a race and a policy of one's own are files in the command that draws their
     expect(words.slice(2, -2)).toEqual([race, '--policies', policy, '--machines', 'amd-v2'].join(' ').split(' '));
     expect(exploreCell(cell('cow-stale-read', 'range-end'), release, never)).not.toHaveProperty('files');
   }));
+
+test('of all machines those with several consumers are left out; one that is named is refused', () => {
+  const machines = cellsOf(loadRaces(['munmap-reuse']), { policies: ['linux-6.6'], machines: ['all'] });
+  expect(machines.map(({ machine }) => machine.name)).toContain('kvm');
+  expect(machines.filter(({ machine }) => machine.also !== undefined)).toEqual([]);
+  expect(() => explore('munmap-reuse', 'linux-6.6', 'intel-sva-kvm')).toThrow(
+    'machine intel-sva-kvm has 2 consumers, expected one: races are of one consumer',
+  );
+});
