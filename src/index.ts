@@ -23,7 +23,7 @@ export { loadExperiment } from './catalog/experiments.ts';
 export { listRaces, loadRaces, shippedRaces } from './catalog/races.ts';
 export { readResult } from './catalog/results.ts';
 export { loadSweep } from './catalog/sweeps.ts';
-export { counterexampleOf, saveSchedule } from './explore/as-trace.ts';
+export { counterexampleOf, saveSchedule, traceable } from './explore/as-trace.ts';
 export { exploreRaces as explore, replayRace } from './explore/matrix.ts';
 export { judgeThread } from './explore/thread.ts';
 export { compareTrace as compare } from './jobs/compare.ts';

@@ -9,7 +9,7 @@ import { runDmaEngine, runDmaReference } from '../../testing/recording.ts';
 
 /** Changes of one line each, and what they make the engine do. Each must show in some number of some run. */
 const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
-  { file: 'access.ts', text: 'if (noteUser(page, who.id)) ', instead: 'if (!noteUser(page, who.id)) ', does: 'the first use of a new PTE obliges nobody' },
+  { file: 'access.ts', text: '\n  if (noteUser(page, who.id)) ', instead: '\n  if (!noteUser(page, who.id)) ', does: 'the first use of a new PTE obliges nobody' },
   { file: 'cpu.ts', text: 'if (cpu.poked != 0) {', instead: 'if (cpu.poked > 1) {', does: 'a run goes on through an entry that is gone' },
   { file: 'cpu.ts', text: 'if (end > limit) break;', instead: 'if (clock > limit) break;', does: 'hits run past what others may change' },
   { file: 'fault.ts', text: '&& !file && (flags & PTE_SWP) == 0', instead: '&& !file', does: 'a page in swap is read as zeroes' },
