@@ -12,6 +12,7 @@ const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
   { file: 'access.ts', text: '\n  if (noteUser(page, who.id)) ', instead: '\n  if (!noteUser(page, who.id)) ', does: 'the first use of a new PTE obliges nobody' },
   { file: 'cpu.ts', text: 'if (cpu.poked != 0) {', instead: 'if (cpu.poked > 1) {', does: 'a run goes on through an entry that is gone' },
   { file: 'cpu.ts', text: 'if (end > limit) break;', instead: 'if (clock > limit) break;', does: 'hits run past what others may change' },
+  { file: 'cpu.ts', text: '    if (!staysNext(who)) return WENT_ON;\n', instead: '', does: 'an access that has been served goes on before others have flushed' },
   { file: 'fault.ts', text: '&& !file && (flags & PTE_SWP) == 0', instead: '&& !file', does: 'a page in swap is read as zeroes' },
   { file: 'path.ts', text: 'pages > setting(SET_CEILING)', instead: 'pages >= setting(SET_CEILING)', does: 'a flush of as many pages as the ceiling is a full one' },
   { file: 'reclaim.ts', text: 'if (load<u8>(touched + page) != 0) {', instead: 'if (load<u8>(touched + page) > 1) {', does: 'a used page has no second chance' },
