@@ -92,7 +92,7 @@ export class Domains {
    * The PTEs are set. S6: the invalidation that an IOVA's last unmap needs must be complete. Returns how many PTEs, and
    * whether tables had to make place for them.
    */
-  map(mapping: Mapping, now: number): { readonly entries: number; readonly replaces: boolean } {
+  map(mapping: Mapping, now: number, record: number): { readonly entries: number; readonly replaces: boolean } {
     const leaves = this.leavesOf(mapping);
     let replaces = false;
     for (const { vpn, order, index } of leaves) {
@@ -104,7 +104,11 @@ export class Domains {
       if (order > 0) this.counts.reach(`leaf of order ${order}`);
       const others = order > 0 ? [...this.uncovered.keys()] : this.tables.pagesAt(vpn);
       for (const old of others)
-        if (meets(old, vpn, vpn + 2 ** order - 1) && this.uncovered.delete(old)) this.counts.add('S6');
+        if (meets(old, vpn, vpn + 2 ** order - 1) && this.uncovered.delete(old)) {
+          this.counts.add('S6');
+          const changed = old.window?.opened ?? now;
+          this.counts.first ??= { property: 6, page: old.id, changed, at: now, agent: 0, record };
+        }
       if (this.tables.link(page)) replaces = true;
       for (let i = index; i < index + 2 ** order; i++) this.frame(mapping, i).refs++;
       const { writable } = mapping;

@@ -52,7 +52,7 @@ export class Driver {
     for (const record of this.records) {
       agent.spend('idle', record.think);
       yield;
-      if (record.kind === 'map') yield* this.map(record.mapping);
+      if (record.kind === 'map') yield* this.map(record.mapping, record.number);
       else if (record.kind === 'unmap') yield* this.unmap(record.mappings, record.accesses);
       yield;
     }
@@ -61,7 +61,7 @@ export class Driver {
 
   // ---- map ----
 
-  private *map(mapping: Mapping): Turns {
+  private *map(mapping: Mapping, record: number): Turns {
     const { agent, domains } = this;
     const began = agent.clock;
     if (this.mode === 'never') domains.lend(mapping);
@@ -69,7 +69,7 @@ export class Driver {
       if (mapping.before === null) mapping.page = domainSpan(mapping.space).first + (yield* this.allocate(mapping));
       else mapping.page = mapping.before.page + mapping.before.pages;
       yield;
-      const { entries, replaces } = domains.map(mapping, agent.turn);
+      const { entries, replaces } = domains.map(mapping, agent.turn, record);
       agent.spend('pte', this.price('io_pte.map_call') + this.price('io_pte.map_page') * (entries - 1));
       if (replaces) yield* this.forgetTables(mapping);
       yield* this.flushMap(mapping);
