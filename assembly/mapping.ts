@@ -49,6 +49,7 @@ let unmapped: usize = 0; //  u64[pages]: number of the unmap that its last inval
 let built: usize = 0; //     u64[spaces]: page tables of the last two levels; none is given back
 let flushed: usize = 0; //   u64[spaces]: unmaps that a flush of the domain has covered
 let state: usize = 0; //     u64 unmaps so far
+let hasLarge: bool = false; // there is a leaf of more than a page
 
 export function initMappings(): void {
   const pages = setting(SET_PAGES);
@@ -63,6 +64,7 @@ export function initMappings(): void {
   built = region(<usize>setting(SET_SPACES) << 3);
   flushed = region(<usize>setting(SET_SPACES) << 3);
   state = region(8);
+  hasLarge = false;
 }
 export function instancesAt(): usize {
   return instances;
@@ -126,6 +128,7 @@ function leafId(vpn: u64, order: u32): u32 {
   const next = pageCount;
   const id = ids.id(vpn, LEAVES + order, next);
   if (id != next) return id;
+  hasLarge = true;
   if (order == TABLE_LG2) countUpper(vpn >> (2 * TABLE_LG2));
   placePage(addLeaf(vpn, order, KIND_GONE));
   return id;
@@ -169,6 +172,7 @@ function tableId(key: u64): u32 {
   const next = tableCount;
   const id = ids.id(key, TABLES, next);
   if (id != next) return id;
+  hasLarge = true;
   countTable(key >> TABLE_LG2);
   countUpper(key >> TABLE_LG2);
   addTable(key);
@@ -214,11 +218,27 @@ export function mapPages(mapping: Instance, writable: bool, now: u64, cursor: u3
   }
   return replaces;
 }
-/** S6: the invalidation that the last unmap of a page needed must be complete. */
+/** S6: the invalidations that the last unmaps of this leaf, and of any in its place, needed must be complete. */
 function cover(mapping: Instance, id: u32, now: u64, cursor: u32): void {
-  const before = load<u64>(unmapped + (<usize>id << 3));
-  if (before > load<u64>(flushed + (<usize>mapping.space << 3))) violation(N_S6, 6, id, 0, now, cursor);
-  store<u64>(unmapped + (<usize>id << 3), 0);
+  const done = load<u64>(flushed + (<usize>mapping.space << 3));
+  coverBy(id, id, done, now, cursor);
+  if (!hasLarge || load<u64>(state) <= done) return;
+  const own = orderOf(id);
+  const vpn = vpnOf(id);
+  for (let left = largeOrders | 1; left != 0; left &= left - 1) {
+    const order = <u32>ctz(left);
+    if (order == own) continue;
+    for (let at = vpn, end = vpn + ((<u64>1) << own); at < end; at += (<u64>1) << order) {
+      const old = findLeaf(at, order);
+      if (old != 0) coverBy(id, old - 1, done, now, cursor);
+    }
+  }
+}
+@inline
+function coverBy(id: u32, old: u32, done: u64, now: u64, cursor: u32): void {
+  const before = load<u64>(unmapped + (<usize>old << 3));
+  if (before > done) violation(N_S6, 6, id, 0, now, cursor);
+  store<u64>(unmapped + (<usize>old << 3), 0);
 }
 /** Nothing is mapped, and the device may use the frames. */
 export function lendFrames(mapping: Instance): void {

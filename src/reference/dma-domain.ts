@@ -106,8 +106,8 @@ export class Domains {
       for (const old of others)
         if (meets(old, vpn, vpn + 2 ** order - 1) && this.uncovered.delete(old)) {
           this.counts.add('S6');
-          const changed = old.window?.opened ?? now;
-          this.counts.first ??= { property: 6, page: old.id, changed, at: now, agent: 0, record };
+          const changed = page.window?.opened ?? now;
+          this.counts.first ??= { property: 6, page: page.id, changed, at: now, agent: 0, record };
         }
       if (this.tables.link(page)) replaces = true;
       for (let i = index; i < index + 2 ** order; i++) this.frame(mapping, i).refs++;
