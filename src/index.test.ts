@@ -118,6 +118,10 @@ describe('policies, machines and costs as objects', () => {
     await expect(compare(trace, { policies: ['lazy', { ...mine, name: 'lazy' }] })).rejects.toThrow(
       'lazy is given twice',
     );
+    const lazy = join(ROOT, 'src/catalog/policies/lazy.yaml');
+    await expect(compare(trace, { policies: ['lazy', lazy] })).rejects.toThrow(
+      `lazy and ${lazy} are both named "lazy", expected a name of its own for each`,
+    );
     await expect(compare(trace, { seed: 1.5 })).rejects.toThrow('seed is "1.5", expected a whole number');
   });
 });

@@ -97,7 +97,7 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     `${HEAD}extends: stict\n`,
     'no policy "stict"; near: strict; expected one of batched, ',
   ],
-  ['extends itself', 'policy', `${HEAD}extends: ./x.yaml\n`, 'x.yaml: extends itself: '],
+  ['extends itself', 'policy', `${HEAD}extends: ./x.yaml\n`, 'x.yaml: extends itself: x.yaml -> x.yaml'],
   [
     'alias',
     'policy',

@@ -15,9 +15,10 @@ export const MAX_FILE_BYTES = 1 << 16;
 const disk = globalThis.process?.getBuiltinModule?.('node:fs');
 const paths = globalThis.process?.getBuiltinModule?.('node:path');
 
-/** Path of a file that the file `from` names. */
+/** Path of a file that the file `from` names, absolute only if one of the two is. */
 export function beside(from: string, named: string): string {
-  return paths === undefined ? named : paths.resolve(paths.dirname(from), named);
+  if (paths === undefined || paths.isAbsolute(named)) return named;
+  return paths.join(paths.dirname(from), named);
 }
 
 /** What a file must be, for messages, and how large it may be. */

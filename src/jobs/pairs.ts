@@ -14,6 +14,7 @@ import { labelOf, type Named } from '../catalog/shelf.ts';
 import type { Costs } from '../model/cost.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Machine, MachineSpec } from '../model/machine.ts';
+import { quote } from '../model/near.ts';
 import { type Family, familiesOf, type Policy, type PolicySpec } from '../model/policy.ts';
 import type { RawRun } from '../model/result.ts';
 
@@ -66,8 +67,8 @@ export function loadPairs(
   return { costs, machines: [...loaded.values()], ...pairsOf(lists, loaded, request.settings ?? [], family, lenient) };
 }
 
-/** What `load` makes of names and objects, by their names. */
-function labelled<Given extends string | Named, T>(
+/** What `load` makes of names and objects, by what they are given as. Results are told apart by the names inside. */
+function labelled<Given extends string | Named, T extends { readonly name: string }>(
   given: readonly Given[],
   load: (given: readonly Given[]) => readonly T[],
 ): Map<string, T> {
@@ -75,6 +76,12 @@ function labelled<Given extends string | Named, T>(
   const twice = labels.find((label, i) => labels.indexOf(label) < i);
   if (twice !== undefined) throw new UsageError(`${twice} is given twice`);
   const loaded = load(given);
+  const names = loaded.map(({ name }) => name);
+  const again = names.findIndex((name, i) => names.indexOf(name) < i);
+  if (again >= 0) {
+    const both = `${labels[names.indexOf(names[again]!)]} and ${labels[again]}`;
+    throw new UsageError(`${both} are both named ${quote(names[again]!)}, expected a name of its own for each`);
+  }
   return new Map(labels.map((label, i) => [label, loaded[i]!]));
 }
 

@@ -6,6 +6,7 @@ import type { Uncertainty } from '../model/uncertainty.ts';
 import { dmaIntro, dmaText } from './dma.ts';
 import { count, type Grid } from './grid.ts';
 import { hang, narrowTables, perPage } from './narrow.ts';
+import { screenRows } from './rows.ts';
 import { compareSentences } from './sentences.ts';
 import { origin, type TraceLabel, traceResult } from './trace.ts';
 import { uncertaintyResult } from './uncertainty.ts';
@@ -86,7 +87,7 @@ export function compareGrid({ results, same }: ComparisonView): Grid {
 const HEAD = [
   '        page-table lock        stale entries   verdict on',
   'inval.     added     x   held p99  others wait   used  open p99   this trace',
-];
+] as const;
 
 /** Columns of the first screen. */
 export const SCREEN = 100;
@@ -95,18 +96,8 @@ export const SCREEN = 100;
 export function compareText(view: ComparisonView, width = SCREEN): string {
   if (width < SCREEN) return narrowText(view, width);
   if (view.meta.counts.maps > 0) return dmaText(view);
-  const wide = Math.max(...view.results.map((run) => run.machine.length)) + 2;
-  const lines = [
-    ...intro(view),
-    `${' '.repeat(wide + 13)}${perPage(view.results).padEnd(17)}${HEAD[0]}`,
-    `${'machine'.padEnd(wide)}${'policy'.padEnd(13)}${HEAD[1]}`,
-  ];
-  let machine = '';
-  for (const result of view.results) {
-    const first = result.machine !== machine;
-    lines.push(row(result, first, wide, view.same[`${result.policy} on ${result.machine}`]));
-    machine = result.machine;
-  }
+  const head = [`${perPage(view.results).padEnd(17)}${HEAD[0]}`, HEAD[1]] as const;
+  const lines = [...intro(view), ...screenRows(view.results, view.same, head, cells)];
   for (const { policy, machine: on, why } of view.skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
   lines.push(...compareSentences(view));
   return `${lines.join('\n')}\n`;
@@ -131,16 +122,8 @@ function intro({ label, meta, added }: ComparisonView): string[] {
   ];
 }
 
-function row(
-  { machine, policy, cost, safety }: RunResult,
-  first: boolean,
-  wide: number,
-  same: string | undefined,
-): string {
-  const shown = same === undefined ? policy + (first ? '*' : '') : `= ${same}`;
-  const cells = [
-    (first ? machine : '').padEnd(wide),
-    shown.padEnd(13),
+function cells({ cost, safety }: RunResult): string {
+  const columns = [
     cost.invalidations_per_page.toFixed(2).padStart(6),
     `${micro(cost.added_per_page_ns)} us`.padStart(9),
     cost.vs_baseline.toFixed(2).padStart(5),
@@ -149,7 +132,7 @@ function row(
     count(safety.stale_uses).padStart(6),
     `${micro(safety.window_ns.p99)} us`.padStart(9),
   ];
-  return `${cells.slice(0, 2).join('')}${cells.slice(2).join(' ')}   ${safety.verdict}`;
+  return `${columns.join(' ')}   ${safety.verdict}`;
 }
 
 function micro(ns: number): string {

@@ -1,13 +1,14 @@
 import type { RunResult } from '../model/result.ts';
 import type { ComparisonView } from './compare.ts';
 import { count } from './grid.ts';
+import { screenRows } from './rows.ts';
 import { compareSentences } from './sentences.ts';
 import { origin } from './trace.ts';
 
 const HEAD = [
   '     per page unmapped   domain flushes        stale entries     verdict on',
   'inval.    added     x    full   timer   used   late    open p99   this trace',
-];
+] as const;
 
 /** What a recording has, over the table. */
 export function dmaIntro({ label, meta }: ComparisonView): string[] {
@@ -23,34 +24,15 @@ export function dmaIntro({ label, meta }: ComparisonView): string[] {
 /** The first screen of a comparison on a DMA recording: at most 100 columns. */
 export function dmaText(view: ComparisonView): string {
   const { results, skipped, same } = view;
-  const wide = Math.max(...results.map((run) => run.machine.length)) + 2;
-  const named = Math.max(13, ...results.map((run) => run.policy.length + 2));
-  const lines = [
-    ...dmaIntro(view),
-    `${' '.repeat(wide + named)}${HEAD[0]}`,
-    `${'machine'.padEnd(wide)}${'policy'.padEnd(named)}${HEAD[1]}`,
-  ];
-  let machine = '';
-  for (const result of results) {
-    const first = result.machine !== machine;
-    lines.push(row(result, first, wide, named, same[`${result.policy} on ${result.machine}`]));
-    machine = result.machine;
-  }
+  const lines = [...dmaIntro(view), ...screenRows(results, same, HEAD, cells)];
   for (const { policy, machine: on, why } of skipped) lines.push(`left out   ${policy} on ${on}: ${why}`);
   lines.push(...compareSentences(view));
   return `${lines.join('\n')}\n`;
 }
 
-function row(
-  { machine, policy, cost, safety }: RunResult,
-  first: boolean,
-  wide: number,
-  named: number,
-  same?: string,
-): string {
-  const shown = same === undefined ? policy + (first ? '*' : '') : `= ${same}`;
+function cells({ cost, safety }: RunResult): string {
   const { fq_flush_full: full, fq_flush_timer: timer } = cost.invalidations;
-  const cells = [
+  const columns = [
     cost.invalidations_per_page.toFixed(2).padStart(6),
     `${micro(cost.added_per_page_ns)} us`.padStart(8),
     cost.vs_baseline.toFixed(2).padStart(5),
@@ -60,7 +42,7 @@ function row(
     count(safety.violations.S1!).padStart(6),
     `${micro(safety.window_ns.p99)} us`.padStart(11),
   ];
-  return `${(first ? machine : '').padEnd(wide)}${shown.padEnd(named)}${cells.join(' ')}   ${safety.verdict}`;
+  return `${columns.join(' ')}   ${safety.verdict}`;
 }
 
 function micro(ns: number): string {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { RunResult } from '../model/result.ts';
 import { count, type Grid, percent, renderGrid } from './grid.ts';
+import { screenRows } from './rows.ts';
 
 const GRID: Grid = {
   columns: ['name', 'n', 'rate', 'mixed'],
@@ -40,4 +42,17 @@ test('md: pipes are escaped', () => {
 test('numbers', () => {
   expect([0, 999, 1000, 1234567].map(count)).toEqual(['0', '999', '1,000', '1,234,567']);
   expect([percent(1, 3), percent(0, 5), percent(0, 0)]).toEqual(['33.333 %', '0.000 %', '-']);
+});
+
+test('first screen: a column as wide as the longest policy, and a run that is another one’s says whose', () => {
+  const run = (policy: string, machine: string) => ({ policy, machine }) as RunResult;
+  const runs = [run('linux-4.15', 'amd-v2'), run('linux-5.0', 'amd-v2'), run('range-end-no-gather', 'kvm')];
+  const same = { 'linux-5.0 on amd-v2': 'linux-4.15' };
+  expect(screenRows(runs, same, ['     per page', 'inval.'], () => '  1.00')).toEqual([
+    '                                  per page',
+    'machine policy               inval.',
+    'amd-v2  linux-4.15*            1.00',
+    '        linux-5.0            = linux-4.15',
+    'kvm     range-end-no-gather*   1.00',
+  ]);
 });

@@ -31,7 +31,8 @@ const QUEUE = ['submit', 'wait'];
 /** The words under the table: what the numbers say, and how far they can be trusted. */
 export function compareSentences(view: ComparisonView): string[] {
   const machines = [...new Set(view.results.map((run) => run.machine))];
-  const lines = machines.flatMap((machine) => comparison(view.results.filter((run) => run.machine === machine)));
+  const unlike = view.results.filter(({ policy, machine }) => view.same[`${policy} on ${machine}`] === undefined);
+  const lines = machines.flatMap((machine) => comparison(unlike.filter((run) => run.machine === machine)));
   for (const machine of machines) {
     const runs = view.results.filter((run) => run.machine === machine);
     lines.push(...deferral(runs), ...pageRequests(runs), ...queueErrors(runs));
