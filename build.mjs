@@ -95,7 +95,10 @@ const READ = [
   ...['result', 'exploration', 'history', 'host'],
 ];
 
-/** The catalog as modules: texts of its files, and its JSON schemas as functions, which take longest to compile. */
+/**
+ * The catalog as modules: texts of its files with what is in them, as YAML takes long to read, and its JSON schemas as functions,
+ * which take longest to compile.
+ */
 function buildCatalog() {
   const isData = (name) => /\.(yaml|json)$/.test(name);
   const changed = Math.max(newest('src/catalog', isData), age('build.mjs'));
@@ -109,13 +112,16 @@ function buildCatalog() {
   };
   const schemas = Object.fromEntries(READ.map((name) => [name, JSON.parse(read(`schema/${name}.schema.json`))]));
   schemas.cpu = cpuSchema(schemas.machine);
+  packageFolder('yaml');
+  const { parse } = require('yaml');
+  const shelves = { policies: textsOf('policies'), machines: textsOf('machines'), cpus: textsOf('cpus') };
+  const costs = read('costs.yaml');
+  const texts = [...Object.values(shelves).flatMap((shelf) => Object.values(shelf)), costs];
   writeModule('build/catalog', {
-    'shelves: Readonly<Record<"policies" | "machines" | "cpus", Readonly<Record<string, string>>>>': {
-      policies: textsOf('policies'),
-      machines: textsOf('machines'),
-      cpus: textsOf('cpus'),
-    },
-    'costs: string': read('costs.yaml'),
+    'shelves: Readonly<Record<"policies" | "machines" | "cpus", Readonly<Record<string, string>>>>': shelves,
+    'costs: string': costs,
+    // In the order of the texts: those of all shelves, and of the costs.
+    'contents: readonly unknown[]': texts.map((text) => parse(text, { schema: 'core' })),
     'schemas: Readonly<Record<"machine" | "cpu", Schema>>': { machine: schemas.machine, cpu: schemas.cpu },
   });
   packageFolder('ajv');

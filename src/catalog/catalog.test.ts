@@ -25,6 +25,7 @@ import {
   withPolicySetting,
   withSetting,
 } from './catalog.ts';
+import { parseYaml } from './file.ts';
 
 const CATALOG = new URL('.', import.meta.url);
 
@@ -326,7 +327,10 @@ test('lists and descriptions are plain rows; --yaml is what loads again', () => 
         rows.filter((row) => row.length !== columns.length),
         name,
       ).toEqual([]);
-      expect(parse(catalogYaml(kind, name)), name).toBeTypeOf('object');
+      const text = catalogYaml(kind, name);
+      expect(parse(text), name).toBeTypeOf('object');
+      // What the build has read, and the same read now.
+      expect(parseYaml(text, name), name).toEqual(parseYaml(`${text}\n`, name));
     }
   }
   const row = ['machine.device.outstanding', '16', 'accesses in flight at a time'];

@@ -2,7 +2,6 @@
  * The catalog: policies, machines and prices as files that users copy and edit. Finds, reads and checks them, and says
  * what there is as plain rows. Prints nothing.
  */
-import { stringify } from 'yaml';
 import { costs as shippedCosts } from '../../build/catalog.js';
 import costsShape from '../../build/validators/costs.js';
 import policyShape from '../../build/validators/policy.js';
@@ -24,7 +23,7 @@ import {
   STEPS,
   stepText,
 } from '../model/policy.ts';
-import { fieldNote, parseFile, readText, shaped } from './file.ts';
+import { fieldNote, parseFile, readText, shaped, yaml } from './file.ts';
 import { cpuSpec, loadCpu, loadMachine } from './machines.ts';
 import { keysOf, machineKeys } from './settings.ts';
 import { checkChain, labelOf, namedFrom, namesOn, placeOf, textOf } from './shelf.ts';
@@ -102,7 +101,7 @@ export function loadCosts(given?: string | CostsSpec): Costs {
 
 /** Costs as the text of a file for `--costs`. */
 export function costsYaml(costs: Readonly<Partial<Record<CostKey, Cost>>>): string {
-  return stringify(costs, { lineWidth: 100 });
+  return yaml().stringify(costs, { lineWidth: 100 });
 }
 
 /** The policies there are. */
@@ -225,10 +224,10 @@ function describePath(path: PathName): Detail {
 export function catalogYaml(kind: CatalogKind, name?: string): string {
   if (kind === 'costs') {
     if (name === undefined) return shippedCosts;
-    return stringify({ [name]: loadCosts()[knownCost(name)] }, { lineWidth: 100 });
+    return yaml().stringify({ [name]: loadCosts()[knownCost(name)] }, { lineWidth: 100 });
   }
   if (kind === 'paths')
-    return stringify(name === undefined ? PATHS : { [name]: PATHS[knownPath(name)] }, { lineWidth: 100 });
+    return yaml().stringify(name === undefined ? PATHS : { [name]: PATHS[knownPath(name)] }, { lineWidth: 100 });
   if (name === undefined)
     throw new UsageError(`list ${kind} --yaml: expected a name, one of ${namesOn(kind).join(', ')}`);
   return textOf(kind, name);

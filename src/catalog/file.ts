@@ -2,8 +2,8 @@
  * Reads files that users write. Whatever is in them, the answer is a plain object of the schema's shape or one
  * UsageError of one line that names the file, the field, what was read and what was expected.
  */
-import { parseDocument } from 'yaml';
-import { schemas } from '../../build/catalog.js';
+import type * as Yaml from 'yaml';
+import { contents, costs, schemas, shelves } from '../../build/catalog.js';
 import { UsageError } from '../model/errors.ts';
 import { nearText, quote } from '../model/near.ts';
 import type { Mismatch, Schema, Validator } from './schema.ts';
@@ -14,6 +14,12 @@ export const MAX_FILE_BYTES = 1 << 16;
 /** Files and their paths, where there are any. Asked for and not imported: in a browser the catalog does without. */
 const disk = globalThis.process?.getBuiltinModule?.('node:fs');
 const paths = globalThis.process?.getBuiltinModule?.('node:path');
+const modules = globalThis.process?.getBuiltinModule?.('node:module');
+
+/** The YAML parser. It takes 30 ms to load, and only users' files want it: what the catalog has was read when it was built. */
+export function yaml(): typeof Yaml {
+  return modules!.createRequire(import.meta.url)('yaml') as typeof Yaml;
+}
 
 /** Path of a file that the file `from` names, absolute only if one of the two is. */
 export function beside(from: string, named: string): string {
@@ -66,10 +72,15 @@ export function parseFile<T>(text: string, shape: Validator, place: string): T {
 const parsed = new Map<string, unknown>();
 const MAX_PARSED = 32;
 
+/** Texts of the catalog with their content. */
+const shipped = new Map(
+  [...Object.values(shelves).flatMap((shelf) => Object.values(shelf)), costs].map((text, i) => [text, contents[i]]),
+);
+
 /** The content of YAML text, whatever its shape. It cannot be changed. */
 export function parseYaml(text: string, place: string): unknown {
   if (parsed.has(text)) return parsed.get(text);
-  const content = frozen(readYaml(text, place));
+  const content = frozen(shipped.get(text) ?? readYaml(text, place));
   if (parsed.size >= MAX_PARSED) parsed.clear();
   parsed.set(text, content);
   return content;
@@ -81,7 +92,12 @@ function frozen<T>(value: T): T {
 }
 
 function readYaml(text: string, place: string): unknown {
-  const document = parseDocument(text, { schema: 'core', prettyErrors: false, logLevel: 'error', stringKeys: true });
+  const document = yaml().parseDocument(text, {
+    schema: 'core',
+    prettyErrors: false,
+    logLevel: 'error',
+    stringKeys: true,
+  });
   const problem = document.errors[0] ?? document.warnings[0];
   if (problem !== undefined) {
     const line = text.slice(0, problem.pos[0]).split('\n').length;

@@ -160,21 +160,24 @@ describe('names are only names', () => {
         .replace(/^(name|extends): (.*)$/gm, (_, key, name) => `${key}: ${newName(kind, name)}`)
         .replace(/^also: \[([\w-]+)\]$/gm, (_, name) => `also: [${newName(kind, name)}]`)
         .replace(/^ {4}(\w+): (?="|>-)/gm, (_, name) => `    ${newName('path', name)}: `);
+    // Without what the build has read in the files, they are read anew.
     rewrite('build/catalog.js', (text) =>
-      text.replace(/^(export const shelves = )(.*);$/m, (_, start, json) => {
-        const shelves = JSON.parse(json) as Record<string, Record<string, string>>;
-        for (const [kind, shelf] of [
-          ['policy', 'policies'],
-          ['machine', 'machines'],
-        ] as const) {
-          const renamed = Object.entries(shelves[shelf]!).map(([name, file]) => [
-            newName(kind, name),
-            inYaml(kind)(file),
-          ]);
-          shelves[shelf] = Object.fromEntries(renamed) as Record<string, string>;
-        }
-        return `${start}${JSON.stringify(shelves)};`;
-      }),
+      text
+        .replace(/^(export const contents = ).*$/m, '$1[];')
+        .replace(/^(export const shelves = )(.*);$/m, (_, start, json) => {
+          const shelves = JSON.parse(json) as Record<string, Record<string, string>>;
+          for (const [kind, shelf] of [
+            ['policy', 'policies'],
+            ['machine', 'machines'],
+          ] as const) {
+            const renamed = Object.entries(shelves[shelf]!).map(([name, file]) => [
+              newName(kind, name),
+              inYaml(kind)(file),
+            ]);
+            shelves[shelf] = Object.fromEntries(renamed) as Record<string, string>;
+          }
+          return `${start}${JSON.stringify(shelves)};`;
+        }),
     );
     rewrite('dist/model/path.js', (text) =>
       text.replace(/^ {4}(\w+): \{$/gm, (_, name) => `    ${newName('path', name)}: {`),
