@@ -207,7 +207,7 @@ function act(who: Agent, action: usize): void {
       // Requests for translations are answered first.
       if (isBusy()) return hold(who);
       if (freePlace(0, flightCount) < 0) stopRequests(PASID, who.clock);
-      deactivate(who.clock);
+      deactivate(0, who.clock);
       return next(who);
     }
     default: {

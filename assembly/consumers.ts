@@ -5,11 +5,9 @@ import { initConsumer, swapConsumer } from './consumer';
 import { addCounters, swapCounters } from './counters';
 import { initEventLog, swapEventLog } from './eventlog';
 import { initIommu, swapIommu } from './iommu';
-import { CONFIG_BYTES, keepConfig, readConfig, setting, takeConfig } from './layout';
-import { SET_SEED } from './ops';
+import { CONFIG_BYTES, keepConfig, readConfig, takeConfig } from './layout';
 import { initPasid, reachable, swapPasid } from './pasid';
 import { initPending, swapPending } from './pending';
-import { initRandom, swapRandom } from './random';
 import { initRegisters, swapRegisters } from './registers';
 import { initRing, swapRing } from './ring';
 import { hasStaleCopy } from './safety';
@@ -25,7 +23,6 @@ export function select(next: u32): void {
   turnTo(next);
   beginSwap(kept, bank, next);
   swapCounters();
-  swapRandom();
   swapRegisters();
   swapEventLog();
   swapRing();
@@ -46,7 +43,6 @@ export function addConsumer(hardware: u32, link: u32): void {
   readConfig();
   keepConfig(configs + <usize>added * CONFIG_BYTES);
   addCounters();
-  initRandom(setting(SET_SEED));
   initSecondary();
   initHardware(hardware, link);
 }

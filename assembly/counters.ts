@@ -95,7 +95,9 @@ export const COUNTERS: u32 = N_PATH_PS + OCCASIONS;
 /** First of each property's violation: page, record of the change, record of the use, agent, time; u64 each. */
 export const FIRST_WORDS: u32 = 6;
 
-let counters: usize = 0; // u64[COUNTERS]
+let counters: usize = 0; // u64[COUNTERS]: of the consumer in hand, or of one of its devices
+let whole: usize = 0; //   u64[COUNTERS]: of the consumer, but for what its devices count
+let each: usize = 0; //    u64[devices][COUNTERS], where there are several; or 0
 let histograms: usize = 0;
 export let first: usize = 0; // u64[FIRST_WORDS]: property 1..7 or 8 S2x, page, change time, use time, agent, record; 0 = none
 
@@ -112,24 +114,46 @@ export const H_LOCK_HOLD: u32 = 3;
 const HISTOGRAMS: u32 = 4;
 
 export function initCounters(): void {
-  counters = region(<usize>COUNTERS << 3);
+  counters = whole = region(<usize>COUNTERS << 3);
+  each = 0;
   histograms = region(<usize>HISTOGRAMS * HISTOGRAM_BYTES);
   first = region(<usize>FIRST_WORDS << 3);
 }
 /** Nothing has been counted yet, and no property has broken. */
 export function clearCounters(): void {
-  memory.fill(counters, 0, first + (<usize>FIRST_WORDS << 3) - counters);
+  memory.fill(whole, 0, first + (<usize>FIRST_WORDS << 3) - whole);
 }
 /** Counters of one more consumer; histograms are of all. */
 export function addCounters(): void {
-  counters = region(<usize>COUNTERS << 3);
+  counters = whole = region(<usize>COUNTERS << 3);
+  each = 0;
+}
+/** Each of several devices of the consumer in hand has counters of its own, too. */
+export function addDeviceCounters(devices: u32): void {
+  each = region(<usize>(devices * COUNTERS) << 3);
 }
 export function swapCounters(): void {
   counters = swap(counters);
+  whole = swap(whole);
+  each = swap(each);
 }
-/** Of the consumer in hand. */
+/** From here on it is counted for one of several devices, */
+@inline
+export function countFor(device: u32): void {
+  if (each != 0) counters = each + (<usize>(device * COUNTERS) << 3);
+}
+/** or for none of them. */
+@inline
+export function countForAll(): void {
+  counters = whole;
+}
+/** Of the consumer in hand, but for what several devices have counted. */
 export function countersAt(): usize {
-  return counters;
+  return whole;
+}
+/** Of one of several devices. */
+export function deviceCountersAt(device: u32): usize {
+  return each + (<usize>(device * COUNTERS) << 3);
 }
 export function firstAt(): usize {
   return first;

@@ -1,22 +1,24 @@
-// The device takes work off its queue in order. It is active and idle by turns; work posted while it is idle waits.
+// A device takes work off its queue in order. It is active and idle by turns; work posted while it is idle waits. Behind one
+// IOMMU there may be several of a kind, which work on the same space: each has a TLB, a queue and places in flight of its own.
 import { banks, beginSwap, KEPT_BYTES, swap } from './bank';
 import { acquire, Agent, agent, agentCount, block, BLOCKED, release, spend, turnBack, wake } from './clock';
 import { select } from './consumers';
-import { bump, N_DMA_LATE } from './counters';
+import { addDeviceCounters, bump, N_DMA_LATE } from './counters';
 import { launch, swapFlights } from './flight';
 import { swapHandler } from './handler';
 import { hazard, HAZARD_TRANSLATED_WHILE_IDLE } from './hazard';
 import { cost, region, setting, settingU64 } from './layout';
 import {
   CAUSE_ACTIVATE, CAUSE_DEVICE, CAUSE_IDLE, COST_ACTIVATE, COST_DEVICE_THINK, SET_ACTIVE, SET_DEVICE, SET_IDLE, SET_LATE_RECORDS,
-  SET_LATE_SHARE, SET_OUTSTANDING, SET_PAGES, SET_POSTS,
+  SET_LATE_SHARE, SET_PAGES, SET_POSTS, SET_SEED,
 } from './ops';
 import { activate, deactivate } from './pasid';
-import { flightCount, flying, freePlace } from './places';
+import { flightCount, freePlace, takenOf } from './places';
 import { swapPri } from './pri';
 import { swapPrq } from './prq';
-import { exponential } from './random';
+import { exponential, seedState } from './random';
 import { takeUnmapped } from './recent';
+import { deviceCount } from './space';
 import { swapWorkqueue } from './workqueue';
 
 // Phases.
@@ -24,18 +26,33 @@ const ACTIVE: u32 = 0;
 const IDLE: u32 = 1;
 const START: u32 = 2;
 
-let state: usize = 0; //   u64 end of the active phase, u64 nap from + 1, u32 head, tail, issued, late
-let queue: usize = 0; //   SET_POSTS x u32: page << 1 | write
-let heard: usize = 0; //   SET_POSTS x u32[agentCount]: what the poster knew
-let worked: usize = 0; //  u8[pages]: the device has worked on it
-let issuer: u32 = 0;
+@unmanaged
+class Issuer {
+  ends: u64; //   of its active phase
+  naps: u64; //   1 + since when it sleeps until then, or 0
+  head: u32; //   of its queue
+  tail: u32;
+  issued: u32;
+  late: u32; //   of those
+  draws: u32; //  state of its generator
+}
+/** Between the seeds of the devices behind one IOMMU: model/run.ts DEVICE_SEED_STEP. */
+const SEED_STEP: u32 = 256;
 
-// Of several consumers: whose device is in hand, those of the others, and how much has been posted to all.
+let issuers: usize = 0; // Issuer[deviceCount]
+let queues: usize = 0; //  u32[deviceCount][slots]: page << 1 | write
+let heard: usize = 0; //   u32[deviceCount][slots][agentCount]: what the poster knew
+let worked: usize = 0; //  u8[deviceCount][pages]: the device has worked on it
+let first: u32 = 0; //     agent of device 0
+let places: u32 = 0; //    in flight, of each
+let slots: u32 = 0; //     of each queue; posts are counted by the host and dealt out in turn, so that there is always room
+
+// Of several consumers: whose devices are in hand, those of the others, and how much has been posted to all.
 let attended: u32 = 0;
 const kept: usize = memory.data(KEPT_BYTES);
 let posted: u32 = 0;
 
-/** Takes a consumer in hand with its device. */
+/** Takes a consumer in hand with its devices. */
 export function attend(next: u32): void {
   select(next);
   if (next == attended) return;
@@ -45,139 +62,163 @@ export function attend(next: u32): void {
   swapPrq();
   swapHandler();
   swapWorkqueue();
-  state = swap(state);
-  queue = swap(queue);
+  issuers = swap(issuers);
+  queues = swap(queues);
   heard = swap(heard);
   worked = swap(worked);
-  issuer = swap(issuer);
+  first = swap(first);
+  places = swap(places);
+  slots = swap(slots);
   attended = next;
 }
 export function resetDevices(): void {
   attended = posted = 0;
 }
 
-export function initDevice(issuerAgent: u32): void {
-  issuer = issuerAgent;
-  state = region(32);
-  queue = region(<usize>setting(SET_POSTS) << 2);
-  heard = region(<usize>setting(SET_POSTS) * agentCount << 2);
-  worked = region(setting(SET_PAGES));
-  agent(issuer).phase = START;
+/** The devices of the consumer in hand, whose agents follow one another. */
+export function initDevices(firstAgent: u32): void {
+  first = firstAgent;
+  places = flightCount / deviceCount;
+  slots = (setting(SET_POSTS) + deviceCount - 1) / deviceCount;
+  issuers = region(<usize>deviceCount * offsetof<Issuer>());
+  queues = region(<usize>deviceCount * slots << 2);
+  heard = region(<usize>deviceCount * slots * agentCount << 2);
+  worked = region(<usize>deviceCount * setting(SET_PAGES));
+  if (deviceCount > 1) addDeviceCounters(deviceCount);
+  for (let i: u32 = 0; i < deviceCount; i++) {
+    seedState(drawsOf(issuer(i)), setting(SET_SEED) + i * SEED_STEP);
+    agent(first + i).phase = START;
+    if (setting(SET_DEVICE) == 0) block(agent(first + i), CAUSE_IDLE);
+  }
 }
-
-/** Whether the queue has room for one more; posts are counted by the host, so it always has. */
 @inline
-function slot(index: u32): u32 {
-  return index % setting(SET_POSTS);
+function issuer(device: u32): Issuer {
+  return changetype<Issuer>(issuers + <usize>device * offsetof<Issuer>());
+}
+@inline
+function drawsOf(one: Issuer): usize {
+  return changetype<usize>(one) + offsetof<Issuer>('draws');
+}
+/** Slot of a piece of work, among those of all queues. */
+@inline
+function slot(device: u32, index: u32): usize {
+  return device * slots + (index % slots);
 }
 
-/** A CPU hands work to a device: of several consumers to theirs by turns. */
+/** A CPU hands work to a device: of several consumers, and of several devices of one, to theirs by turns. */
 export function post(from: Agent, page: u32, write: u32): void {
-  if (banks > 1) attend(posted++ % banks);
-  hand(from, page, write);
+  const turn = posted++;
+  if (banks > 1) attend(turn % banks);
+  hand(from, deviceCount == 1 ? 0 : (turn / banks) % deviceCount, page, write);
   if (banks > 1) attend(0);
 }
 /** A doorbell, and so a sync edge. */
-function hand(from: Agent, page: u32, write: u32): void {
-  const tail = load<u32>(state, 20);
-  assert(tail - load<u32>(state, 16) < setting(SET_POSTS));
-  store<u32>(queue + (<usize>slot(tail) << 2), (page << 1) | write);
-  release(from.id, heard + (<usize>slot(tail) * agentCount << 2));
-  store<u32>(state, tail + 1, 20);
-  rouse(from.clock);
+function hand(from: Agent, device: u32, page: u32, write: u32): void {
+  const its = issuer(device);
+  assert(its.tail - its.head < slots);
+  const at = slot(device, its.tail);
+  store<u32>(queues + (at << 2), (page << 1) | write);
+  release(from.id, heard + (at * agentCount << 2));
+  its.tail++;
+  rouse(device, from.clock);
 }
 
-/** Ends the device's wait for work or for a free place in flight. */
-export function rouse(now: u64): void {
+/** Ends a device's wait for work or for a free place in flight. */
+export function rouse(device: u32, now: u64): void {
   if (setting(SET_DEVICE) == 0) return;
-  const device = agent(issuer);
-  if (device.state == BLOCKED) {
-    wake(device, now);
+  const who = agent(first + device);
+  if (who.state == BLOCKED) {
+    wake(who, now);
     return;
   }
-  const nap = load<u64>(state, 8);
-  if (nap == 0) return;
+  const its = issuer(device);
+  if (its.naps == 0) return;
   // It slept until the end of its active phase; there is work before.
-  turnBack(device, max(nap - 1, now));
-  store<u64>(state, 0, 8);
+  turnBack(who, max(its.naps - 1, now));
+  its.naps = 0;
 }
 
 /** Each device has its chance at what has just been unmapped. */
 export function rouseAll(now: u64): void {
   for (let i: u32 = 0; i < banks; i++) {
     if (banks > 1) attend(i);
-    rouse(now);
+    for (let device: u32 = 0; device < deviceCount; device++) rouse(device, now);
   }
 }
 
-/** One turn of the issuer. */
-export function stepDevice(device: Agent): void {
-  store<u64>(state, 0, 8);
+/** One turn of an issuer. */
+export function stepDevice(who: Agent): void {
+  const device = who.id - first;
+  const its = issuer(device);
+  its.naps = 0;
   const restless = hazard(HAZARD_TRANSLATED_WHILE_IDLE);
-  if (device.phase == START || (device.phase == IDLE && (!restless || device.clock >= load<u64>(state)))) {
-    device.phase = ACTIVE;
-    store<u64>(state, device.clock + exponential(settingU64(SET_ACTIVE)));
-    if (activate(device.clock)) spend(device, CAUSE_ACTIVATE, cost(COST_ACTIVATE));
+  if (who.phase == START || (who.phase == IDLE && (!restless || who.clock >= its.ends))) {
+    who.phase = ACTIVE;
+    its.ends = who.clock + exponential(drawsOf(its), settingU64(SET_ACTIVE));
+    if (activate(who.clock)) spend(who, CAUSE_ACTIVATE, cost(COST_ACTIVATE));
     return;
   }
   const phases = setting(SET_IDLE) != 0;
-  if (phases && device.phase == ACTIVE && device.clock >= load<u64>(state)) {
-    if (flying() != 0 && !restless) {
-      block(device, CAUSE_IDLE);
+  if (phases && who.phase == ACTIVE && who.clock >= its.ends) {
+    if (flying(device) != 0 && !restless) {
+      block(who, CAUSE_IDLE);
       return;
     }
-    deactivate(device.clock);
-    device.phase = IDLE;
-    const idle = exponential(settingU64(SET_IDLE));
-    if (restless) store<u64>(state, device.clock + idle);
-    else spend(device, CAUSE_IDLE, idle);
+    deactivate(device, who.clock);
+    who.phase = IDLE;
+    const idle = exponential(drawsOf(its), settingU64(SET_IDLE));
+    if (restless) its.ends = who.clock + idle;
+    else spend(who, CAUSE_IDLE, idle);
     return;
   }
-  const place = freePlace(0, flightCount);
+  const place = freePlace(device * places, places);
   if (place < 0) {
-    block(device, CAUSE_IDLE);
+    block(who, CAUSE_IDLE);
     return;
   }
-  if (!issue(device, <u32>place)) nap(device, phases);
+  if (!issue(who, its, <u32>place)) nap(who, its, phases);
+}
+/** Accesses of a device that are in flight. */
+@inline
+function flying(device: u32): u32 {
+  return takenOf(device * places, places);
 }
 
 /** Nothing to do: until work comes, or the active phase ends. */
-function nap(device: Agent, phases: bool): void {
+function nap(who: Agent, its: Issuer, phases: bool): void {
   if (!phases) {
-    block(device, CAUSE_IDLE);
+    block(who, CAUSE_IDLE);
     return;
   }
-  store<u64>(state, device.clock + 1, 8);
-  const end = load<u64>(state);
-  if (end > device.clock) spend(device, CAUSE_IDLE, end - device.clock);
+  its.naps = who.clock + 1;
+  if (its.ends > who.clock) spend(who, CAUSE_IDLE, its.ends - who.clock);
 }
 
 /** Starts the next access: a late one where the share asks for it and a page is at hand, else the next posted. */
-function issue(device: Agent, place: u32): bool {
-  const issued = load<u32>(state, 24);
-  const late = load<u32>(state, 28);
+function issue(who: Agent, its: Issuer, place: u32): bool {
+  const device = who.id - first;
+  const mine = worked + <usize>device * setting(SET_PAGES);
   let page: u32 = 0;
   let write: u32 = 0;
-  if (<u64>late * 1000 < <u64>issued * setting(SET_LATE_SHARE)) page = takeUnmapped(settingU64(SET_LATE_RECORDS), worked);
+  if (<u64>its.late * 1000 < <u64>its.issued * setting(SET_LATE_SHARE)) page = takeUnmapped(settingU64(SET_LATE_RECORDS), mine);
   if (page != 0) {
     page--;
-    write = late & 1;
+    write = its.late & 1;
     bump(N_DMA_LATE);
-    store<u32>(state, late + 1, 28);
+    its.late++;
   } else {
-    const head = load<u32>(state, 16);
     // A quarter of the places is kept for what comes late.
-    const places = setting(SET_OUTSTANDING);
-    if (head == load<u32>(state, 20) || flying() >= places - (places >> 2)) return false;
-    const work = load<u32>(queue + (<usize>slot(head) << 2));
+    if (its.head == its.tail || flying(device) >= places - (places >> 2)) return false;
+    const at = slot(device, its.head);
+    const work = load<u32>(queues + (at << 2));
     page = work >> 1;
     write = work & 1;
-    acquire(device.id, heard + (<usize>slot(head) * agentCount << 2));
-    store<u32>(state, head + 1, 16);
-    store<u8>(worked + page, 1);
+    acquire(who.id, heard + (at * agentCount << 2));
+    its.head++;
+    store<u8>(mine + page, 1);
   }
-  store<u32>(state, issued + 1, 24);
-  launch(place, page, 0, write, device);
-  spend(device, CAUSE_DEVICE, cost(COST_DEVICE_THINK));
+  its.issued++;
+  launch(place, page, 0, write, who);
+  spend(who, CAUSE_DEVICE, cost(COST_DEVICE_THINK));
   return true;
 }

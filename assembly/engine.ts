@@ -2,9 +2,9 @@
 import { bank, banks, MAX_CONSUMERS, resetBanks } from './bank';
 import { Agent, agent, agentCount, block, BLOCKED, DONE, initAgents, initCauses, nextAgent, runnables, staysNext } from './clock';
 import { addConsumer as addHardware, initHardware } from './consumers';
-import { initCounters } from './counters';
+import { countFor, countForAll, initCounters } from './counters';
 import { initCpu, isInUserMode, isWorking, NEEDS_INPUT, stepCpu } from './cpu';
-import { attend, initDevice, resetDevices, rouse, rouseAll, stepDevice } from './device';
+import { attend, initDevices, resetDevices, rouse, rouseAll, stepDevice } from './device';
 import { initFaults } from './fault';
 import { initFlights, lands, stepFlight } from './flight';
 import { anyoneWaits, freeFrames, initFrames } from './frame';
@@ -13,8 +13,8 @@ import { initHandler, stepHandler, stepWorker } from './handler';
 import { cost, openArena, setting, settingU64 } from './layout';
 import { logOff } from './log';
 import {
-  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICE, SET_FRAMES, SET_LOOKAHEAD, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
-  SET_PRQ_WORKERS, SET_RECLAIM, SET_SEED, SET_TABLES,
+  CAUSE_IDLE, COST_FAULT, COST_SYSCALL, SET_CPUS, SET_DEVICES, SET_FRAMES, SET_LOOKAHEAD, SET_MORE_AGENTS, SET_OUTSTANDING, SET_PAGES,
+  SET_PRQ_WORKERS, SET_RECLAIM, SET_TABLES,
 } from './ops';
 import { initMmapLock } from './mmaplock';
 import { initLists, initPaths, tableInserted } from './path';
@@ -23,24 +23,23 @@ import { hasPri } from './pri';
 import { programOf } from './program';
 import { goesRound, gotOn, initProgress } from './progress';
 import { initPrq } from './prq';
-import { initQuantiles, initRandom } from './random';
+import { initQuantiles } from './random';
 import { initRecent, takeNews } from './recent';
 import { initReclaim, stepReclaim } from './reclaim';
 import { initSafety } from './safety';
-import { initNames, initSpace, placePage } from './space';
+import { deviceOf, initNames, initSpace, placePage } from './space';
 import { catchUp } from './shootdown';
 import { addPage, addTable, firstTable, initTable, TABLE_LG2 } from './table';
 import { initWork } from './work';
 import { initWorkqueue } from './workqueue';
 
-// Agents: CPUs, then the reclaim agent; then of each consumer the IOMMU's command processor, its link to the device, the
-// device, its accesses in flight, the handler of page requests where they have a queue, and its workers.
+// Agents: CPUs, then the reclaim agent; then of each consumer the IOMMU's command processor, its link to the devices, the
+// devices, their accesses in flight, the handler of page requests where they have a queue, and its workers.
 let cpus: u32 = 0;
 let reclaimer: u32 = 0;
 const HARDWARE: u32 = 0;
 const LINK: u32 = 1;
 const DEVICE: u32 = 2;
-const FLIGHTS: u32 = 3;
 /** Of each consumer the first agent; behind them all the number of agents. */
 const bases: usize = memory.data(<i32>(MAX_CONSUMERS + 1) * 4);
 let quantiles: usize = 0;
@@ -68,7 +67,6 @@ export function init(): void {
   initCauses(end + setting(SET_MORE_AGENTS));
   initAgents(end + setting(SET_MORE_AGENTS));
   initCounters();
-  initRandom(setting(SET_SEED));
   quantiles = initQuantiles();
   initFrames(setting(SET_FRAMES));
   initNames();
@@ -79,7 +77,7 @@ export function init(): void {
   initRecent();
   initLists();
   initMmapLock();
-  initPaths(base, base + FLIGHTS);
+  initPaths(base, base + flights());
   initWork();
   initFaults(reclaimer);
   initReclaim();
@@ -88,17 +86,21 @@ export function init(): void {
   begin(base);
 }
 function begin(base: u32): void {
-  initFlights(base + FLIGHTS, base + HARDWARE);
+  initFlights(base + flights(), base + HARDWARE);
   if (hasPri()) {
-    const handler = base + FLIGHTS + setting(SET_OUTSTANDING);
+    const handler = base + flights() + setting(SET_OUTSTANDING);
     initPrq(handler);
     initHandler();
     initWorkqueue(handler + 1);
     block(agent(handler), CAUSE_IDLE);
   }
-  initDevice(base + DEVICE);
+  initDevices(base + DEVICE);
   block(agent(base + HARDWARE), CAUSE_IDLE);
-  if (setting(SET_DEVICE) == 0) block(agent(base + DEVICE), CAUSE_IDLE);
+}
+/** Of a consumer's agents the first access in flight. */
+@inline
+function flights(): u32 {
+  return DEVICE + max<u32>(1, setting(SET_DEVICES));
 }
 /** One more consumer, by the settings that the host has written since; it is in hand then. Before the first page. */
 export function addConsumer(): void {
@@ -111,7 +113,7 @@ export function addConsumer(): void {
 }
 /** The agent behind those of the consumer in hand, whose first is `base`. */
 function endOf(base: u32): u32 {
-  return base + FLIGHTS + setting(SET_OUTSTANDING) + (hasPri() ? 1 + setting(SET_PRQ_WORKERS) : 0);
+  return base + flights() + setting(SET_OUTSTANDING) + (hasPri() ? 1 + setting(SET_PRQ_WORKERS) : 0);
 }
 /** The first agent of a consumer. */
 export function firstAgent(consumer: u32): u32 {
@@ -152,18 +154,30 @@ export function run(): u32 {
       }
       if (programOf(id).cursor != record) gotOn();
     } else if (<u32>id == reclaimer) stepReclaim(who);
-    else {
-      const part = <u32>id - firstAgent(bank);
-      if (part == HARDWARE) stepIommu(who);
-      else if (part == LINK) stepLink(who);
-      else if (part == DEVICE) stepDevice(who);
-      else if (part == FLIGHTS + setting(SET_OUTSTANDING)) stepHandler(who);
-      else if (part > FLIGHTS + setting(SET_OUTSTANDING)) stepWorker(who);
-      else if (stepFlight(who)) rouse(who.clock);
-    }
+    else stepHardware(who);
     // A device that answers late has its chance at what has just been unmapped.
     if (takeNews()) rouseAll(who.clock);
   }
+}
+/** One turn of an agent of the consumer in hand. */
+function stepHardware(who: Agent): void {
+  const part = who.id - firstAgent(bank);
+  if (part == HARDWARE) stepIommu(who);
+  else if (part == LINK) stepLink(who);
+  else if (part < flights()) {
+    countFor(part - DEVICE);
+    stepDevice(who);
+  } else {
+    const place = part - flights();
+    if (place == setting(SET_OUTSTANDING)) stepHandler(who);
+    else if (place > setting(SET_OUTSTANDING)) stepWorker(who);
+    else {
+      const device = deviceOf(place);
+      countFor(device);
+      if (stepFlight(who)) rouse(device, who.clock);
+    }
+  }
+  countForAll();
 }
 /** Whose agent it is; CPUs and reclaim are the first's. */
 function consumerOf(id: u32): u32 {

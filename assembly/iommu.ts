@@ -11,7 +11,7 @@ import { NO_PASID } from './block';
 import { Agent, spend, staysNext } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
-  add, bump, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PAGE_RESPONSES, N_PASID_ENTRY, N_WAIT,
+  add, bump, countFor, countForAll, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PAGE_RESPONSES, N_PASID_ENTRY, N_WAIT,
 } from './counters';
 import { amdError, iqeiOf, vtdError } from './descriptor';
 import { EVENT_ILLEGAL_COMMAND, EVENT_IOTLB_TIMEOUT, logEvent } from './eventlog';
@@ -220,7 +220,9 @@ function begin(hardware: Agent): bool {
     if (isAmd()) addAmdWait(at);
     else addVtdWait(at);
   } else if (what == IS_DEVICE) {
+    if (scopeSource - SOURCE < deviceCount) countFor(scopeSource - SOURCE);
     bump(N_DEVICE_TLB);
+    countForAll();
     sendRequest(state.fetched, scopeSource, firstPage, lastPage, hardware.clock);
   } else if (what == IS_RESPONSE) {
     bump(N_PAGE_RESPONSES);

@@ -6,7 +6,7 @@ import { bump, N_ACTIVATIONS, N_DEFERRED } from './counters';
 import { hazard, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_READ_THEN_SET } from './hazard';
 import { region, setting } from './layout';
 import { SET_DEFERRAL, SET_DROP_ON_IDLE } from './ops';
-import { deviceTlb, dropCopies, dropIotlb, iommuStage } from './space';
+import { deviceCount, deviceTlb, dropCopies, dropIotlb, iommuStage } from './space';
 import { emptyWalker } from './walk';
 
 /** Of a PASID-state entry: an invalidation is deferred. */
@@ -76,7 +76,7 @@ export function markLate(): void {
   bump(N_DEFERRED);
 }
 
-/** The device begins to use the space. Returns whether a deferred invalidation was carried out. */
+/** A device begins to use the space. Returns whether a deferred invalidation was carried out, in the TLBs of all devices. */
 export function activate(now: u64): bool {
   bump(N_ACTIVATIONS);
   store<u64>(entry, load<u64>(entry) + REFERENCE);
@@ -84,13 +84,13 @@ export function activate(now: u64): bool {
   store<u64>(entry, load<u64>(entry) & ~DINV);
   if (hazard(HAZARD_ACTIVATION_WITHOUT_FLUSH)) return false;
   dropIotlb(0, u64.MAX_VALUE, now);
-  dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
+  for (let i: u32 = 0; i < deviceCount; i++) dropCopies(deviceTlb(i), 0, u64.MAX_VALUE, now);
   emptyWalker(iommuStage.walker);
   return true;
 }
 
-/** The device stops using it; no request is in flight. Its TLB keeps what it has unless the machine says otherwise. */
-export function deactivate(now: u64): void {
+/** A device stops using it; no request of it is in flight. Its TLB keeps what it has unless the machine says otherwise. */
+export function deactivate(device: u32, now: u64): void {
   store<u64>(entry, load<u64>(entry) - REFERENCE);
-  if (setting(SET_DROP_ON_IDLE) != 0) dropCopies(deviceTlb(0), 0, u64.MAX_VALUE, now);
+  if (setting(SET_DROP_ON_IDLE) != 0) dropCopies(deviceTlb(device), 0, u64.MAX_VALUE, now);
 }

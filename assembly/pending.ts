@@ -3,7 +3,7 @@
 // the devices is an agent: it takes the next step of the request that is due first.
 import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, bringForward, MAX_AGENTS, spend, wake } from './clock';
-import { bump, N_DEVICE_TLB, N_ITAG_STALLS, N_STRANGE } from './counters';
+import { bump, countFor, countForAll, N_DEVICE_TLB, N_ITAG_STALLS, N_STRANGE } from './counters';
 import { hazard, HAZARD_COMPLETION_BEFORE_POSTED_WRITES, HAZARD_OVERTAKING_COMPLETION } from './hazard';
 import { clear, cost, region, setting, settingU64 } from './layout';
 import { COMMAND_ARRIVES, COMMAND_DONE, COMMAND_SENT, LOG_COMMAND, note } from './log';
@@ -252,7 +252,9 @@ function advance(index: u32, now: u64): void {
   // What matches is used no more; translations on their way must not be kept; what uses one lands first.
   const device = held.source - SOURCE;
   if (device < deviceCount) {
+    countFor(device);
     dropCopies(deviceTlb(device), held.first, held.last, now);
+    countForAll();
     const overtaken = hazard(HAZARD_OVERTAKING_COMPLETION);
     if (!overtaken) squash(held.first, held.last, device);
     const lands = !hazard(HAZARD_COMPLETION_BEFORE_POSTED_WRITES);

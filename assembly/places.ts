@@ -46,10 +46,10 @@ export function flight(index: u32): Flight {
 export function flightsInUse(): u64 {
   return load<u64>(inUse);
 }
-/** Accesses in flight. */
+/** Accesses in flight, of `count` places from `from` on. */
 @inline
-export function flying(): u32 {
-  return <u32>popcnt(flightsInUse());
+export function takenOf(from: u32, count: u32): u32 {
+  return <u32>popcnt((flightsInUse() >> from) << (64 - count));
 }
 /** The first free one of `count` places from `from` on, or -1. */
 @inline

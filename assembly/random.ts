@@ -1,18 +1,6 @@
-// The one generator: xorshift32 (Marsaglia 2003), seeded by the host. States live in the arena with the rest: one for what
-// agents choose, and one in each cache, so that no cache's evictions change what another or an agent draws.
-import { swap } from './bank';
+// The one generator: xorshift32 (Marsaglia 2003), seeded by the host. States live in the arena with the rest: one of each
+// device, and one in each cache, so that nobody changes what another draws.
 import { region } from './layout';
-
-let state: usize = 0; // u32
-
-export function initRandom(seed: u32): void {
-  state = region(4);
-  seedState(state, seed);
-}
-
-export function swapRandom(): void {
-  state = swap(state);
-}
 
 /** Puts the state at `at` to its beginning. */
 export function seedState(at: usize, seed: u32): void {
@@ -29,11 +17,6 @@ export function draw(at: usize): u32 {
   return x;
 }
 
-/** The next 32 bits for agents. */
-export function random(): u32 {
-  return draw(state);
-}
-
 /** u32[256]: quantiles of the exponential distribution of mean 1, times 65536; from the host, which rounds them once. */
 let quantiles: usize = 0;
 
@@ -42,7 +25,7 @@ export function initQuantiles(): usize {
   return quantiles;
 }
 
-/** A duration, exponentially distributed about `mean`. */
-export function exponential(mean: u64): u64 {
-  return (mean * <u64>load<u32>(quantiles + (<usize>(random() >> 24) << 2))) >> 16;
+/** A duration, exponentially distributed about `mean`, drawn from the state at `at`. */
+export function exponential(at: usize, mean: u64): u64 {
+  return (mean * <u64>load<u32>(quantiles + (<usize>(draw(at) >> 24) << 2))) >> 16;
 }

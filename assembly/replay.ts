@@ -14,7 +14,7 @@ import { logOff } from './log';
 import { initMappings, nameAll } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { stepLink } from './pending';
-import { flying } from './places';
+import { flightsInUse } from './places';
 import { goesRound, initProgress } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
@@ -106,7 +106,7 @@ export function step(who: Agent): void {
 export function over(): bool {
   for (let id: u32 = 0; id < cpus; id++) if (agent(id).state != DONE) return false;
   for (let id = issuers; id < flights; id++) if (agent(id).state != DONE) return false;
-  return flying() == 0;
+  return flightsInUse() == 0;
 }
 
 /** When the last CPU, device and access were done, ps. */
