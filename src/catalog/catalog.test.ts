@@ -70,6 +70,7 @@ test('every shipped file loads, is named as its file, and has a source', () => {
       'conditional-shadow',
       'conditional-shared',
       'intel-sva',
+      'intel-sva-2dev',
       'intel-sva-kvm',
       'intel-svm',
       'intel-svm-nodis',

@@ -168,6 +168,24 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     `${HEAD}extends: amd-vi\nalso: [kvm]\n`,
     'x.yaml: also: read a list, expected none in a',
   ],
+  [
+    'devices of dma',
+    'machine',
+    `${HEAD}extends: amd-vi\ndevice: { count: 2 }\n`,
+    'x.yaml: device.count: read 2, expected 1 in a machine of family dma',
+  ],
+  [
+    'page requests of two devices',
+    'machine',
+    `${HEAD}extends: intel-sva-2dev\ndevice: { pri_requests: 2 }\n`,
+    'x.yaml: device.count: read 2, expected 1 with device.pri_requests',
+  ],
+  [
+    'a ring too small for a command to each device',
+    'machine',
+    `${HEAD}extends: intel-sva-2dev\niommu: { ring: 4 }\n`,
+    'x.yaml: iommu.ring: read 4, expected above 4: driver.page submits as many',
+  ],
   ['missing group', 'machine', machine(/\ndevice:\n( .*\n)+/, '\n'), 'x.yaml: device is missing, expected the device'],
   [
     'missing field',

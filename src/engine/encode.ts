@@ -197,9 +197,10 @@ export function encodeCosts(costs: Costs, machine: Machine, numbers: Numbers): n
   return row;
 }
 
-/** Agents that a consumer has: its command processor, its link, its device, the places in flight, the handler of page requests and its workers. */
+/** Agents that a consumer has: its command processor, its link, its devices, their places in flight, the handler of page requests and its workers. */
 export function agentsOf(machine: Machine, ats = machine.device.ats): number {
-  return 3 + machine.device.outstanding + (hasPri(machine, ats) ? 1 + machine.driver.prqWorkers : 0);
+  const { count, outstanding } = machine.device;
+  return 2 + count * (1 + outstanding) + (hasPri(machine, ats) ? 1 + machine.driver.prqWorkers : 0);
 }
 
 /** Sizes that only the trace tells. */
@@ -260,7 +261,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_RING', iommu.ring);
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', ats ? 1 : 0);
-  set('SET_OUTSTANDING', machine.device.outstanding);
+  set('SET_DEVICES', machine.device.count);
+  set('SET_OUTSTANDING', machine.device.count * machine.device.outstanding);
   for (const [name, value] of Object.entries(queueSettings(machine, numbers))) set(name, value);
   set('SET_DEFERRAL', driver.deferral ? 1 : 0);
   set('SET_CHANGE_PTE', driver.changePte === 'flush' ? 1 : 0);

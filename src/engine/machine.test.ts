@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fitting, setup, steps } from '../../testing/draw.ts';
+import { fitting, setup, steps, withDevices } from '../../testing/draw.ts';
 import { runEngine, runReference, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
 import type { Step } from '../../testing/program.ts';
@@ -32,6 +32,7 @@ const MUST_REACH = [
   'shared with a child', 'shared with a child again', 'copied for a child',
   'the child is gone: reused', 'content read', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
   'denied: the space was released', 'fault: back', 'wait for the copy of the page',
+  'command to each of several devices',
   ...PATH_NAMES.map((path) => `path ${path}`),
   ...['uprobe', 'migrate', 'migrate_vma', 'numa_migrate'].map((path) => `lost race: ${path}`),
 ]; // biome-ignore format: a table
@@ -48,7 +49,9 @@ test('numbers are those of the reference on both builds, whatever the program, t
     steps,
     fc.boolean(),
     fc.integer({ min: 3, max: 40 }),
-    (setup, drawn, recorded, deal) => {
+    fc.constantFrom(1, 1, 1, 2, 3),
+    (drawnSetup, drawn, recorded, deal, count) => {
+      const setup = withDevices(drawnSetup, count);
       const steps = fitting(setup, drawn);
       const trace = recorded ? traceOf(shared(steps, setup.cpus, deal), setup.cpus) : traceOf(steps);
       const reference = runReference(setup, trace, deal);

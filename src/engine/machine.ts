@@ -132,7 +132,7 @@ export class MachineEngine {
     this.ended = true;
     this.goOn();
     const { exports } = this.instance;
-    const consumers = this.consumers.map(({ name }) => name);
+    const consumers = this.consumers.map(({ name, device }) => ({ name, devices: device.count }));
     return readRun(this.instance, this.numbers, countedOfSpace(this.numbers), {
       elapsed: exports.elapsed(),
       agents: exports.agents(),
@@ -234,8 +234,9 @@ function checkTrace({ agents, spaces, counts }: TraceMeta, { policy, machine, cp
   const consumers = consumersOf(machine);
   const needed = consumers.reduce((sum, one) => sum + agentsOf(one), cpus + 1);
   if (needed > MAX_AGENTS) {
-    const places = consumers.reduce((sum, one) => sum + one.device.outstanding, 0);
-    const whose = consumers.length === 1 ? 'a device' : `${consumers.length} devices`;
+    const places = consumers.reduce((sum, { device }) => sum + device.count * device.outstanding, 0);
+    const devices = consumers.reduce((sum, { device }) => sum + device.count, 0);
+    const whose = devices === 1 ? 'a device' : `${devices} devices`;
     throw new UsageError(
       `${what}: ${cpus} CPUs and ${whose} with ${places} accesses in flight are ${needed} agents, expected at most ${MAX_AGENTS}`,
     );

@@ -124,9 +124,11 @@ export class RaceEngine {
     readonly race: Race,
     setup: RaceSetup,
   ) {
-    const { name, also } = setup.machine;
+    const { name, also, device } = setup.machine;
     if (also !== undefined)
       throw new UsageError(`machine ${name} has ${also.length + 1} consumers, expected one: races are of one consumer`);
+    if (device.count > 1)
+      throw new UsageError(`machine ${name} has ${device.count} devices, expected one: races are of one device`);
     this.instance = instantiate<RaceExports>(module);
     const { exports } = this.instance;
     this.numbers = numbersOf(exports);

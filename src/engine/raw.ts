@@ -7,6 +7,7 @@ export interface RunExports {
   attend(consumer: number): void;
   causesAt(): number;
   countersAt(): number;
+  deviceCountersAt(device: number): number;
   firstAt(): number;
   histogramAt(which: number): number;
   percentile(which: number, perMille: number): number;
@@ -135,26 +136,39 @@ export function countedOfSpace(numbers: Numbers): Counted {
   return { counters: COUNTERS, causes: CAUSES, paths: Object.fromEntries(paths) };
 }
 
-/** Everything that an engine has counted in a run of so many agents that took so many picoseconds; `consumers`: names of several. */
+/** Whose counters an engine has: those of a machine, and of several devices behind its IOMMU. */
+export interface Counting {
+  readonly name: string;
+  readonly devices: number;
+}
+
+/** Everything that an engine has counted in a run of so many agents that took so many picoseconds. */
 export function readRun(
   { exports, memory }: Instance<RunExports>,
   numbers: Numbers,
   { counters, causes, paths }: Counted,
-  { elapsed, agents, consumers = [] }: { elapsed: number; agents: number; consumers?: readonly string[] },
+  { elapsed, agents, consumers = [ALONE] }: { elapsed: number; agents: number; consumers?: readonly Counting[] },
 ): RawRun {
   const view = new DataView(memory.buffer);
   // u64 columns as doubles.
   const wide =
-    (at: number) =>
+    (at: number): Table =>
     (index: number): number =>
       view.getUint32(at + index * 8, true) + view.getUint32(at + index * 8 + 4, true) * WORD;
   const several = consumers.length > 1;
-  const tables = (several ? consumers : ['']).map((_, i) => {
+  let numbered = 0;
+  const tables = consumers.map(({ name, devices }, i) => {
     if (several) exports.attend(i);
-    return wide(exports.countersAt());
+    const ofDevices = Array.from({ length: devices > 1 ? devices : 0 }, (_, device) => ({
+      device: numbered + device,
+      table: wide(exports.deviceCountersAt(device)),
+    }));
+    numbered += devices;
+    const all = sumOf([wide(exports.countersAt()), ...ofDevices.map(({ table }) => table)]);
+    return { name, ofDevices, all };
   });
-  const counter = (index: number): number => tables.reduce((sum, table) => sum + table(index), 0);
-  const named = (table: (index: number) => number): Record<string, number> =>
+  const counter = sumOf(tables.map(({ all }) => all));
+  const named = (table: Table): Record<string, number> =>
     Object.fromEntries(counters.map((name) => [name, table(numbers(name))]));
   const rows = Object.entries(paths).map(([path, row]) => {
     const read = (name: string): number => counter(numbers(name) + row);
@@ -172,7 +186,12 @@ export function readRun(
     causes: causesOf(causes, wide(exports.causesAt()), agents, numbers),
     counters: named(counter),
     ...(several && {
-      consumers: consumers.map((machine, i) => ({ machine, counters: named(tables[i]!) })),
+      consumers: tables.map(({ name, all }) => ({ machine: name, counters: named(all) })),
+    }),
+    ...(tables.some(({ ofDevices }) => ofDevices.length > 0) && {
+      devices: tables.flatMap(({ name, ofDevices }) =>
+        ofDevices.map(({ device, table }) => ({ machine: name, device, counters: named(table) })),
+      ),
     }),
     paths: Object.fromEntries(rows),
     distributions: Object.fromEntries(
@@ -181,6 +200,14 @@ export function readRun(
     openAtEnd: exports.openWindowCount(),
     first: firstOf(wide(exports.firstAt())),
   };
+}
+
+/** Numbers of the engine by their places. */
+type Table = (index: number) => number;
+const ALONE: Counting = { name: '', devices: 1 };
+
+function sumOf(tables: readonly Table[]): Table {
+  return (index) => tables.reduce((sum, table) => sum + table(index), 0);
 }
 
 function causesOf(

@@ -4,9 +4,9 @@ import { loadPairs, type PairRequest } from '../jobs/pairs.ts';
 import type { PoolOptions } from '../jobs/pool.ts';
 import { type Reply, unwrap } from '../jobs/reply.ts';
 import { allCores, Threads, watch } from '../jobs/threads.ts';
+import { hasSeveralDevices } from '../model/consumers.ts';
 import { UsageError } from '../model/errors.ts';
 import type { Exploration, Replay } from '../model/exploration.ts';
-import type { Machine } from '../model/machine.ts';
 import type { Race, RaceFamily } from '../model/race.ts';
 import { engineModule } from '../trace/module.ts';
 import { type Cell, replay } from './explore.ts';
@@ -39,10 +39,9 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
   return races.flatMap((race) => {
     const found = loaded.get(race.family);
     if (found === undefined) return [];
-    // Of all machines those with several consumers are left out; one that is named is refused where it is explored.
-    const several = (machine: Machine): boolean =>
-      machine.also !== undefined && request.machines?.includes('all') === true;
-    const pairs = found.pairs.filter(({ machine }) => !several(machine));
+    // Of all machines those with several devices are left out; one that is named is refused where it is explored.
+    const all = request.machines?.includes('all') === true;
+    const pairs = found.pairs.filter(({ machine }) => !(all && hasSeveralDevices(machine)));
     return pairs.map(({ policy, machine, given }) => {
       const files = {
         ...(race.file !== undefined && { race: race.file }),

@@ -17,6 +17,7 @@ const SPACES: [string, string[], string[]][] = [
   ['intel-svm', ['device.outstanding=3', 'device.pri_requests=2'], ['dev0', 'page requests']],
   ['amd-v2', ['device.pri_requests=2', 'driver.prq_workers=2'], ['dev0', 'page requests', 'worker 0', 'worker 1']],
   ['intel-sva-kvm', ['device.outstanding=2'], ['dev0', 'iommu of kvm']],
+  ['intel-sva-2dev', ['device.outstanding=2'], ['dev0', 'dev1', 'dev1']],
   [
     'intel-sva-kvm',
     ['device.pri_requests=2', 'driver.prq_workers=1'],

@@ -28,14 +28,16 @@ export function spaceAgents(meta: TraceMeta, machine: Machine, cpus: number): Ti
     // The handler is there where a device asks in advance.
     return [...all(programCpus(meta), 'cpu'), kernel, ...device, one('page requests', 'cpu')];
   }
+  let numbered = 0;
   const hardware = consumersOf(machine).flatMap((consumer, i) => {
     const { name, device, driver } = consumer;
     const of = i === 0 ? '' : ` of ${name}`;
+    const devices = Array.from({ length: device.count }, () => `dev${numbered++}`);
     return [
       one(`iommu${of}`, 'iommu'),
       one(`link${of}`, 'link'),
-      one(`dev${i}`, 'device'),
-      ...flights(`dev${i}`, device.outstanding),
+      ...all(devices, 'device'),
+      ...devices.flatMap((name) => flights(name, device.outstanding)),
       ...(hasPri(consumer) ? handlers(of, driver.prqWorkers) : []),
     ];
   });

@@ -4,6 +4,7 @@ import { PROPERTY_NAMES } from '../model/log.ts';
 import { consumerOf, hasPri, type Machine } from '../model/machine.ts';
 import {
   type ConsumerResult,
+  type DeviceResult,
   type Distribution,
   type HitsAndMisses,
   pagesOf,
@@ -49,10 +50,11 @@ export function workOf(run: RawRun): number {
 /** A result from a run, its ideal and its baseline. */
 export function compose(input: Composition): RunResult {
   const { policy, machine, seed, repro, checked } = input;
-  const { schedule, consumers } = input.run;
+  const { schedule, consumers, devices } = input.run;
   const told = { policy, machine: machine.name, seed, repro, ...(schedule && { schedule }) };
   const each = consumers && { consumers: consumers.map((one) => consumerResult(one, checked)) };
-  return { ...told, cost: costOf(input), safety: safetyOf(input), ...each };
+  const parts = devices && { devices: devices.map((one) => deviceResult(one, checked)) };
+  return { ...told, cost: costOf(input), safety: safetyOf(input), ...each, ...parts };
 }
 
 /** Number of a counter by its name. */
@@ -67,6 +69,19 @@ function consumerResult(
     machine,
     callback_ns: ns(n('N_CALLBACK_PS')),
     invalidations: { ...commandsOf(n), secondary: n('N_SECONDARY'), deferred: n('N_DEFERRED'), ...refusedOf(n) },
+    ...accessesOf(n, checked),
+  };
+}
+function deviceResult(
+  { machine, device, counters }: NonNullable<RawRun['devices']>[number],
+  checked: readonly string[],
+): DeviceResult {
+  const n: Count = (name) => counters[name] ?? 0;
+  return { machine, device: `dev${device}`, device_tlb: n('N_DEVICE_TLB'), ...accessesOf(n, checked) };
+}
+/** What became of accesses of devices. */
+function accessesOf(n: Count, checked: readonly string[]) {
+  return {
     over_invalidated: n('N_OVER'),
     tlb: deviceLookups(n),
     dma: n('N_DMA'),

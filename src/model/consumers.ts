@@ -24,6 +24,11 @@ export function consumersOf({ also = [], ...first }: Machine): readonly Machine[
 /** Hazards that are of the kernel of all consumers. */
 const OF_THE_KERNEL: ReadonlySet<HazardName> = new Set(['no-caller-ref']);
 
+/** Whether several devices use the machine's address space: those of further consumers, or behind one IOMMU. */
+export function hasSeveralDevices({ also = [], device }: Machine): boolean {
+  return also.length > 0 || device.count > 1;
+}
+
 /** A machine whose address space others use, too. `place` is its file. */
 export function withConsumers(machine: Machine, also: readonly Machine[], place: string): Machine {
   const refuse = (read: string, expected: string): never => {

@@ -3,6 +3,7 @@
  * that users copy, nothing here has a default.
  */
 import { type Consumer, SHARED_TABLE } from './consumer.ts';
+import { checkDevices } from './device.ts';
 import { UsageError } from './errors.ts';
 import { HAZARDS, type HazardName } from './hazard.ts';
 import { nearText, quote } from './near.ts';
@@ -81,7 +82,7 @@ export interface Iommu {
   readonly prqAutoResponse: boolean;
 }
 
-/** The device behind the IOMMU. */
+/** The devices behind the IOMMU. */
 export interface Device {
   /** Address Translation Services: the device has a TLB of its own. */
   readonly ats: boolean;
@@ -97,6 +98,8 @@ export interface Device {
   readonly priRequests: number;
   /** Page requests of one group at most. */
   readonly priGroup: number;
+  /** How many of the kind share the IOMMU and work on the space. Of mm machines; a recording of the DMA API says it itself. */
+  readonly count: number;
 }
 
 /** Sizes of leaves, and log2 of their 4 KiB pages. */
@@ -211,14 +214,14 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
   const queue = { prq: PRQ_SLOTS, prq_auto_response: true };
   const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
-  const device = { pri_requests: 0, pri_group: 1, ...(spec.device as MachineSpec) };
+  const device = { pri_requests: 0, pri_group: 1, count: 1, ...(spec.device as MachineSpec) };
   const requests = { prq_restart: true, prq_workers: 0, prq_drain: 'none' };
   const given = { batch: 0, domain_lock: false, ...requests, ...(spec.driver as MachineSpec) };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
   checkConsumer(machine, place);
-  checkPri(machine, place);
+  checkDevices(machine, place);
   if (family === 'dma' && machine.iova === undefined)
     throw new UsageError(`${place}: iova is missing, expected it in a machine of family dma`);
   if (family === 'mm' && machine.iova !== undefined)
@@ -260,7 +263,8 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
       ...driver[key]
         .join(' ')
         .split(/(?<=wait)/)
-        .map((group) => group.trim().split(' ').length),
+        .map((group) => group.trim().split(' '))
+        .map((words) => words.reduce((sum, word) => sum + (isOfDevice(word) ? machine.device.count : 1), 0)),
     );
     const most = driver.batch === 0 ? longest : Math.min(longest, driver.batch + 1);
     if (most < machine.iommu.ring) continue;
@@ -282,25 +286,6 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
 export function hasPri({ device }: Machine, ats = device.ats): boolean {
   return ats && device.priRequests > 0;
 }
-/** Who can ask for pages: a device of a process whose tables it shares, by translation requests. */
-function checkPri({ family, consumer, device, driver, iommu }: Machine, place: string): void {
-  const refuse = (key: string, value: number | boolean | string, expected: string): never => {
-    throw new UsageError(`${place}: ${key}: read ${value}, expected ${expected}`);
-  };
-  if (iommu.prq === 1) refuse('iommu.prq', 1, '0 or 2 and more: a slot stays empty');
-  if (!iommu.prqAutoResponse && iommu.commands === 'vtd')
-    refuse('iommu.prq_auto_response', false, 'true: VT-d always answers what it has dropped');
-  if (driver.prqDrain !== 'none' && family === 'dma')
-    refuse('driver.prq_drain', driver.prqDrain, 'none in a machine of family dma');
-  if (iommu.commands === 'amd' && !['none', 'taken'].includes(driver.prqDrain))
-    refuse('driver.prq_drain', driver.prqDrain, 'none or taken: the wait that drains page requests is one of VT-d');
-  if (device.priRequests === 0) return;
-  if (family === 'dma') refuse('device.pri_requests', device.priRequests, '0 in a machine of family dma');
-  if (!device.ats) refuse('device.pri_requests', device.priRequests, '0 without device.ats');
-  if (consumer?.table === 'own')
-    refuse('device.pri_requests', device.priRequests, '0 with a table of its own, which its own faults fill');
-}
-
 /** What a consumer can do without. */
 function checkConsumer({ family, consumer, driver, iommu, device }: Machine, place: string): void {
   if (consumer === undefined) return;
@@ -403,23 +388,26 @@ export function submission(machine: Machine, what: 'page' | 'range' | 'all' | 'm
   const order = machine.hazards.includes('device-tlb-before-iotlb')
     ? deviceFirst
     : (words: readonly Command[]) => words;
-  const words = order(machine.driver[what]).filter((word) => machine.device.ats || !word.startsWith('device_tlb.'));
+  const words = order(machine.driver[what]).filter((word) => machine.device.ats || !isOfDevice(word));
   return words.filter((word, i) => word !== 'wait' || (i > 0 && words[i - 1] !== 'wait'));
 }
 
 /** The same commands, those to the device before the others, each group with its wait. */
 function deviceFirst(words: readonly Command[]): Command[] {
-  const isDevice = (word: Command): boolean => word.startsWith('device_tlb.');
   const ends = words.flatMap((word, i) => (word === 'wait' ? [i + 1] : []));
   const groups = ends.map((end, i) => words.slice(ends[i - 1] ?? 0, end));
   const first = (of: readonly Command[]): Command[] => [
-    ...of.filter(isDevice),
-    ...of.filter((word) => !isDevice(word)),
+    ...of.filter(isOfDevice),
+    ...of.filter((word) => !isOfDevice(word)),
   ];
   return [
-    ...groups.filter((group) => group.some(isDevice)),
-    ...groups.filter((group) => !group.some(isDevice)),
+    ...groups.filter((group) => group.some(isOfDevice)),
+    ...groups.filter((group) => !group.some(isOfDevice)),
   ].flatMap(first);
+}
+/** Whether each device is sent such a command. */
+function isOfDevice(word: string): boolean {
+  return word.startsWith('device_tlb.');
 }
 
 /** Whether an IOTLB range is several commands, none of which names a page outside of it. */

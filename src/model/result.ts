@@ -143,23 +143,36 @@ export interface FollowedSchedule {
   readonly after: number;
 }
 
-/** What one of several consumers of the address space did, and what it was that became stale. */
-export interface ConsumerResult {
-  /** Name of the machine that it is. */
-  readonly machine: string;
-  /** Of kernel threads, in its callbacks, their waits for it included. */
-  readonly callback_ns: number;
-  /** As in `cost.invalidations` and `cost`. */
-  readonly invalidations: Readonly<Record<string, number>>;
+/** What became of accesses of devices, of one consumer or of one device; as in `cost` and `safety`. */
+interface AccessCounts {
   readonly over_invalidated: number;
   readonly tlb: Readonly<Record<string, HitsAndMisses>>;
   readonly dma: number;
   readonly device_stall_ns: number;
   readonly device_faults: number;
   readonly page_requests: number;
-  /** As in `safety`. */
   readonly stale_uses: number;
   readonly violations: Readonly<Record<string, number>>;
+}
+
+/** What one of several consumers of the address space did, and what it was that became stale. */
+export interface ConsumerResult extends AccessCounts {
+  /** Name of the machine that it is. */
+  readonly machine: string;
+  /** Of kernel threads, in its callbacks, their waits for it included. */
+  readonly callback_ns: number;
+  /** As in `cost.invalidations`. */
+  readonly invalidations: Readonly<Record<string, number>>;
+}
+
+/** What one of several devices behind one IOMMU did; lookups in the IOTLB are its own, the IOTLB is that of all. */
+export interface DeviceResult extends AccessCounts {
+  /** Name of the machine whose it is. */
+  readonly machine: string;
+  /** As in `safety.first`: dev0 and on, through all consumers. */
+  readonly device: string;
+  /** Requests to its TLB. */
+  readonly device_tlb: number;
 }
 
 /** One row of a result: a policy on a machine. */
@@ -174,6 +187,8 @@ export interface RunResult {
   readonly safety: RunSafety;
   /** In the order in which they are called; of a machine with one consumer nothing. */
   readonly consumers?: readonly ConsumerResult[];
+  /** Of machines with several devices behind one IOMMU. */
+  readonly devices?: readonly DeviceResult[];
 }
 
 /** The `trace` object of a result. */
@@ -215,6 +230,13 @@ export interface RawRun {
   readonly counters: Readonly<Record<string, number>>;
   /** Of each consumer of the address space, where there are several: what happened on its side. They sum to `counters`. */
   readonly consumers?: readonly { readonly machine: string; readonly counters: Readonly<Record<string, number>> }[];
+  /** Of each of several devices behind one IOMMU: what happened in its accesses, and to its TLB; part of `counters`. */
+  readonly devices?: readonly {
+    readonly machine: string;
+    /** Among the devices of all consumers. */
+    readonly device: number;
+    readonly counters: Readonly<Record<string, number>>;
+  }[];
   /** By path. */
   readonly paths: Readonly<Record<string, { count: number; pages: number; invalidations: number; ps: number }>>;
   readonly distributions: Readonly<Record<string, Distribution>>;

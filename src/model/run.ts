@@ -39,6 +39,8 @@ export const LATE_SHARE = 60;
 export const LATE_RECORDS = 1000;
 /** Between the seeds of one consumer and the next: each draws by itself. */
 export const SEED_STEP = 4096;
+/** Between the seeds of what devices behind one IOMMU draw: assembly/device.ts SEED_STEP. */
+export const DEVICE_SEED_STEP = 256;
 /** Seed of every random choice, and the largest one. */
 export const DEFAULT_SEED = 1;
 export const MAX_SEED = 2 ** 31 - 1;

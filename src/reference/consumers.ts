@@ -33,10 +33,12 @@ export class Consumers {
   *as(party: Party, turns: Turns): Turns {
     const { counts } = this;
     while (true) {
-      const home = counts.actor;
+      const { actor, device } = counts;
       counts.actor = this.all.indexOf(party);
+      // A device whose fault calls another consumer does not act as one of that one's.
+      if (counts.actor !== actor) counts.device = null;
       const { done } = turns.next();
-      counts.actor = home;
+      Object.assign(counts, { actor, device });
       if (done) return;
       yield;
     }

@@ -44,8 +44,11 @@ export type PathCounts = { -readonly [Key in keyof RawRun['paths'][string]]: Raw
 export class Counts {
   private readonly counters = new Map<Counter, number>();
   private readonly rows: Map<Counter, number>[] = [];
+  private readonly deviceRows = new Map<string, Map<Counter, number>>();
   /** Number of the consumer for which something is done: it is counted as its, too. */
   actor = 0;
+  /** Which of several devices behind one IOMMU does something, or has it done to its TLB: it is counted as its, too. */
+  device: number | null = null;
   readonly paths: ReadonlyMap<string, PathCounts>;
   private readonly durations: Record<Durations, number[]> = { window: [], exposed: [], cpuWindow: [], lockHold: [] };
   /** What has happened how often, in words: tests ask that everything does. */
@@ -61,6 +64,18 @@ export class Counts {
     this.rows[this.actor] ??= new Map();
     const row = this.rows[this.actor]!;
     row.set(counter, (row.get(counter) ?? 0) + n);
+    if (this.device === null) return;
+    const key = `${this.actor}.${this.device}`;
+    const own = this.deviceRows.get(key) ?? new Map<Counter, number>();
+    this.deviceRows.set(key, own.set(counter, (own.get(counter) ?? 0) + n));
+  }
+
+  /** Does something to a device, or for it. */
+  on(device: number, act: () => void): void {
+    const home = this.device;
+    this.device = device;
+    act();
+    this.device = home;
   }
 
   of(counter: Counter): number {
@@ -70,6 +85,11 @@ export class Counts {
   /** What was counted for a consumer. */
   ofConsumer(number: number, counter: Counter): number {
     return this.rows[number]?.get(counter) ?? 0;
+  }
+
+  /** What was counted for a device of a consumer. */
+  ofDevice(consumer: number, device: number, counter: Counter): number {
+    return this.deviceRows.get(`${consumer}.${device}`)?.get(counter) ?? 0;
   }
 
   reach(what: string): void {

@@ -39,6 +39,8 @@ export class Device {
     /** It works on though it is idle. */
     private readonly restless: boolean,
     private readonly agent: Agent,
+    /** Which of those behind its IOMMU it is. */
+    private readonly number: number,
     private readonly flyers: readonly Agent[],
     private readonly recent: Recent,
     private readonly side: Secondary,
@@ -84,13 +86,13 @@ export class Device {
       return;
     }
     const phases = follow!.idle !== 0;
-    const places = this.side.flights.length;
+    const places = this.flyers.length;
     if (phases && this.phase === 'active' && agent.clock >= this.phaseEnds) {
       if (this.flying > 0 && !this.restless) {
         agent.block('idle');
         return;
       }
-      this.queue.deactivate();
+      this.queue.deactivate(this.number);
       this.phase = 'idle';
       const idle = this.exponential(follow!.idle);
       if (this.restless) this.phaseEnds = agent.clock + idle;
@@ -165,7 +167,7 @@ export class Device {
   /** A place in flight: one access after the other. */
   *place(place: number): Turns {
     const agent = this.flyers[place]!;
-    const flight = this.side.flights[place]!;
+    const flight = this.side.flights.filter(({ device }) => device === this.number)[place]!;
     while (true) {
       const { page, write, issued } = this.requests.get(place)!;
       flight.page = page;

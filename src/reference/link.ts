@@ -142,7 +142,7 @@ export class Link {
       this.tell(now);
       return;
     }
-    this.side.drop(this.side.deviceTlbs[device!]!, span.first, span.last);
+    this.counts.on(device!, () => this.side.drop(this.side.deviceTlbs[device!]!, span.first, span.last));
     const { overtaken, answersEarly } = this.faults;
     for (const flight of overtaken ? [] : this.side.flights)
       if (concerns(flight, span, device)) flight.squashed.deviceTlb = true;

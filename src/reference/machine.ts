@@ -4,7 +4,7 @@ import { type CostKey, costPs } from '../model/cost.ts';
 import { consumerOf, hasPri, type Machine } from '../model/machine.ts';
 import { PATH_NAMES } from '../model/path.ts';
 import type { RawRun } from '../model/result.ts';
-import { type RunSetup, SEED_STEP } from '../model/run.ts';
+import { DEVICE_SEED_STEP, type RunSetup, SEED_STEP } from '../model/run.ts';
 import { Agent, type Turns } from './agent.ts';
 import { Listener } from './consumer.ts';
 import { Consumers, type Party } from './consumers.ts';
@@ -30,7 +30,7 @@ import type { Attachments } from './submission.ts';
 import { Translator } from './translation.ts';
 import { Work } from './work.ts';
 
-/** Turns per chunk of the program, after which a run is taken to go on for ever. */
+/** Turns per chunk of the program and per device, after which a run is taken to go on for ever. */
 const MOST_TURNS = 100_000;
 
 /** A run of the reference: its result, what it has reached, and the frames that are free at the end. */
@@ -40,14 +40,14 @@ export interface ReferenceRun {
   readonly freeFrames: number;
 }
 
-/** One space, one device. */
-const ALONE: Attachments = {
+/** One space, on which all devices work. */
+const alone = ({ device }: Machine): Attachments => ({
   spaceOf: () => EVERYTHING,
-  devicesOf: () => [0],
+  devicesOf: () => Array.from({ length: device.count }, (_, i) => i),
   alike: (span) => [span],
   all: () => [EVERYTHING],
   lastTables: () => 0,
-};
+});
 
 /** Nobody can go on: there are too few frames for what is in flight. */
 export class Stuck extends Error {}
@@ -64,9 +64,10 @@ class ReferenceMachine {
   private readonly frames: Frames;
   private readonly space: Space;
   private readonly machines: readonly Machine[];
-  /** Agents of each consumer: its command processor, its link, its device, the places in flight, a handler and its workers. */
-  private readonly hardware: readonly Agent[][];
-  private readonly devices: readonly Device[];
+  /** Agents of each consumer. */
+  private readonly hardware: readonly Hardware[];
+  /** Of each consumer. */
+  private readonly devices: readonly (readonly Device[])[];
   private readonly recent = new Recent();
   private readonly cpus: readonly Agent[];
   private readonly shootdown: Shootdown;
@@ -79,27 +80,30 @@ class ReferenceMachine {
     this.machines = consumersOf(machine);
     // In this order they go when their clocks agree.
     const ats = (one: Machine): boolean => one.device.ats && (setup.device?.ats ?? true);
-    const sizes = this.machines.map(
-      (one) => 3 + one.device.outstanding + (hasPri(one, ats(one)) ? 1 + one.driver.prqWorkers : 0),
-    );
+    const sizes = this.machines.map((one) => {
+      const { count, outstanding } = one.device;
+      return 2 + count + count * outstanding + (hasPri(one, ats(one)) ? 1 + one.driver.prqWorkers : 0);
+    });
     const total = setup.cpus + 1 + sum(sizes);
     this.agents = Array.from({ length: total }, (_, id) => new Agent(id, total));
     const [reclaimer, ...rest] = this.agents.slice(setup.cpus) as [Agent, ...Agent[]];
     const cpus = this.agents.slice(0, setup.cpus);
     this.cpus = cpus;
-    this.hardware = sizes.map((size) => rest.splice(0, size));
+    this.hardware = sizes.map((size, i) => hardwareOf(rest.splice(0, size), this.machines[i]!));
     reclaimer.block('idle');
 
     const callerHolds = !machine.hazards.includes('no-caller-ref');
     this.frames = new Frames(setup.frames ?? 2 * program.pages + 64, callerHolds);
     const { frames } = this;
     const price = this.priceFor(costs, machine);
-    const sides = this.machines.map((one, i) => new Secondary(one, ats(one), seed + i * SEED_STEP, ideal, 1, counts));
+    const sides = this.machines.map(
+      (one, i) => new Secondary(one, ats(one), seed + i * SEED_STEP, ideal, one.device.count, counts),
+    );
     this.space = new Space(machine, seed, ideal, setup.cpus, sides, counts);
     const { space } = this;
     const safety = new Safety(space, counts, ideal, true);
     const parties = this.machines.map((one, i): Party => {
-      const [hardware, link] = this.hardware[i] as [Agent, Agent];
+      const { iommu, link } = this.hardware[i]!;
       const side = sides[i]!;
       const pays = this.priceFor(costs, one);
       const listener = new Listener(consumerOf(one), space, side, pays, counts, ideal);
@@ -107,7 +111,7 @@ class ReferenceMachine {
         machine: one,
         side,
         listener,
-        queue: new Queue(one, ats(one), pays, side, hardware, link, ALONE, counts, listener),
+        queue: new Queue(one, ats(one), pays, side, iommu, link, alone(one), counts, listener),
       };
     });
     const consumers = new Consumers(parties, counts);
@@ -124,28 +128,37 @@ class ReferenceMachine {
     const faults = new Faults(frames, paths, shootdown, setup.frames === null ? null : reclaimer, price, counts);
     const requests: (PageRequests | null)[] = [];
     this.devices = parties.map(({ machine: one, side, queue, listener }, i) => {
-      const [hardware, link, issuer, ...others] = this.hardware[i] as [Agent, Agent, Agent, ...Agent[]];
-      const flyers = others.slice(0, one.device.outstanding);
-      const [handler, ...workers] = others.slice(one.device.outstanding);
-      for (const agent of [hardware, link, ...others]) agent.block('idle');
-      if (setup.device === null) issuer.block('idle');
+      const { iommu, link, issuers, flyers, handlers } = this.hardware[i]!;
+      const [handler, ...workers] = handlers;
+      for (const agent of [iommu, link, ...flyers.flat(), ...handlers]) agent.block('idle');
+      if (setup.device === null) for (const issuer of issuers) issuer.block('idle');
       const pays = this.priceFor(costs, one);
-      requests[i] = handler ? new PageRequests(one, handler, workers, flyers, side, queue, faults, pays, counts) : null;
+      requests[i] = handler
+        ? new PageRequests(one, handler, workers, flyers.flat(), side, queue, faults, pays, counts)
+        : null;
       const translator = new Translator(
         ats(one), one.iommu.walkers, space, side, null, pays, counts,
         (agent, page) => safety.walked(page, agent, recent.record),
       ); // biome-ignore format: many parts
-      return new Device(
-        setup.device, seed + i * SEED_STEP, translator, one.hazards.includes('translated-while-idle'),
-        issuer, flyers, recent, side, queue, listener, safety, faults, requests[i]!, pays, counts,
-      ); // biome-ignore format: many parts
+      const first = seed + i * SEED_STEP;
+      return issuers.map((issuer, n) => {
+        const own = first + n * DEVICE_SEED_STEP;
+        return new Device(
+          setup.device, own, translator, one.hazards.includes('translated-while-idle'), issuer, n, flyers[n]!, recent,
+          side, queue, listener, safety, faults, requests[i]!, pays, counts,
+        ); // biome-ignore format: many parts
+      });
     });
     const reclaim = new Reclaim(reclaimer, frames, space, paths, price, counts);
     const work = new Work(frames, paths, faults, safety, consumers, price, counts);
     const reader = new ProgramReader(program, ({ vpn, kind }) => space.addPage(vpn, kind));
     let posted = 0;
-    const post = (page: Page, write: boolean, from: Agent): void =>
-      this.devices[posted++ % this.devices.length]!.post(page, write, from);
+    const post = (page: Page, write: boolean, from: Agent): void => {
+      const consumers = this.devices.length;
+      const ofOne = this.devices[posted % consumers]!;
+      const round = Math.floor(posted++ / consumers);
+      ofOne[round % ofOne.length]!.post(page, write, from);
+    };
     const cores = cpus.map((cpu, i) => {
       const horizon = (): number => this.horizon(cpu, reclaimer);
       return new Cpu(
@@ -156,18 +169,20 @@ class ReferenceMachine {
     this.steps = [
       ...cores.map((core) => stepper(core.life())),
       stepper(reclaim.life()),
-      ...parties.flatMap(({ machine: one, queue }, i) => [
+      ...parties.flatMap(({ queue }, i) => [
         () => queue.turn(),
         () => queue.turnOfLink(),
-        () => this.devices[i]!.turn(),
-        ...this.hardware[i]!.slice(3, 3 + one.device.outstanding).map((flyer, place) => {
-          const step = stepper(this.devices[i]!.place(place));
-          return () => {
-            step();
-            this.devices[i]!.afterFlight(flyer);
-          };
-        }),
-        ...handling(requests[i]!, this.hardware[i]!.slice(4 + one.device.outstanding)),
+        ...this.devices[i]!.map((device) => () => device.turn()),
+        ...this.devices[i]!.flatMap((device, n) =>
+          this.hardware[i]!.flyers[n]!.map((flyer, place) => {
+            const step = stepper(device.place(place));
+            return () => {
+              step();
+              device.afterFlight(flyer);
+            };
+          }),
+        ),
+        ...handling(requests[i]!, this.hardware[i]!.handlers.slice(1)),
       ]),
     ];
   }
@@ -190,7 +205,7 @@ class ReferenceMachine {
 
   run(): ReferenceRun {
     const { counts, cpus } = this;
-    const most = MOST_TURNS * this.chunks;
+    const most = MOST_TURNS * this.chunks * this.devices.flat().length;
     let turns = 0;
     while (true) {
       const runnable = this.agents.filter((agent) => agent.state === 'runnable');
@@ -200,16 +215,13 @@ class ReferenceMachine {
       if (next === undefined) throw new Stuck('all agents wait');
       next.turn = next.clock;
       if (++turns > most) throw new Error(`${most} turns and no end: agents wake each other for ever`);
-      counts.actor = Math.max(
-        0,
-        this.hardware.findIndex((agents) => agents.includes(next)),
-      );
+      this.countFor(next);
       // A CPU that a flush has left out has that to do first.
       if (cpus.includes(next) && this.shootdown.catchUp(next)) continue;
       this.steps[next.id]!();
       this.space.watchAll(next.turn);
       // A late device has its chance at what has just been unmapped.
-      if (this.recent.takeNews()) for (const device of this.devices) device.rouse(next.clock);
+      if (this.recent.takeNews()) for (const device of this.devices.flat()) device.rouse(next.clock);
     }
     this.checkLaws();
     const causes = CAUSES.map((cause) => [cause, sum(this.agents.map((agent) => agent.times.get(cause) ?? 0))]);
@@ -223,6 +235,7 @@ class ReferenceMachine {
           counters: countersOf((counter) => counts.ofConsumer(i, counter)),
         })),
       }),
+      ...(this.machines.some(({ device }) => device.count > 1) && { devices: this.countedOfDevices() }),
       paths: Object.fromEntries(counts.paths),
       distributions: counts.distributions(),
       openAtEnd: this.space.pages.filter((page) => page.window !== null).length,
@@ -231,9 +244,28 @@ class ReferenceMachine {
     return { raw, reached: counts.reached, freeFrames: this.frames.free };
   }
 
+  /** What comes is counted for whose agent it is. */
+  private countFor(agent: Agent): void {
+    const consumer = this.hardware.findIndex(({ all }) => all.includes(agent));
+    const { issuers = [], flyers = [] } = this.hardware[consumer] ?? {};
+    const device = issuers.findIndex((issuer, i) => issuer === agent || flyers[i]!.includes(agent));
+    this.counts.actor = Math.max(0, consumer);
+    this.counts.device = device < 0 ? null : device;
+  }
+
   /** When the last CPU was done. */
   private get end(): number {
     return Math.max(...this.cpus.map(({ clock }) => clock));
+  }
+
+  private countedOfDevices(): NonNullable<RawRun['devices']> {
+    const all = this.machines.flatMap(({ name, device: { count } }, consumer) =>
+      Array.from({ length: count }, (_, n) => ({ name, consumer, n, alone: count === 1 })),
+    );
+    return all.flatMap(({ name, consumer, n, alone }, device) => {
+      const counters = countersOf((counter) => this.counts.ofDevice(consumer, n, counter));
+      return alone ? [] : [{ machine: name, device, counters }];
+    });
   }
 
   /** All of an agent's time went into something; every mapped frame is referred to, and mapped once. */
@@ -251,6 +283,25 @@ class ReferenceMachine {
       if (free ? refs > 0 || mapped.has(number) : refs === 0 && mapped.has(number))
         throw new Error(`frame ${number}: ${refs} references, ${free ? 'free' : 'in use'}`);
   }
+}
+
+/** The agents of a consumer, in the order in which they go. */
+interface Hardware {
+  /** Its command processor. */
+  readonly iommu: Agent;
+  readonly link: Agent;
+  readonly issuers: readonly Agent[];
+  /** Places in flight, of each device. */
+  readonly flyers: readonly (readonly Agent[])[];
+  /** Who handles page requests, and its workers; or nobody. */
+  readonly handlers: readonly Agent[];
+  readonly all: readonly Agent[];
+}
+function hardwareOf(all: readonly Agent[], { device: { count, outstanding } }: Machine): Hardware {
+  const [iommu, link, ...others] = all as [Agent, Agent, ...Agent[]];
+  const issuers = others.splice(0, count);
+  const flyers = issuers.map(() => others.splice(0, outstanding));
+  return { iommu, link, issuers, flyers, handlers: others, all };
 }
 
 function countersOf(count: (name: (typeof COUNTERS)[number]) => number): Record<string, number> {

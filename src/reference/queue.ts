@@ -323,7 +323,7 @@ export class Queue {
       this.counts.add('PAGE_RESPONSES');
       this.onResponse(entry.response.index, entry.response.code, now);
     } else if (device !== null) {
-      this.counts.add('DEVICE_TLB');
+      this.counts.on(device, () => this.counts.add('DEVICE_TLB'));
       this.counts.reach(`command ${entry.word}`);
       this.link.request(number, device, entry, now);
     } else {
@@ -398,7 +398,7 @@ export class Queue {
     return !(this.pending && this.active === 0);
   }
 
-  /** The device begins to use the space. Returns whether a deferred invalidation was carried out. */
+  /** A device begins to use the space. Returns whether a deferred invalidation was carried out. */
   activate(): boolean {
     this.counts.add('ACTIVATIONS');
     this.active++;
@@ -407,15 +407,15 @@ export class Queue {
     if (this.has('activation-without-flush')) return false;
     const { first, last } = EVERYTHING;
     for (const iotlb of this.side.iotlbs) this.side.drop(iotlb, first, last);
-    this.side.drop(this.side.deviceTlbs[0]!, first, last);
+    for (const deviceTlb of this.side.deviceTlbs) this.side.drop(deviceTlb, first, last);
     this.side.iommuWalker.empty();
     this.counts.reach('deferred invalidation carried out');
     return true;
   }
 
-  deactivate(): void {
+  deactivate(device: number): void {
     this.active--;
     const { first, last } = EVERYTHING;
-    if (this.machine.device.atcOnIdle === 'drop') this.side.drop(this.side.deviceTlbs[0]!, first, last);
+    if (this.machine.device.atcOnIdle === 'drop') this.side.drop(this.side.deviceTlbs[device]!, first, last);
   }
 }

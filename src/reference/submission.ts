@@ -63,6 +63,7 @@ export class Submissions {
       const isWait = word === 'wait';
       const asked = of === 'iotlbs' ? [] : this.attached.devicesOf(span.first);
       const devices = word.startsWith('device_tlb.') ? asked : [null];
+      if (devices.length > 1) this.counts.reach('command to each of several devices');
       const spans = word === 'iotlb.range' && isInBlocks(machine) ? blocksOf(span) : [span];
       if (spans.length > 1) this.counts.reach('range in blocks');
       for (const device of devices)

@@ -12,6 +12,7 @@ export function runGrid(result: RunResult): Grid {
   flatten('cost', result.cost, rows);
   flatten('safety', result.safety, rows);
   for (const { machine, ...one } of result.consumers ?? []) flatten(`consumers.${machine}`, one, rows);
+  for (const { device, ...one } of result.devices ?? []) flatten(`devices.${device}`, one, rows);
   rows.push(['repro', result.repro]);
   return { columns: ['what', 'value'], rows };
 }

@@ -1,7 +1,7 @@
 import type { CostKey, Costs } from '../model/cost.ts';
 import type { RunResult } from '../model/result.ts';
 import type { ComparisonView } from './compare.ts';
-import { consumerSentences } from './consumers.ts';
+import { consumerSentences, deviceSentences } from './consumers.ts';
 import { count } from './grid.ts';
 import { uncertaintySentences } from './uncertainty.ts';
 
@@ -45,7 +45,7 @@ export function compareSentences(view: ComparisonView): string[] {
     );
     lines.push('           --set machine.driver.range_cover=aligned');
   }
-  lines.push(...consumerSentences(view.results));
+  lines.push(...consumerSentences(view.results), ...deviceSentences(view.results));
   lines.push(...verdicts(view.results), ...trust(view.results, view.costs));
   if (view.uncertainty) lines.push(...uncertaintySentences(view.uncertainty));
   lines.push(...repeat(view));
