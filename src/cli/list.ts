@@ -5,7 +5,7 @@ import { catalogGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
 import { COUNTS_OPTIONS, type CountsArgs, counted } from './counts-options.ts';
 import { emit } from './emit.ts';
-import { LISTINGS, takesName } from './listings.ts';
+import { LISTINGS, linked, takesName } from './listings.ts';
 import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
 
 interface Args extends OutputArgs, CountsArgs {
@@ -36,7 +36,7 @@ export const list: CommandModule<object, Args> = {
       throw new UsageError(`list ${what} takes no name and no --yaml; ${CATALOG_KINDS.join(', ')} do`);
     }
     const table = await counted(args, what === 'paths' && !yaml && name === undefined);
-    if (kind !== undefined && yaml) return emit(catalogYaml(kind, name), args.output);
+    if (kind !== undefined && yaml) return emit(linked(catalogYaml(kind, name), args.output), args.output);
     const grid = table ?? (kind === undefined ? LISTINGS[what as keyof typeof LISTINGS](name) : catalog(kind, name));
     const json = grid.rows.map((row) => Object.fromEntries(row.map((cell, i) => [grid.columns[i]!, cell])));
     return print({ json, grid }, args);

@@ -1,3 +1,5 @@
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { listRaces } from '../catalog/races.ts';
 import { shippedTraces } from '../jobs/locate.ts';
 import { hazardGrid } from '../report/catalog.ts';
@@ -24,4 +26,14 @@ const NAMED = ['workloads'];
 /** Whether `list WHAT NAME` has a meaning. */
 export function takesName(what: string): boolean {
   return NAMED.includes(what);
+}
+
+const CATALOG = fileURLToPath(new URL('../../src/catalog/', import.meta.url));
+
+/** A file of the catalog to copy: its comment for editors leads to the schema from the folder that the copy goes to. */
+export function linked(text: string, output = '-'): string {
+  const folder = output === '-' ? '.' : dirname(output);
+  return text.replace(/\$schema=(?:\.\.\/)?(schema\/[\w.]+)/, (_, path: string) => {
+    return `$schema=${relative(folder, join(CATALOG, path)).replaceAll('\\', '/')}`;
+  });
 }

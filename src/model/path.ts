@@ -65,8 +65,9 @@ export const PATHS = {
   },
   reclaim_redirtied: {
     kind: 'batch',
-    title: 'reclaim of MADV_FREE pages found dirty again: the PTE is put back, the page stays',
-    kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, PageDirty after the clear',
+    title:
+      'reclaim given up behind the clear, a MADV_FREE page being dirty again or swap_duplicate() failing: the PTE is put back',
+    kernel: 'mm/vmscan.c shrink_page_list -> mm/rmap.c try_to_unmap_one, PageDirty after the clear; or swap_duplicate',
     locks: 'page lock; mmap_lock not held',
     last: 'the mapping, which stays',
     newPage: 'no: the PTE is what it was',
