@@ -1,11 +1,11 @@
 import type { CommandModule } from 'yargs';
 import { version } from '../../build/package.js';
 import { counterexampleOf, saveSchedule, traceable } from '../explore/as-trace.ts';
-import { exploreRaces, replayRace } from '../explore/matrix.ts';
+import { exploreRaces, racesLeftOut, replayRace } from '../explore/matrix.ts';
 import { judgeThread, THREAD } from '../explore/thread.ts';
 import { UsageError } from '../model/errors.ts';
 import { parseNames, parseWhole } from '../model/run.ts';
-import { exploreGrid, exploreJson, exploreMarkdown, exploreText } from '../report/explore.ts';
+import { exploreGrid, exploreJson, exploreMarkdown, exploreText, leftOutLines } from '../report/explore.ts';
 import { drawing } from '../report/schedule.ts';
 import { threadGrid, threadMarkdown, threadText } from '../report/thread.ts';
 import { emit } from './emit.ts';
@@ -45,10 +45,12 @@ export const explore: CommandModule<object, ExploreArgs & OutputArgs> = {
       return save(replay);
     }
     if (asTrace !== undefined) traceable(races, request);
+    const left = racesLeftOut(races, request);
+    if (!quiet) for (const line of leftOutLines(left)) process.stderr.write(`${line}\n`);
     const { update, end } = startProgress('exploring', quiet, 'explorations');
     const all = await exploreRaces(races, request, { ...pool, onProgress: update }).finally(end);
-    const texts = { text: exploreText(all), markdown: exploreMarkdown(all) };
-    await print({ json: exploreJson(all, version), grid: exploreGrid(all), ...texts }, output);
+    const texts = { text: exploreText(all, left), markdown: exploreMarkdown(all, left) };
+    await print({ json: exploreJson(all, left, version), grid: exploreGrid(all), ...texts }, output);
     if (asTrace !== undefined) save(counterexampleOf(all));
     if (failOn && all.some(({ verdict }) => verdict === failOn)) process.exitCode = EXIT.gate;
   },

@@ -8,13 +8,13 @@ import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
 import { loadRaces, shippedRaces } from '../catalog/races.ts';
 import { withSetting } from '../catalog/settings.ts';
 import { RaceEngine } from '../engine/race.ts';
-import { replayCommand } from '../model/exploration.ts';
+import { type RacesLeftOut, replayCommand } from '../model/exploration.ts';
 import type { Policy } from '../model/policy.ts';
 import { parseRace } from '../model/race.ts';
-import { exploreMarkdown } from '../report/explore.ts';
+import { exploreMarkdown, exploreText } from '../report/explore.ts';
 import { drawSchedule } from '../report/schedule.ts';
 import { type Cell, exploreCell, replay } from './explore.ts';
-import { cellsOf } from './matrix.ts';
+import { cellsOf, racesLeftOut } from './matrix.ts';
 
 const release = engineModule('release');
 const never = () => false;
@@ -364,6 +364,18 @@ test("a race and a policy of one's own are files in the command that draws their
     expect(words.slice(2, -2)).toEqual([race, '--policies', policy, '--machines', 'amd-v2'].join(' ').split(' '));
     expect(exploreCell(cell('cow-stale-read', 'range-end'), release, never)).not.toHaveProperty('files');
   }));
+
+test('races for which nothing is named are told of', () => {
+  const asked = { policies: ['all'], machines: ['amd-v2', 'intel-svm'] };
+  const races = ['munmap-reuse', 'dma-late-write', 'dma-iova-reuse'];
+  const [left] = racesLeftOut(races, asked) as [RacesLeftOut];
+  expect(left).toEqual({ family: 'dma', races: ['dma-late-write', 'dma-iova-reuse'] });
+  const line = 'left out: 2 races of the DMA API, which need a policy and a machine of family dma';
+  expect(exploreText([explore('munmap-reuse', 'linux-6.6')], [left]).split('\n')).toContain(line);
+  expect(racesLeftOut(['munmap-reuse'], asked)).toEqual([]);
+  expect(racesLeftOut(races)).toEqual([]);
+  expect(racesLeftOut(races, { machines: ['intel-vtd'] })).toEqual([{ family: 'mm', races: ['munmap-reuse'] }]);
+});
 
 test('of all machines those with several devices are left out; one that is named is refused', () => {
   const machines = cellsOf(loadRaces(['munmap-reuse']), { policies: ['linux-6.6'], machines: ['all'] });

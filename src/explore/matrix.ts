@@ -6,7 +6,7 @@ import { type Reply, unwrap } from '../jobs/reply.ts';
 import { allCores, Threads, watch } from '../jobs/threads.ts';
 import { hasSeveralDevices } from '../model/consumers.ts';
 import { UsageError } from '../model/errors.ts';
-import type { Exploration, Replay } from '../model/exploration.ts';
+import type { Exploration, RacesLeftOut, Replay } from '../model/exploration.ts';
 import type { Race, RaceFamily } from '../model/race.ts';
 import { engineModule } from '../trace/module.ts';
 import { type Cell, replay } from './explore.ts';
@@ -58,6 +58,17 @@ export function cellsOf(races: readonly Race[], request: PairRequest): Cell[] {
       };
     });
   });
+}
+
+/** Races of a family that nothing named is of. */
+export function racesLeftOut(races: readonly (string | Race)[], request: PairRequest = {}): RacesLeftOut[] {
+  const loaded = loadRaces(races);
+  const explored = new Set(cellsOf(loaded, request).map(({ race }) => race));
+  const left = loaded.filter((race) => !explored.has(race));
+  return [...new Set(left.map(({ family }) => family))].map((family) => ({
+    family,
+    races: left.filter((race) => race.family === family).map(({ name }) => name),
+  }));
 }
 
 /** Explores races, each a name, a file, a folder or what `parseRace` makes of a text, under policies and on machines. */

@@ -1,6 +1,7 @@
 /** What an exploration of a race says. Keys are those of the JSON result. */
 import { shellWord } from './command.ts';
 import type { LogEvent } from './log.ts';
+import type { RaceFamily } from './race.ts';
 
 /** `holds`: no schedule breaks a property. `bounded`: there were more states than are kept, so that nothing is said. */
 export type RaceVerdict = 'holds' | 'broken' | 'bounded';
@@ -41,12 +42,20 @@ export interface ExplorationStep {
   readonly stale: Readonly<Record<string, StaleMark>>;
 }
 
+/** Races that were asked for and not explored: no policy or no machine that was named is of their family. */
+export interface RacesLeftOut {
+  readonly family: RaceFamily;
+  readonly races: readonly string[];
+}
+
 /** The result JSON of `explore`. */
 export interface ExplorationResult {
   readonly format: 1;
   readonly model: number;
   readonly tool: { readonly name: string; readonly version: string };
   readonly races: readonly Exploration[];
+  /** Absent if all have been explored. */
+  readonly left_out?: readonly RacesLeftOut[];
 }
 
 /** One step of a schedule and what happened in it. */

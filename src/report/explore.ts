@@ -1,12 +1,27 @@
-import { type Exploration, type ExplorationResult, replayCommand } from '../model/exploration.ts';
+import { type Exploration, type ExplorationResult, type RacesLeftOut, replayCommand } from '../model/exploration.ts';
 import { MODEL } from '../model/result.ts';
 import { count, type Grid, renderGrid, splitColumns } from './grid.ts';
 import { mailSchedule } from './schedule.ts';
 import { MAIL, wrap } from './wrap.ts';
 
 /** The result JSON of `explore`. */
-export function exploreJson(races: readonly Exploration[], version: string): ExplorationResult {
-  return { format: 1, model: MODEL, tool: { name: 'iommulator', version }, races };
+export function exploreJson(
+  races: readonly Exploration[],
+  left: readonly RacesLeftOut[],
+  version: string,
+): ExplorationResult {
+  const leftOut = left.length > 0 && { left_out: left };
+  return { format: 1, model: MODEL, tool: { name: 'iommulator', version }, races, ...leftOut };
+}
+
+const OF: Readonly<Record<RacesLeftOut['family'], string>> = { mm: 'an address space', dma: 'the DMA API' };
+
+/** What was asked for and not explored, a line per family; nothing if all was. */
+export function leftOutLines(left: readonly RacesLeftOut[]): string[] {
+  return left.map(({ family, races }) => {
+    const which = races.length === 1 ? '1 race' : `${count(races.length)} races`;
+    return `left out: ${which} of ${OF[family]}, which ${races.length === 1 ? 'needs' : 'need'} a policy and a machine of family ${family}`;
+  });
 }
 
 /** A row per race and machine, a column per policy. */
@@ -26,7 +41,7 @@ export function exploreGrid(explorations: readonly Exploration[]): Grid {
 }
 
 /** The matrix for a mail: a table per machine, of as many policies as fit, and what the words in it mean. */
-export function exploreMarkdown(explorations: readonly Exploration[]): string {
+export function exploreMarkdown(explorations: readonly Exploration[], left: readonly RacesLeftOut[] = []): string {
   const machines = [...new Set(explorations.map(({ machine }) => machine))];
   const tables = machines.flatMap((machine) => {
     const { columns, rows } = exploreGrid(explorations.filter((one) => one.machine === machine));
@@ -36,7 +51,7 @@ export function exploreMarkdown(explorations: readonly Exploration[]): string {
       (grid) => `On ${machine}:\n\n${renderGrid(grid, 'md')}`,
     );
   });
-  const remarks = remarksOn(explorations).map((remark) => wrap(remark, MAIL).join('\n'));
+  const remarks = [...remarksOn(explorations), ...leftOutLines(left)].map((remark) => wrap(remark, MAIL).join('\n'));
   return [...tables, ...remarks.map((remark) => `${remark}\n`), ...schedulesFor(explorations)].join('\n');
 }
 
@@ -59,9 +74,10 @@ function verdictText({ verdict, property, steps }: Exploration): string {
 }
 
 /** The matrix, what the words in it mean, races that tell no policy from another, and how to see a schedule. */
-export function exploreText(explorations: readonly Exploration[]): string {
+export function exploreText(explorations: readonly Exploration[], left: readonly RacesLeftOut[]): string {
   const tables = tablesOf(explorations).map((some) => renderGrid(exploreGrid(some), 'table'));
-  const lines = [tables.join('\n'), ...remarksOn(explorations).map((line) => `${line}\n`)];
+  const remarks = [...remarksOn(explorations), ...leftOutLines(left)];
+  const lines = [tables.join('\n'), ...remarks.map((line) => `${line}\n`)];
   const broken = explorations.find(({ verdict }) => verdict === 'broken');
   if (broken !== undefined) {
     lines.push(`to see one: ${replayCommand(broken).replace(/ (?=--set|--replay)/, ' \\\n  ')}\n`);
