@@ -285,7 +285,8 @@ export const SET_PRQ_DRAIN: u32 = 104; //    what of page requests is waited for
 export const SET_PRQ_RESTARTS: u32 = 105; // 1: the driver clears an overflow of their queue
 export const SET_PRQ_ANSWERS: u32 = 106; //  1: the IOMMU answers what it has dropped for that
 export const SET_PRQ_WORKERS: u32 = 107; //  of the work queue that groups of them are given to; 0: their handler does it all
-export const SETTINGS: u32 = 108;
+export const SET_EACH_DEVICE: u32 = 108; //  1: what is submitted is submitted for each of several devices, one after the other
+export const SETTINGS: u32 = 109;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

@@ -29,7 +29,8 @@ export const DRAINS: u32 = 2; // page requests
 export class Submission {
   first: u64; //  page numbers, first .. last
   last: u64;
-  recipe: usize; // next command
+  list: usize; //   its commands
+  recipe: usize; // the next one
   group: usize; //  first command of what is in the ring
   slot: u32; //     its first slot
   count: u32; //    its slots
@@ -42,6 +43,7 @@ export class Submission {
   releases: u32; // of a PASID that is given back, INVALIDATES or DRAINS: it is never put off, and on VT-d its entry goes first
   answers: u32; //  group + 1 of page requests that it answers: it invalidates nothing, and
   code: u32; //     says this
+  device: u32; //   whose turn it is, where the list is submitted for each
 }
 /** Device-TLB requests that may be outstanding, as VT-d has it: five bits, 0 = 32. */
 @inline

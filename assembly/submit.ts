@@ -17,7 +17,7 @@ import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_END, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT,
   COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, PRQ_NOT_DRAINED, PRQ_POLLED_FIRST, PRQ_POLLED_LAST, PRQ_TAKEN,
-  RECIPE_WORDS, RECIPES, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_LEVELS, SET_PRQ_DRAIN, SET_QUEUE_HELD,
+  RECIPE_WORDS, RECIPES, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_EACH_DEVICE, SET_LEVELS, SET_PRQ_DRAIN, SET_QUEUE_HELD,
   SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
@@ -90,8 +90,8 @@ export function beginSubmission(job: Submission, first: u64, last: u64, whole: b
 function begin(job: Submission, first: u64, last: u64, recipe: u32): void {
   job.first = first;
   job.last = last;
-  job.spares = job.frees = job.overflows = job.releases = job.sent = job.answers = 0;
-  job.recipe = recipeOf(recipe);
+  job.spares = job.frees = job.overflows = job.releases = job.sent = job.answers = job.device = 0;
+  job.list = job.recipe = recipeOf(recipe);
 }
 /** Begins the invalidation of all that there is of a PASID whose entry has been cleared (Linux intel_pasid_tear_down_entry). */
 export function beginRelease(job: Submission): void {
@@ -122,7 +122,7 @@ export function flushesMaps(): bool {
 /** Begins the invalidation of pages that have just been mapped. */
 export function beginMapFlush(job: Submission, first: u64, last: u64): void {
   beginSubmission(job, first, last, false);
-  job.recipe = recipeOf(RECIPE_MAP);
+  job.list = job.recipe = recipeOf(RECIPE_MAP);
 }
 
 /** One step of it; returns whether it is complete. The agent may be blocked afterwards. */
@@ -293,8 +293,9 @@ function retry(job: Submission, who: Agent): void {
 function isDevice(command: u32): bool {
   return command >= COMMAND_DEVICE_PAGE && command <= COMMAND_DEVICE_ALL;
 }
-/** Whether a device's TLB is invalidated too: it is one of the space. */
+/** Whether a device's TLB is invalidated too: it is one of the space, and its turn where each has the list for itself. */
 function isConcerned(job: Submission, device: u32): bool {
+  if (setting(SET_EACH_DEVICE) != 0 && device != job.device) return false;
   return job.spares == 0 && spaceOfDevice(device) == spaceOf(job.first);
 }
 /** Whether the entry of the PASID goes, ahead of all else. AMD has no command for that: its guest's pages take it along. */
@@ -334,12 +335,20 @@ function batchLength(job: Submission): u32 {
   const most = setting(SET_BATCH_COMMANDS);
   return most != 0 && left > most + 1 ? most + 1 : left;
 }
-/** Leaves out waits that have nothing to wait for: no device is attached to the space. */
+/** Leaves out waits that have nothing to wait for: no device is attached to the space. Behind the list comes that of the next device. */
 function skipEmpty(job: Submission): void {
-  while (load<u32>(job.recipe) != COMMAND_END && groupLength(job) == 1) {
-    while (load<u32>(job.recipe) != COMMAND_WAIT) job.recipe += 4;
-    job.recipe += 4;
+  while (true) {
+    while (load<u32>(job.recipe) != COMMAND_END && groupLength(job) == 1) {
+      while (load<u32>(job.recipe) != COMMAND_WAIT) job.recipe += 4;
+      job.recipe += 4;
+    }
+    if (load<u32>(job.recipe) != COMMAND_END || !hasNextDevice(job)) return;
+    job.device++;
+    job.recipe = job.list;
   }
+}
+function hasNextDevice(job: Submission): bool {
+  return setting(SET_EACH_DEVICE) != 0 && job.answers == 0 && job.releases != DRAINS && job.device + 1 < deviceCount;
 }
 
 /** Writes the next commands of the group and a wait into the ring. */

@@ -334,12 +334,16 @@ export const setup: fc.Arbitrary<RunSetup> = fc
   })
   .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));
 
-/** The same with so many devices behind the IOMMU, a ring with room for a command to each, and frames for what each has in flight. */
+/**
+ * The same with so many devices behind the IOMMU, which have commands together or one after the other, a ring with room for a
+ * command to each, and frames for what each has in flight.
+ */
 export function withDevices({ frames, machine, ...rest }: RunSetup, count: number): RunSetup {
   const more = count - 1;
   const iommu = { ...machine.iommu, ring: machine.iommu.ring + 2 * more };
   const room = frames === null ? null : frames + more * machine.device.outstanding;
-  return { ...rest, frames: room, machine: { ...machine, iommu, device: { ...machine.device, count } } };
+  const driver = { ...machine.driver, perDevice: rest.seed % 3 === 0 ? ('all' as const) : ('device_tlb' as const) };
+  return { ...rest, frames: room, machine: { ...machine, iommu, driver, device: { ...machine.device, count } } };
 }
 
 // ---- random consumers ----

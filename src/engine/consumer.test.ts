@@ -6,7 +6,7 @@ import { Reached } from '../../testing/numbers.ts';
 import type { Step } from '../../testing/program.ts';
 import { compareTwins, expectReached } from '../../testing/twins.ts';
 import { engineModule } from '../../testing/wasm.ts';
-import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { loadMachine, loadPolicy, withSetting } from '../catalog/catalog.ts';
 import type { Consumer } from '../model/consumer.ts';
 import { consumersOf } from '../model/consumers.ts';
 import type { Machine } from '../model/machine.ts';
@@ -67,13 +67,14 @@ test('whatever consumers are told and do then, numbers are those of the referenc
 }, 60_000);
 
 /** Eight pages used and unmapped, with a device that works on all of them. */
-function run(machine: string): RawRun {
+function run(name: string, ...settings: string[]): RawRun {
   const write = (vpn: number): Step => ({ access: 'write', agent: 0, vpn, straddle: false });
   const pages = Array.from({ length: 8 }, (_, vpn) => write(vpn));
   const trace = traceOf([...pages, ...pages, { event: 'munmap', agent: 0, gap: 0, fields: [0, 0, 8] }, write(9)]);
   const device = { every: 1, write: 1, active: 0, idle: 0, ats: true };
   const base = { policy: loadPolicy('linux-4.14'), costs: COSTS, seed: 1, frames: null, ideal: false, cpus: 1 };
-  const setup = { ...base, machine: loadMachine(machine), device, lookahead: DEFAULT_LOOKAHEAD };
+  const machine = settings.reduce((one, setting) => withSetting(one, `machine.${setting}`), loadMachine(name));
+  const setup = { ...base, machine, device, lookahead: DEFAULT_LOOKAHEAD };
   return runEngine(engineModule('release'), setup, trace)!.raw;
 }
 
@@ -81,7 +82,7 @@ test('each of several consumers is called as often as if it were alone, and is g
   const both = run('intel-sva-kvm');
   expect(both.consumers!.map(({ machine }) => machine)).toEqual(['intel-sva-kvm', 'kvm']);
   const asked = both.consumers!.map(({ counters }) => counters.N_SECONDARY);
-  expect(asked).toEqual(['intel-sva', 'kvm'].map((machine) => run(machine).counters.N_SECONDARY));
+  expect(asked).toEqual(['intel-sva', 'kvm'].map((name) => run(name).counters.N_SECONDARY));
   const worked = both.consumers!.map(({ counters }) => counters.N_DMA! - counters.N_DMA_LATE!);
   expect(worked[0]! + worked[1]!).toBeGreaterThan(8);
   expect(Math.abs(worked[0]! - worked[1]!)).toBeLessThanOrEqual(1);
@@ -108,4 +109,15 @@ test('two devices behind one IOMMU: one IOTLB command and one wait serve both, e
   for (const name of ['N_DMA', 'N_DEVICE_HIT', 'N_DEVICE_MISS', 'N_IOTLB_HIT', 'N_IOTLB_MISS', 'N_DEVICE_TLB'])
     expect(counters[name], name).toBe(devices.reduce((sum, { counters }) => sum + counters[name]!, 0));
   expect(two).not.toHaveProperty('consumers');
+});
+
+test('a driver that goes through the devices flushes the IOTLB, and waits, once for each', () => {
+  const names = ['N_SECONDARY', 'N_IOTLB_PAGE', 'N_IOTLB_RANGE', 'N_IOTLB_PASID', 'N_DEVICE_TLB', 'N_WAIT'];
+  const counted = (count: number) => {
+    const { counters } = run('intel-svm-nodis', `device.count=${count}`);
+    return names.map((name) => counters[name]! / (name === 'N_SECONDARY' ? 1 : count));
+  };
+  expect(counted(1).every((n) => n === 0)).toBe(false);
+  expect(counted(2)).toEqual(counted(1));
+  expect(counted(3)).toEqual(counted(1));
 });

@@ -262,6 +262,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_WALKERS', iommu.walkers);
   set('SET_ATS', ats ? 1 : 0);
   set('SET_DEVICES', machine.device.count);
+  set('SET_EACH_DEVICE', driver.perDevice === 'all' ? 1 : 0);
   set('SET_OUTSTANDING', machine.device.count * machine.device.outstanding);
   for (const [name, value] of Object.entries(queueSettings(machine, numbers))) set(name, value);
   set('SET_DEFERRAL', driver.deferral ? 1 : 0);

@@ -32,7 +32,7 @@ const MUST_REACH = [
   'shared with a child', 'shared with a child again', 'copied for a child',
   'the child is gone: reused', 'content read', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
   'denied: the space was released', 'fault: back', 'wait for the copy of the page',
-  'command to each of several devices',
+  'command to each of several devices', 'list submitted for each of several devices',
   ...PATH_NAMES.map((path) => `path ${path}`),
   ...['uprobe', 'migrate', 'migrate_vma', 'numa_migrate'].map((path) => `lost race: ${path}`),
 ]; // biome-ignore format: a table

@@ -122,6 +122,8 @@ export interface Driver {
   readonly rangeCover: 'aligned' | 'as-given' | 'blocks';
   /** Commands of one submission at most, its wait not counted; 0: any number. What is left is submitted afterwards. */
   readonly batch: number;
+  /** What is submitted for each of several devices: commands to its TLB, among the others; or all, one device after the other. */
+  readonly perDevice: 'device_tlb' | 'all';
   /** Whether one invalidation of a domain at a time has its commands submitted: its cache tags are gone through under a lock. */
   readonly domainLock: boolean;
   /** Commands that spare the walk caches (VT-d IH = 1, AMD PDE = 0): never, or whenever no table page was freed. */
@@ -216,7 +218,13 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
   const device = { pri_requests: 0, pri_group: 1, count: 1, ...(spec.device as MachineSpec) };
   const requests = { prq_restart: true, prq_workers: 0, prq_drain: 'none' };
-  const given = { batch: 0, domain_lock: false, ...requests, ...(spec.driver as MachineSpec) };
+  const given = {
+    batch: 0,
+    per_device: 'device_tlb',
+    domain_lock: false,
+    ...requests,
+    ...(spec.driver as MachineSpec),
+  };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
@@ -258,13 +266,14 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
     if (driver[key].length === 0)
       throw new UsageError(`${place}: driver.${key}: read "none", expected commands such as "iotlb.page wait"`);
   }
+  const together = driver.perDevice === 'all' ? 1 : machine.device.count;
   for (const key of ['page', 'range', 'all', 'map'] as const) {
     const longest = Math.max(
       ...driver[key]
         .join(' ')
         .split(/(?<=wait)/)
         .map((group) => group.trim().split(' '))
-        .map((words) => words.reduce((sum, word) => sum + (isOfDevice(word) ? machine.device.count : 1), 0)),
+        .map((words) => words.reduce((sum, word) => sum + (isOfDevice(word) ? together : 1), 0)),
     );
     const most = driver.batch === 0 ? longest : Math.min(longest, driver.batch + 1);
     if (most < machine.iommu.ring) continue;

@@ -53,15 +53,22 @@ export class Submissions {
     private readonly counts: Counts,
   ) {}
 
-  /** What is written: groups of commands that each end in a wait. */
+  /** What is written: groups of commands that each end in a wait; of some drivers those of one device after the other. */
   groups(caller: Agent, span: Span, of: Asked, frees: boolean): Entry[][] {
+    const all = this.attached.devicesOf(span.first);
+    const turns = this.machine.driver.perDevice === 'all' ? all.map((device) => [device]) : [all];
+    if (turns.length > 1) this.counts.reach('list submitted for each of several devices');
+    return turns.flatMap((devices) => this.groupsFor(devices, caller, span, of, frees));
+  }
+
+  private groupsFor(all: readonly number[], caller: Agent, span: Span, of: Asked, frees: boolean): Entry[][] {
     const { machine } = this;
     const shown = { ...machine, device: { ...machine.device, ats: this.ats } };
     const what = of === 'map' ? 'map' : span.whole ? 'all' : span.first === span.last ? 'page' : 'range';
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
-      const asked = of === 'iotlbs' ? [] : this.attached.devicesOf(span.first);
+      const asked = of === 'iotlbs' ? [] : all;
       const devices = word.startsWith('device_tlb.') ? asked : [null];
       if (devices.length > 1) this.counts.reach('command to each of several devices');
       const spans = word === 'iotlb.range' && isInBlocks(machine) ? blocksOf(span) : [span];
