@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ROOT } from '../../testing/cli.ts';
 import { COSTS } from '../../testing/machine.ts';
 import { contentOf, openBytes } from '../../testing/program.ts';
 import { engineModule } from '../../testing/wasm.ts';
-import { loadMachine, loadPolicy } from '../catalog/catalog.ts';
+import { loadMachine, loadPolicy, withSetting } from '../catalog/catalog.ts';
 import { loadRaces } from '../catalog/races.ts';
 import { ScheduledEngine } from '../engine/scheduled.ts';
 import { PROPERTY_NAMES } from '../model/log.ts';
@@ -34,8 +37,9 @@ function written(write: (sink: { write(bytes: Uint8Array): void }) => void): Tra
 const traceOf = (cell: Cell, schedule: string): Trace => written((sink) => traceSchedule(cell, schedule, sink));
 
 /** Runs a scheduled trace, in the build that checks. */
-function run(trace: Trace, policy: string, machine: string, ideal = false): RawRun {
-  const setup = { policy: loadPolicy(policy), machine: loadMachine(machine), costs: COSTS, seed: 1, ideal };
+function run(trace: Trace, policy: string, name: string, ideal = false, hazard = 'none'): RawRun {
+  const machine = withSetting(loadMachine(name), `machine.hazards=${hazard}`);
+  const setup = { policy: loadPolicy(policy), machine, costs: COSTS, seed: 1, ideal };
   const rest = { frames: null, device: null, cpus: 1, lookahead: 0 };
   const engine = new ScheduledEngine(engineModule('checked'), { ...setup, ...rest }, trace.meta);
   for (const chunk of trace.chunks()) engine.feed(chunk);
@@ -79,6 +83,35 @@ describe('a counterexample runs in virtual time, and breaks what it broke', () =
   });
 });
 
+/** A trace of the text form. */
+const ofText = (text: string): Trace =>
+  written((sink) => {
+    const out = new TraceWriter(sink, codec);
+    const reader = new TextReader('t', out);
+    for (const line of text.trimEnd().split('\n')) reader.read(line);
+    out.finish(reader.finish());
+  });
+
+describe('a PASID that another process gets, in a run by clocks alone', () => {
+  const trace = ofText(readFileSync(join(ROOT, 'traces/samples/text/pasid-handover.txt'), 'utf8'));
+  test.each([
+    ['amd-v2', ['reuse-keeps-device-tlb', 'release-flushes-other-pasid']],
+    ['amd-sva', ['reuse-keeps-device-tlb', 'release-flushes-other-pasid']],
+    ['intel-svm', ['reuse-keeps-device-tlb', 'reuse-keeps-pasid-entry']],
+    ['intel-sva', ['reuse-keeps-device-tlb', 'reuse-keeps-pasid-entry']],
+  ])('%s: S2x breaks with %s, and does not without', (machine, hazards) => {
+    for (const policy of ['linux-4.14', 'range-end', 'linux-6.6']) {
+      const got = run(trace, policy, machine);
+      expect(got.schedule, policy).toMatchObject({ taken: 0, passed: 0 });
+      expect([brokenIn(got), got.counters.N_S2X, got.counters.N_DMA], policy).toEqual([null, 0, 6]);
+      for (const hazard of hazards) {
+        const broken = run(trace, policy, machine, false, hazard);
+        expect([brokenIn(broken), broken.counters.N_S2X! > 0], `${policy}, ${hazard}`).toEqual(['S2x', true]);
+      }
+    }
+  });
+});
+
 describe('a race as a trace', () => {
   /** A race without the words of its author. */
   const bare = ({ pages, start, agents, flags, active, splitWalks }: Race) => ({
@@ -116,14 +149,6 @@ describe('a race as a trace', () => {
     },
   );
 
-  /** A trace of the text form. */
-  const ofText = (text: string): Trace =>
-    written((sink) => {
-      const out = new TraceWriter(sink, codec);
-      const reader = new TextReader('t', out);
-      for (const line of text.trimEnd().split('\n')) reader.read(line);
-      out.finish(reader.finish());
-    });
   const HEAD = `iommulator trace text 1
 source {"format":"race","file":"r"}
 tally {"lines":0,"accepted":0,"rejected":0,"ignored":0,"rules":{}}

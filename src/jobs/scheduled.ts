@@ -18,6 +18,8 @@ export function refuseAdded(name: string, { memory, device, cpus }: CompareReque
 export function scheduleTexts(pairs: readonly Pair[], runs: readonly RawRun[]): string[] {
   const rows = runs.map(({ schedule }, i) => ({ pair: pairs[i]!, ...schedule! }));
   const counts = [...new Set(rows.map(({ taken }) => taken))].sort((a, b) => b - a);
+  if (rows.every(({ taken, passed }) => taken + passed === 0))
+    return ['no schedule: agents go in the order of their clocks'];
   const sentences = counts.map((taken) => {
     const alike = rows.filter((row) => row.taken === taken);
     const of = taken + alike[0]!.passed;

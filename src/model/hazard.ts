@@ -100,24 +100,24 @@ export const HAZARDS = {
     ancestor: 'AMD-Vi 48882 2.2.2.1 and VT-d 6.2: one tag must mean one set of tables',
   },
   'reuse-keeps-device-tlb': {
-    what: 'a PASID that a process gives back is given to another, and the device TLB keeps what it has of it; races only',
+    what: 'a PASID that a process gives back is given to another, and the device TLB keeps what it has of it; races and scheduled traces only',
     breaks: 'S2x; S1 once the first has ended',
     ancestor:
       'the third question of August 2017: PCIe 6.20.1 lets a device TLB survive PASID stop; Linux intel_pasid_tear_down_entry flushes it',
   },
   'reuse-keeps-pasid-entry': {
-    what: 'a PASID is given to another process, and the PASID cache keeps the old entry; VT-d only, races only',
+    what: 'a PASID is given to another process, and the PASID cache keeps the old entry; VT-d only, races and scheduled traces only',
     breaks: 'S2x',
     ancestor: 'what Linux intel/pasid.c pasid_cache_invalidation_with_pasid rules out (VT-d 6.5.2.2)',
   },
   'release-flushes-other-pasid': {
-    what: 'of a PASID that is given back, nothing is invalidated but a page of PASID 0: arguments are in the wrong order; AMD only, races only',
+    what: 'of a PASID that is given back, nothing is invalidated but a page of PASID 0: arguments are in the wrong order; AMD only, races and scheduled traces only',
     breaks: 'S2x; S1 once the first has ended',
     ancestor:
       'Linux amd/iommu.c amd_iommu_dev_flush_pasid_all from commit 474bf01ed9f0 until it was mended in September 2024',
   },
   'no-request-drain': {
-    what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d with prq_drain: wait-then-poll only, races only',
+    what: 'the wait that ends the drain of page requests does not ask for those on their way (PD = 0); VT-d with prq_drain: wait-then-poll only, races and scheduled traces only',
     breaks: 'nothing; `denied`: an answer meant for a process reaches the next one that has its PASID',
     ancestor: 'what the drain flag of VT-d 6.5.2.8 is for; Linux intel/prq.c intel_iommu_drain_pasid_prq sets it',
   },
