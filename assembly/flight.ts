@@ -113,7 +113,7 @@ export function stepFlight(who: Agent): bool {
   if (!hasPri()) return turn(who);
   const now = who.clock;
   const over = turn(who);
-  sendGroups(now);
+  sendGroups(who.id - first, now);
   return over;
 }
 function turn(who: Agent): bool {

@@ -1,4 +1,4 @@
-// A device's side of PCIe PRI: an access whose translation request was answered with R = W = 0 asks for its page. Requests go
+// A device's side of PCIe PRI, of each behind an IOMMU: an access whose translation request was answered with R = W = 0 asks for its page. Requests go
 // in groups with one index (PRGI), the last one marked (LPIG); one response answers the group. So many may be outstanding.
 //
 // A group is sent when it is full, or when no other is out: what comes meanwhile gathers (assumed). What a response said is there
@@ -6,9 +6,10 @@
 // asked for again one by one, so that one bad page denies none of the others (assumed).
 import { swap } from './bank';
 import { Agent, agent, block, BLOCKED, spend, wake } from './clock';
+import { SOURCE } from './command';
 import { bump, N_AUTO_ANSWERS, N_PAGE_REQUESTS, N_PRI_GROUPS, N_PRQ_DROPPED } from './counters';
 import { clear, cost, region, setting } from './layout';
-import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP, SET_PRQ_ANSWERS } from './ops';
+import { CAUSE_PAGE_REQUEST, COST_PRI_BACKOFF, COST_TRANSLATION, SET_DEVICES, SET_OUTSTANDING, SET_PRI, SET_PRI_GROUP, SET_PRQ_ANSWERS } from './ops';
 import { ASKS_TO_READ, ASKS_TO_WRITE, IS_FULL, IS_OFF, putRequest, TAKEN } from './prq';
 import { rouse } from './ring';
 
@@ -58,25 +59,29 @@ class State {
 }
 
 let askers: usize = 0; // Asker[places]
-let groups: usize = 0; // Group[places]
-let state: State = changetype<State>(0);
+let groups: usize = 0; // Group[places], as many of each device; an index says whose it is
+let states: usize = 0; // State[devices]
 let places: u32 = 0;
+let each: u32 = 0; //   of a device
 let first: u32 = 0; //   agent of place 0
 let hardware: u32 = 0; // agent of the IOMMU
 
 export function initPri(firstAgent: u32, hardwareAgent: u32): void {
   first = firstAgent;
   hardware = hardwareAgent;
+  const devices = max<u32>(1, setting(SET_DEVICES));
   places = setting(SET_OUTSTANDING);
+  each = places / devices;
   askers = region(<usize>places * offsetof<Asker>());
   groups = region(<usize>places * offsetof<Group>());
-  state = changetype<State>(region(offsetof<State>()));
+  states = region(<usize>devices * offsetof<State>());
 }
 export function swapPri(): void {
   askers = swap(askers);
   groups = swap(groups);
-  state = swap(state);
+  states = swap(states);
   places = swap(places);
+  each = swap(each);
   first = swap(first);
   hardware = swap(hardware);
 }
@@ -93,6 +98,15 @@ function asker(place: u32): Asker {
 function group(index: u32): Group {
   return changetype<Group>(groups + <usize>index * offsetof<Group>());
 }
+/** Of the device of a place, or of a group's index. */
+@inline
+function stateOf(place: u32): State {
+  return changetype<State>(states + <usize>(place / each) * offsetof<State>());
+}
+/** Whom the response to a group is sent to. */
+export function sourceOf(group: u32): u32 {
+  return SOURCE + group / each;
+}
 @inline
 function half(): u64 {
   return cost(COST_TRANSLATION) / 2;
@@ -102,6 +116,7 @@ function half(): u64 {
 export function stepRequest(who: Agent, pasid: u32, vpn: u64, write: bool): u32 {
   const place = who.id - first;
   const mine = asker(place);
+  const state = stateOf(place);
   if (mine.state == NONE && state.disabled == 0 && mine.again != 0) {
     mine.state = BACKS_OFF;
     spend(who, CAUSE_PAGE_REQUEST, cost(COST_PRI_BACKOFF));
@@ -124,14 +139,19 @@ export function stepRequest(who: Agent, pasid: u32, vpn: u64, write: bool): u32 
     return IS_REFUSED;
   }
   mine.state = WANTS;
-  mine.ticket = lastTicket() + 1;
+  mine.ticket = lastTicket(firstOf(place)) + 1;
   block(who, CAUSE_PAGE_REQUEST);
   return IS_ASKING;
 }
-/** The last ticket of those that wait to be sent. */
-function lastTicket(): u64 {
+/** The first place of a device that has a place. */
+@inline
+function firstOf(place: u32): u32 {
+  return place - (place % each);
+}
+/** The last ticket of a device's that wait to be sent. */
+function lastTicket(from: u32): u64 {
   let last: u64 = 0;
-  for (let i: u32 = 0; i < places; i++) if (asker(i).state == WANTS) last = max(last, asker(i).ticket);
+  for (let i = from; i < from + each; i++) if (asker(i).state == WANTS) last = max(last, asker(i).ticket);
   return last;
 }
 /** Whether an access has come so far as to ask for its page. */
@@ -149,16 +169,18 @@ function leave(mine: Asker): u32 {
   const all = group(mine.group);
   const size = all.size;
   mine.state = NONE;
-  state.outstanding--;
+  stateOf(mine.group).outstanding--;
   all.left--;
   if (all.left == 0) clear(changetype<usize>(all), offsetof<Group>());
   return size;
 }
 
-/** Sends what groups it can. */
-export function sendGroups(now: u64): void {
+/** The device that has a place sends what groups it can. */
+export function sendGroups(place: u32, now: u64): void {
+  const state = stateOf(place);
+  const from = firstOf(place);
   while (true) {
-    const oldest = next(0, false);
+    const oldest = next(from, 0, false);
     if (oldest < 0) return;
     if (state.disabled != 0) {
       asker(oldest).state = NONE;
@@ -167,38 +189,39 @@ export function sendGroups(now: u64): void {
     }
     const alone = asker(oldest).alone != 0;
     const most: u32 = alone ? 1 : min(setting(SET_PRI_GROUP), setting(SET_PRI));
-    const size: u32 = alone ? 1 : min(most, wanting());
+    const size: u32 = alone ? 1 : min(most, wanting(from));
     if (size < most && state.outstanding != 0) return;
     if (state.outstanding + size > setting(SET_PRI)) return;
     send(<u32>oldest, size, now);
   }
 }
-/** The place that has waited longest to be sent, behind a ticket; or -1. `together`: of those that need not go alone. */
-function next(behind: u64, together: bool): i32 {
+/** The place of a device that has waited longest to be sent, behind a ticket; or -1. `together`: of those that need not go alone. */
+function next(from: u32, behind: u64, together: bool): i32 {
   let found: i32 = -1;
-  for (let i: u32 = 0; i < places; i++) {
+  for (let i = from; i < from + each; i++) {
     const one = asker(i);
     if (one.state != WANTS || one.ticket <= behind || (together && one.alone != 0)) continue;
     if (found < 0 || one.ticket < asker(found).ticket) found = <i32>i;
   }
   return found;
 }
-function wanting(): u32 {
+function wanting(from: u32): u32 {
   let count: u32 = 0;
-  for (let i: u32 = 0; i < places; i++) if (asker(i).state == WANTS && asker(i).alone == 0) count++;
+  for (let i = from; i < from + each; i++) if (asker(i).state == WANTS && asker(i).alone == 0) count++;
   return count;
 }
 /** All that go together reach the IOMMU at one time, in the order of their places. */
 function send(oldest: u32, size: u32, now: u64): void {
-  let index: u32 = 0;
+  const from = firstOf(oldest);
+  let index = from;
   while (group(index).size != 0) index++;
   const all = group(index);
   all.size = all.left = size;
-  state.outstanding += size;
+  stateOf(oldest).outstanding += size;
   bump(N_PRI_GROUPS);
   let place = oldest;
   for (let i: u32 = 0; i < size; i++) {
-    if (i != 0) place = <u32>next(asker(place).ticket, true);
+    if (i != 0) place = <u32>next(from, asker(place).ticket, true);
     const one = asker(place);
     one.state = SENT;
     one.group = index;
@@ -258,7 +281,7 @@ export function answerGroup(index: u32, code: u32, now: u64): void {
 // ---- PASID stop ----
 
 /**
- * The device stops using a PASID. It waits for no response any more, and says so by a stop marker behind what it has sent
+ * The device, alone behind the IOMMU, stops using a PASID. It waits for no response any more, and says so by a stop marker behind what it has sent
  * (PCIe 10.4.1.2).
  */
 export function stopRequests(pasid: u32, now: u64): void {
@@ -270,11 +293,12 @@ export function stopRequests(pasid: u32, now: u64): void {
     one.state = DROPPED;
     if (agent(first + i).state == BLOCKED) wake(agent(first + i), now);
   }
-  state.stopping = pasid + 1;
+  stateOf(0).stopping = pasid + 1;
   sendMarker(now);
 }
 /** Requests stay in order: the marker comes to the IOMMU behind them. */
 function sendMarker(now: u64): void {
+  const state = stateOf(0);
   if (state.stopping == 0 || requestsTravel()) return;
   putRequest(state.stopping - 1, 0, 0, 0, true, now);
   state.stopping = 0;

@@ -1,6 +1,6 @@
 // An invalidation that a driver has under way, or its answer to page requests, and the words of each command of it.
 import { encodeAmdIotlbPages, encodeAmdPageResponse, encodeAmdPages, encodeAmdWait } from './amdvi';
-import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SOURCE, SPACE_PAGES_LG2 } from './command';
+import { coveringOrder, DOMAIN, ORDER_ALL, roundedOrder, SPACE_PAGES_LG2 } from './command';
 import { hazard, HAZARD_LEAF_ONLY, HAZARD_NO_DRAIN, HAZARD_NO_REQUEST_DRAIN, HAZARD_RELEASE_FLUSHES_OTHER_PASID } from './hazard';
 import { setting } from './layout';
 import {
@@ -8,6 +8,7 @@ import {
   COMMAND_IOTLB_PAGE, COMMAND_IOTLB_PASID, COMMAND_IOTLB_RANGE, COMMAND_PAGE_RESPONSE, COMMAND_PASID_ENTRY,
   COMMAND_WAIT, SET_ALIGNED, SET_COMMANDS, SET_DMA, SET_HINT, SET_ITAGS,
 } from './ops';
+import { sourceOf } from './pri';
 import { addressBits, TABLE_LG2 } from './table';
 import {
   askNoDrain, drainRequests, encodeDeviceTlb, encodeExtendedDeviceTlb, encodeExtendedIotlb, encodeFence, encodeIotlb, encodePageResponse,
@@ -91,7 +92,7 @@ function writeAmd(at: usize, command: u32, job: Submission, first: u64, last: u6
   const page = inDomain(first);
   if (command == COMMAND_WAIT) encodeAmdWait(at, status, QI_DONE);
   else if (job.releases != 0 && hazard(HAZARD_RELEASE_FLUSHES_OTHER_PASID)) writeSwapped(at, command, job, source);
-  else if (command == COMMAND_PAGE_RESPONSE) encodeAmdPageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
+  else if (command == COMMAND_PAGE_RESPONSE) encodeAmdPageResponse(at, sourceOf(job.answers - 1), PASID, job.answers - 1, job.code);
   else if (command >= COMMAND_DEVICE_PAGE) encodeAmdIotlbPages(at, source, setting(SET_ITAGS), guest * PASID, page, order, guest);
   else encodeAmdPages(at, domainOf(job.first), guest * PASID, page, order, part && spares(job) ? 0 : 1, guest);
 }
@@ -111,7 +112,7 @@ function writeVtd(at: usize, command: u32, job: Submission, first: u64, last: u6
   if (command == COMMAND_WAIT) encodeWait(at, status, QI_DONE);
   else if (setting(SET_DMA) != 0) writeLegacy(at, command, job, first, source, order);
   else if (command == COMMAND_FENCE) encodeFence(at);
-  else if (command == COMMAND_PAGE_RESPONSE) encodePageResponse(at, SOURCE, PASID, job.answers - 1, job.code);
+  else if (command == COMMAND_PAGE_RESPONSE) encodePageResponse(at, sourceOf(job.answers - 1), PASID, job.answers - 1, job.code);
   else if (command == COMMAND_PASID_ENTRY) encodePasidEntry(at, DOMAIN, PASID);
   else if (command == COMMAND_DEVICE_ALL) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), 0, ORDER_ALL);
   else if (command >= COMMAND_DEVICE_PAGE) encodeExtendedDeviceTlb(at, source, PASID, queueDepth(), page, order);

@@ -175,10 +175,10 @@ const FILES: [string, 'policy' | 'machine' | 'cpu' | 'costs', string | Uint8Arra
     'x.yaml: device.count: read 2, expected 1 in a machine of family dma',
   ],
   [
-    'page requests of two devices',
+    'a list for each device of dma',
     'machine',
-    `${HEAD}extends: intel-sva-2dev\ndevice: { pri_requests: 2 }\n`,
-    'x.yaml: device.count: read 2, expected 1 with device.pri_requests',
+    `${HEAD}extends: amd-vi\ndriver: { per_device: all }\n`,
+    'x.yaml: driver.per_device: read all, expected device_tlb in a machine of family dma',
   ],
   [
     'a ring too small for a command to each device',

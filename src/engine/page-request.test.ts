@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { fitting, pri, setup, steps } from '../../testing/draw.ts';
+import { fitting, pri, setup, steps, withDevices } from '../../testing/draw.ts';
 import { COSTS, costsWith, runEngine, showSetup, traceOf } from '../../testing/machine.ts';
 import { Reached } from '../../testing/numbers.ts';
 import type { Step } from '../../testing/program.ts';
@@ -16,7 +16,7 @@ const MUST_REACH = [
   'response: success', 'response: invalid', 'response: failure', 'refused: PRI is disabled', 'back-off',
   'requests behind the batch', 'page gone while it was asked for', 'response that nobody waits for', 'N_RETRIES',
   'queue that stays full', 'group that is never answered', 'several groups handled at a time', 'group waits for a worker',
-  'wait for queue', 'ring full', 'N_STALE',
+  'wait for queue', 'ring full', 'N_STALE', 'groups of two devices at a time',
 ]; // biome-ignore format: a table
 
 const DONTNEED = 4;
@@ -102,7 +102,7 @@ test('however page requests are queued, numbers are those of the reference', () 
   const drawn = fc
     .tuple(setup, pri, prices)
     .map(([setup, { requests, group, prq, loses, restarts, answers, workers }, prices]) => {
-      const { machine, device, frames } = setup;
+      const { machine, device, frames } = withDevices(setup, 1 + (setup.seed % 2));
       // Waits that are aborted make drivers answer twice.
       const hazards = loses ? (['lost-invalidation'] as const) : machine.hazards;
       const lost = hazards.includes('lost-invalidation');

@@ -28,7 +28,7 @@ function checkPri({ family, consumer, device, driver, iommu }: Machine, place: s
 }
 
 /** Where several devices may share an IOMMU. */
-function checkCount({ family, driver, device: { count, priRequests } }: Machine, place: string): void {
+function checkCount({ family, driver, device: { count } }: Machine, place: string): void {
   const refuse = (expected: string): never => {
     throw new UsageError(`${place}: device.count: read ${count}, expected ${expected}`);
   };
@@ -38,5 +38,4 @@ function checkCount({ family, driver, device: { count, priRequests } }: Machine,
     );
   if (count === 1) return;
   if (family === 'dma') refuse('1 in a machine of family dma: the recording has its devices');
-  if (priRequests > 0) refuse('1 with device.pri_requests: the queue of page requests is of one device');
 }

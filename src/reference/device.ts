@@ -181,7 +181,7 @@ export class Device {
         this.safety.land(flight.copy!, page, write, agent, this.recent.record);
       } else this.counts.add('DEVICE_FAULTS');
       Object.assign(flight, { page: null, copy: null, arrived: false, squashed: { iotlb: false, deviceTlb: false } });
-      this.pageRequests?.forget(place);
+      this.pageRequests?.forget(this.placeOf(place));
       this.queue.landed(flight, agent.clock);
       this.resting = agent;
       agent.block('idle');
@@ -196,14 +196,19 @@ export class Device {
   afterFlight(flyer: Agent): void {
     if (this.resting === flyer) this.rouse(flyer.clock);
     this.resting = null;
-    this.pageRequests?.settle(flyer.turn);
+    this.pageRequests?.settle(this.number, flyer.turn);
+  }
+
+  /** Number of one of its places among those of all devices behind the IOMMU. */
+  private placeOf(place: number): number {
+    return this.number * this.flyers.length + place;
   }
 
   /** The page is not there, or not writable. False: nor may it be. */
   private *request(place: number, agent: Agent, flight: Flight, page: Page, write: boolean): Turns<boolean> {
     const { listener, pageRequests } = this;
     if (pageRequests !== null) {
-      if (!(yield* pageRequests.ask(place, page, write))) return false;
+      if (!(yield* pageRequests.ask(this.placeOf(place), page, write))) return false;
       yield* this.askAnew(flight);
       return true;
     }

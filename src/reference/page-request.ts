@@ -20,6 +20,14 @@ interface Group {
   response: ResponseCode | null;
 }
 
+/** A device that asks. */
+interface Asker {
+  /** Places that want to ask, in the order in which they came. */
+  wanting: number[];
+  outstanding: number;
+  disabled: boolean;
+}
+
 /** What is asked for. */
 interface Asked {
   readonly page: Page;
@@ -41,13 +49,11 @@ interface Work {
 
 /** Page requests where they have a queue: groups at the device, the queue in memory, the thread that handles it and its workers. */
 export class PageRequests {
-  /** Places that want to ask, in the order in which they came. */
-  private wanting: number[] = [];
-  private readonly groups: (Group | undefined)[] = [];
+  /** By index; those of a device lie together, as its places do. */
+  private readonly groups = new Map<number, Group>();
+  private readonly askers: Asker[];
   /** Index of the group of each place whose request is on its way. */
   private readonly sentAs = new Map<number, number>();
-  private outstanding = 0;
-  private disabled = false;
   /** Places whose access was told before that its page is there, and those that ask in groups of their own. */
   private readonly again = new Set<number>();
   private readonly alone = new Set<number>();
@@ -75,6 +81,11 @@ export class PageRequests {
   ) {
     queue.onResponse = (index, code, now) => this.answer(index, code, now);
     this.idle = new Set(workers);
+    this.askers = Array.from({ length: machine.device.count }, () => ({
+      wanting: [],
+      outstanding: 0,
+      disabled: false,
+    }));
   }
 
   private get way(): number {
@@ -86,36 +97,37 @@ export class PageRequests {
   /** A page that a translation request has not found. False: it is refused. */
   *ask(place: number, page: Page, write: boolean): Turns<boolean> {
     const agent = this.flyers[place]!;
-    if (this.again.has(place) && !this.disabled) {
+    const device = this.askers[Math.floor(place / this.machine.device.outstanding)]!;
+    if (this.again.has(place) && !device.disabled) {
       this.counts.reach('back-off');
       agent.spend('page_request', this.price('device.pri_backoff'));
       yield;
     }
-    while (!this.disabled) {
-      this.wanting.push(place);
+    while (!device.disabled) {
+      device.wanting.push(place);
       agent.block('page_request');
       yield;
       const index = this.sentAs.get(place);
       if (index === undefined) break;
       this.sentAs.delete(place);
-      const group = this.groups[index]!;
+      const group = this.groups.get(index)!;
       this.arrive(agent, { page, write, index, last: Math.max(...group.places) === place });
       yield;
-      this.outstanding--;
-      if (--group.left === 0) this.groups[index] = undefined;
+      device.outstanding--;
+      if (--group.left === 0) this.groups.delete(index);
       if (group.response === 'success') {
         this.again.add(place);
         agent.spend('translation', this.way);
         return true;
       }
-      if (group.response === 'failure') this.disabled = true;
+      if (group.response === 'failure') device.disabled = true;
       else if (group.places.length === 1) break;
       else {
         this.counts.reach('group asked for one by one');
         this.alone.add(place);
       }
     }
-    if (this.disabled) this.counts.reach('refused: PRI is disabled');
+    if (device.disabled) this.counts.reach('refused: PRI is disabled');
     return false;
   }
 
@@ -125,37 +137,41 @@ export class PageRequests {
     this.alone.delete(place);
   }
 
-  /** Sends what it can. */
-  settle(now: number): void {
+  /** A device sends what it can. */
+  settle(number: number, now: number): void {
     const { priRequests, priGroup } = this.machine.device;
-    while (this.wanting.length > 0) {
-      if (this.disabled) {
-        for (const place of this.wanting.splice(0)) this.flyers[place]!.wake(now);
+    const device = this.askers[number]!;
+    while (device.wanting.length > 0) {
+      if (device.disabled) {
+        for (const place of device.wanting.splice(0)) this.flyers[place]!.wake(now);
         return;
       }
-      const [oldest] = this.wanting;
+      const [oldest] = device.wanting;
       const most = this.alone.has(oldest!) ? 1 : Math.min(priGroup, priRequests);
-      const together = this.wanting.filter((place) => !this.alone.has(place)).slice(0, most);
+      const together = device.wanting.filter((place) => !this.alone.has(place)).slice(0, most);
       const places = this.alone.has(oldest!) ? [oldest!] : together;
-      if (places.length < most && this.outstanding > 0) {
+      if (places.length < most && device.outstanding > 0) {
         this.counts.reach('group held back while another is out');
         return;
       }
-      if (this.outstanding + places.length > priRequests) {
+      if (device.outstanding + places.length > priRequests) {
         this.counts.reach('as many page requests as there may be');
         return;
       }
-      this.send(places, now);
+      this.send(number, places, now);
     }
   }
 
-  private send(places: readonly number[], now: number): void {
-    const free = this.groups.indexOf(undefined);
-    const index = free < 0 ? this.groups.length : free;
+  private send(number: number, places: readonly number[], now: number): void {
+    const device = this.askers[number]!;
+    let index = number * this.machine.device.outstanding;
+    while (this.groups.has(index)) index++;
+    if ([...this.groups.keys()].some((other) => this.isOfOther(other, number)))
+      this.counts.reach('groups of two devices at a time');
     const group: Group = { places, left: places.length, complete: false, response: null };
-    this.groups[index] = group;
-    this.wanting = this.wanting.filter((place) => !places.includes(place));
-    this.outstanding += places.length;
+    this.groups.set(index, group);
+    device.wanting = device.wanting.filter((place) => !places.includes(place));
+    device.outstanding += places.length;
     this.counts.add('PRI_GROUPS');
     if (places.length > 1) this.counts.reach('group of several');
     for (const place of places) {
@@ -165,9 +181,13 @@ export class PageRequests {
     }
   }
 
+  private isOfOther(index: number, number: number): boolean {
+    return Math.floor(index / this.machine.device.outstanding) !== number;
+  }
+
   /** The IOMMU answers whoever has this index, if that is waiting for it. */
   private answer(index: number, code: ResponseCode, now: number): void {
-    const group = this.groups[index];
+    const group = this.groups.get(index);
     if (!group?.complete || group.response !== null) {
       this.counts.reach('response that nobody waits for');
       return;
@@ -187,7 +207,7 @@ export class PageRequests {
     const now = agent.clock;
     this.counts.add('PAGE_REQUESTS');
     agent.block('page_request');
-    if (slot.last) this.groups[slot.index]!.complete = true;
+    if (slot.last) this.groups.get(slot.index)!.complete = true;
     if (prq > 0 && !this.overflow && this.slots.length === prq - 1) {
       this.overflow = true;
       this.counts.add('PRQ_OVERFLOWS');

@@ -17,8 +17,7 @@ export function consumerSentences(runs: readonly RunResult[]): string[] {
 
 /** What each device did on machines that have several behind one IOMMU; of others nothing. */
 export function deviceSentences(runs: readonly RunResult[]): string[] {
-  const what = (machine: string) =>
-    `${machine}, behind one IOMMU: requests to the TLB of each, lookups that hit, accesses`;
+  const what = (machine: string) => `${machine}, behind one IOMMU, given work by turns: TLB requests, hits, accesses`;
   return partSentences('devices', what, runs, ({ devices = [] }) =>
     devices.map(({ device, device_tlb, tlb, dma, stale_uses }) => [
       device.padEnd(6),
