@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../../testing/cli.ts';
 import { COSTS } from '../../testing/machine.ts';
@@ -9,7 +10,7 @@ import { loadMachine, loadPolicy, withSetting } from '../catalog/catalog.ts';
 import { loadRaces } from '../catalog/races.ts';
 import { ScheduledEngine } from '../engine/scheduled.ts';
 import { PROPERTY_NAMES } from '../model/log.ts';
-import type { Race } from '../model/race.ts';
+import { type Race, SECOND_PROCESS } from '../model/race.ts';
 import type { RawRun } from '../model/result.ts';
 import { codec } from '../trace/input.ts';
 import { mergeTraces } from '../trace/merge.ts';
@@ -110,6 +111,62 @@ describe('a PASID that another process gets, in a run by clocks alone', () => {
       }
     }
   });
+});
+
+/** An access of a device: an address, whether it writes. */
+type Touch = readonly [page: number, write: boolean];
+
+/** A hand-over: the device uses addresses of the first process, which goes on, and then of the second. */
+function handover(before: readonly Touch[], after: readonly Touch[]): Trace {
+  const [first, second] = [4096, SECOND_PROCESS + 4096];
+  const touch = (base: number, touches: readonly Touch[]): string[] =>
+    touches.map(([page, write]) => `${write ? 'write' : 'read'} ${(base + page).toString(16)} 0 1`);
+  const all = Array.from({ length: PAGES }, (_, page): Touch => [page, true]);
+  const meta = { rules: {}, lines: 0, accepted: 0, rejected: 0, ignored: 0 };
+  return ofText(
+    [
+      'iommulator trace text 1\nsource {"format":"written","file":"t"}',
+      `tally ${JSON.stringify(meta)}\ninferred []\ninterleaved true\nschedule {"entries":8}`,
+      'space "mm" mm\nagent "cpu0" cpu 0\nagent "cpu1" cpu 0\nagent "dev0" device 0',
+      ...[first, second].map((base) => `mmap 0 0 0 ${base} ${base + PAGES} 3 0`),
+      ...['by 0', ...touch(first, all), 'by 1', ...touch(second, all), 'started 0 0'],
+      ...['by 2', ...touch(first, before), 'deactivate 2 0 0\nsignal 2 0 0'],
+      ...['wait 0 0 0 0\nunbind 0 0 0\nsignal 0 0 1\nby 0', ...touch(first, all)],
+      `wait 1 0 1 0\nbind 1 0 0 ${second}\nsignal 1 0 2`,
+      ...['wait 2 0 2 0\nactivate 2 0 0\nby 2', ...touch(second, after)],
+    ].join('\n'),
+  );
+}
+const PAGES = 4;
+
+test('S2x of a hand-over is counted once for each access by what was kept of the first process', () => {
+  const touches = fc.array(fc.tuple(fc.nat(PAGES - 1), fc.boolean()), { minLength: 1, maxLength: 5 });
+  /** What a hazard keeps: entries of device TLBs, or the tables that the IOMMU walks. */
+  const kept = { none: 'nothing', 'reuse-keeps-device-tlb': 'entries', 'reuse-keeps-pasid-entry': 'tables' };
+  const ofAmd = { ...kept, 'release-flushes-other-pasid': 'tables' };
+  const cases = (machine: string, of: Partial<typeof ofAmd>) =>
+    Object.entries(of).map(([hazard, keeps]) => ({ machine, hazard, keeps }));
+  const { 'reuse-keeps-pasid-entry': _, ...amd } = ofAmd;
+  const all = [
+    ...cases('amd-v2', amd),
+    ...cases('amd-sva', amd),
+    ...cases('intel-svm', kept),
+    ...cases('intel-sva', kept),
+  ];
+  const policies = fc.constantFrom('linux-4.14', 'range-end', 'under-lock', 'linux-6.6');
+  const reached = new Map<string, number>();
+  const property = fc.property(touches, touches, fc.constantFrom(...all), policies, (before, after, one, policy) => {
+    const got = run(handover(before, after), policy, one.machine, false, one.hazard);
+    const known = new Set(before.map(([page]) => page));
+    const used = { nothing: 0, entries: after.filter(([page]) => known.has(page)).length, tables: after.length };
+    const expected = used[one.keeps as keyof typeof used];
+    expect([got.counters.N_S2X, brokenIn(got)], JSON.stringify(one)).toEqual([expected, expected > 0 ? 'S2x' : null]);
+    expect(got.counters.N_DMA).toBe(before.length + after.length);
+    reached.set(one.keeps, (reached.get(one.keeps) ?? 0) + expected);
+  });
+  fc.assert(property, { seed: 3, numRuns: 60, endOnFailure: true });
+  expect(reached.get('entries')).toBeGreaterThan(10);
+  expect(reached.get('tables')).toBeGreaterThan(10);
 });
 
 describe('a race as a trace', () => {
