@@ -21,6 +21,7 @@ export const HAZARD_IOVA_BEFORE_FLUSH: u32 = 1 << 14;
 export const HAZARD_NO_REQUEST_DRAIN: u32 = 1 << 15;
 export const HAZARD_OVERTAKEN_WALK: u32 = 1 << 16;
 export const HAZARD_RELEASE_FLUSHES_OTHER_PASID: u32 = 1 << 17;
+export const HAZARD_DEVICE_WITHOUT_TAG: u32 = 1 << 18;
 
 /** Whether this machine has the fault. */
 @inline

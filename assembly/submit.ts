@@ -8,7 +8,7 @@ import { hasOwnTable, zap } from './consumer';
 import { bump, N_RETRIES, N_SECONDARY, N_SKIPPED } from './counters';
 import { readEvents } from './eventlog';
 import {
-  hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
+  hazard, HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_DEVICE_WITHOUT_TAG, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY,
 } from './hazard';
 import { cost, fixed, setting } from './layout';
 import { COMMAND_QUEUED, LOG_COMMAND, note } from './log';
@@ -296,7 +296,13 @@ function isDevice(command: u32): bool {
 /** Whether a device's TLB is invalidated too: it is one of the space, and its turn where each has the list for itself. */
 function isConcerned(job: Submission, device: u32): bool {
   if (setting(SET_EACH_DEVICE) != 0 && device != job.device) return false;
+  if (hazard(HAZARD_DEVICE_WITHOUT_TAG) && isLastOfSpace(device)) return false;
   return job.spares == 0 && spaceOfDevice(device) == spaceOf(job.first);
+}
+/** Whether it was attached behind all others of its space. */
+function isLastOfSpace(device: u32): bool {
+  for (let i = device + 1; i < deviceCount; i++) if (spaceOfDevice(i) == spaceOfDevice(device)) return false;
+  return true;
 }
 /** Whether the entry of the PASID goes, ahead of all else. AMD has no command for that: its guest's pages take it along. */
 function dropsEntry(job: Submission): bool {

@@ -13,8 +13,9 @@ import type { Step } from './program.ts';
 
 // ---- random programs ----
 
-/** Hazards that take a second process, a PASID that is stopped, or split walks: races only have these. */
-const OF_RACES: ReadonlySet<HazardName> = new Set([
+/** Hazards that take a second process, a PASID that is stopped, or split walks, which races only have, or a second device. */
+const APART: ReadonlySet<HazardName> = new Set([
+  'device-without-tag',
   'no-request-drain',
   'overtaken-walk',
   'release-flushes-other-pasid',
@@ -22,7 +23,7 @@ const OF_RACES: ReadonlySet<HazardName> = new Set([
   'reuse-keeps-device-tlb',
   'reuse-keeps-pasid-entry',
 ]);
-export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter((name) => !OF_RACES.has(name));
+export const DRAWN_HAZARDS = (Object.keys(HAZARDS) as HazardName[]).filter((name) => !APART.has(name));
 
 type Access = 'fetch' | 'read' | 'write';
 type MmEvent = Exclude<EventName, 'switch'>;
@@ -335,7 +336,7 @@ export const setup: fc.Arbitrary<RunSetup> = fc
   .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));
 
 /**
- * The same with so many devices behind the IOMMU, which have commands together or one after the other, a ring with room for a
+ * The same with so many devices behind the IOMMU, which have commands together or one after the other, the last perhaps none, a ring with room for a
  * command to each, and frames for what each has in flight.
  */
 export function withDevices({ frames, machine, ...rest }: RunSetup, count: number): RunSetup {
@@ -343,7 +344,12 @@ export function withDevices({ frames, machine, ...rest }: RunSetup, count: numbe
   const iommu = { ...machine.iommu, ring: machine.iommu.ring + 2 * more };
   const room = frames === null ? null : frames + more * machine.device.outstanding;
   const driver = { ...machine.driver, perDevice: rest.seed % 3 === 0 ? ('all' as const) : ('device_tlb' as const) };
-  return { ...rest, frames: room, machine: { ...machine, iommu, driver, device: { ...machine.device, count } } };
+  const hazards = [...machine.hazards, ...(count > 1 && rest.seed % 4 === 0 ? (['device-without-tag'] as const) : [])];
+  return {
+    ...rest,
+    frames: room,
+    machine: { ...machine, iommu, driver, hazards, device: { ...machine.device, count } },
+  };
 }
 
 // ---- random consumers ----

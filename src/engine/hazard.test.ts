@@ -61,6 +61,7 @@ const CASES: Partial<Record<HazardName, Case>> = {
   'overtaking-completion': { machine: 'amd-v2', costs: [['ats.translation', 20_000], ['device_tlb.inv', 500]] },
   'aborted-wait-as-done': { machine: 'intel-svm-nodis', with: 'lost-invalidation' },
   'lost-invalidation': { machine: 'amd-v2' },
+  'device-without-tag': { machine: 'intel-sva-2dev' },
   'malformed-command': { machine: 'intel-svm-nodis' },
   'mamv-not-checked': { machine: 'intel-svm-nodis', maxAm: 1 },
   'clean-keeps-device-tlb': { machine: 'amd-v2', ends: 'free', breaks: ['N_S4'] },
@@ -105,6 +106,14 @@ describe.each(Object.entries(CASES) as [HazardName, Case][])('%s', (name, option
     expect(counted(clean, 'N_S1_READ', 'N_S1_WRITE', 'N_S2', 'N_S3', 'N_S4', 'N_S5', 'N_EXPOSED')).toBe(0);
     expect(counted(clean, 'N_IN_FLIGHT')).toBeGreaterThan(0);
   });
+});
+
+test('of two devices behind an IOMMU the one without a tag breaks what it breaks, and the other nothing', () => {
+  const setup = setupOf(['device-without-tag'], { machine: 'intel-sva-2dev' });
+  const { devices } = runEngine(engineModule('checked'), setup, traces.get('dontneed')!)!.raw;
+  const broken = devices!.map(({ counters }) => counters.N_S1_READ! + counters.N_S1_WRITE!);
+  expect([broken[0], broken[1]! > 0]).toEqual([0, true]);
+  expect(devices!.map(({ counters }) => counters.N_DEVICE_TLB! > 0)).toEqual([true, false]);
 });
 
 test('freed tables without the mmu_gather flush: nothing is flushed behind the entry above, with no hazard', () => {

@@ -41,6 +41,7 @@ const FAULTS: Readonly<Partial<Record<HazardName, Fault>>> = {
   'overtaken-walk': { race: 'munmap-in-walk', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'aborted-wait-as-done': { race: 'madv-free-discard', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1', with: ['lost-invalidation'] },
   'lost-invalidation': { race: 'madv-free-discard', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
+  'device-without-tag': { race: 'munmap-reuse', policy: 'under-lock', machine: 'amd-v2', breaks: 'S1' },
   'malformed-command': { race: 'munmap-reuse', policy: 'under-lock', machine: 'intel-svm-nodis', breaks: 'S1' },
   'mamv-not-checked': { race: 'mprotect-three-pages', policy: 'linux-4.14', machine: 'intel-svm', breaks: 'S3', change: narrow },
   'clean-keeps-device-tlb': { race: 'madv-free-write', policy: 'under-lock', machine: 'amd-v2', breaks: 'S4' },

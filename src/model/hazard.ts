@@ -89,6 +89,11 @@ export const HAZARDS = {
     ancestor:
       'the clear_refs question of August 2017: a device sets D when it asks for a translation, not when it writes',
   },
+  'device-without-tag': {
+    what: 'the device that was attached to a space last has no device-TLB tag: invalidations reach the TLBs of the others alone',
+    breaks: 'S1 S2 S3 S4',
+    ancestor: 'what Linux 6.12 intel/cache.c cache_tag_assign_domain sees to, whose devices must have ATS on by then',
+  },
   'leaf-only': {
     what: 'invalidations of pages and ranges say that no table was freed (IH = 1, PDE = 0), though munmap has freed some',
     breaks: 'S5',

@@ -68,7 +68,7 @@ export class Submissions {
     const groups: Entry[][] = [[]];
     for (const word of submission(shown, what)) {
       const isWait = word === 'wait';
-      const asked = of === 'iotlbs' ? [] : all;
+      const asked = of === 'iotlbs' ? [] : all.filter((device) => !this.hasNoTag(device, span));
       const devices = word.startsWith('device_tlb.') ? asked : [null];
       if (devices.length > 1) this.counts.reach('command to each of several devices');
       const spans = word === 'iotlb.range' && isInBlocks(machine) ? blocksOf(span) : [span];
@@ -87,6 +87,11 @@ export class Submissions {
     }
     // Where there is no device, there is nothing to wait for.
     return groups.slice(0, -1).flatMap((group) => (group.length > 1 ? this.batches(group) : []));
+  }
+
+  /** The driver does not know that the device has a TLB. */
+  private hasNoTag(device: number, { first }: Span): boolean {
+    return this.machine.hazards.includes('device-without-tag') && device === this.attached.devicesOf(first).at(-1);
   }
 
   /** A group as submissions of at most so many commands, each with a wait of its own. */
