@@ -223,7 +223,7 @@ export const SET_OUTSTANDING: u32 = 35; //   device accesses in flight, of all d
 export const SET_DEFERRAL: u32 = 36;
 export const SET_CHANGE_PTE: u32 = 37; //    1: change_pte flushes a page
 export const SET_ALIGNED: u32 = 38; //       1: the range is widened to an aligned block
-export const SET_QUEUE_HELD: u32 = 39; //    1: the queue's lock is held until the wait completes
+export const SET_POLL: u32 = 39; //          POLL_*
 export const SET_DROP_ON_IDLE: u32 = 40;
 export const SET_IDEAL: u32 = 41;
 export const SET_ACTIVE: u32 = 42; //        mean phases of the device, ps; idle 0 = always active
@@ -292,6 +292,10 @@ export const SETTINGS: u32 = 109;
 export const RETRY_NONE: u32 = 0;
 export const RETRY_ANY: u32 = 1; //          of whatever range
 export const RETRY_OVERLAP: u32 = 2; //      of the page's
+
+// ---- what a driver that polls for its wait does with the queue's lock ----
+export const POLL_HELD: u32 = 0; //          keeps it
+export const POLL_RETAKEN: u32 = 1; //       drops it, and takes it again for each look
 
 // ---- how the TLBs of other CPUs are flushed ----
 export const SHOOTDOWN_IPI: u32 = 0;

@@ -177,7 +177,7 @@ export function alert(now: u64): void {
   for (let slot = ring.head; slot != ring.tail; slot = after(slot)) {
     const owner = load<u8>(owners + slot);
     if (owner == 0) continue;
-    wake(agent(owner - 1), now);
+    tell(agent(owner - 1), now);
     return;
   }
 }
@@ -216,11 +216,15 @@ export function abortStatus(address: u64, now: u64): void {
 function wakeOwner(slot: u32, now: u64): void {
   const owner = load<u8>(owners + slot);
   store<u8>(owners + slot, 0);
-  if (owner != 0) wake(agent(owner - 1), now);
+  if (owner != 0) tell(agent(owner - 1), now);
   const mark = load<u8>(marks + slot);
   if (mark < LEFT_TWICE) return;
   store<u8>(marks + slot, <u8>(mark == LEFT_TWICE ? LEFT : DONE));
   if (mark == LEFT) reclaim(now);
+}
+/** Who polls is told to look; one who waits for the lock to look will see it, too. */
+function tell(who: Agent, now: u64): void {
+  if (who.state == BLOCKED && who.waitsFor == CAUSE_WAIT) wake(who, now);
 }
 /** Nothing to do: until the doorbell. */
 @inline

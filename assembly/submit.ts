@@ -16,9 +16,9 @@ import { DOMAIN_LOCK, give, Lock, lockOf, newLocks, QUEUE_LOCK, take } from './l
 import {
   CAUSE_DEFER, CAUSE_EXIT, CAUSE_NOTIFIER, CAUSE_SUBMIT, CAUSE_WAIT, COMMAND_DEVICE_ALL, COMMAND_DEVICE_PAGE,
   COMMAND_END, COMMAND_IOTLB_GLOBAL, COMMAND_IOTLB_PAGE, COMMAND_IOTLB_RANGE, COMMAND_PASID_ENTRY, COMMAND_WAIT,
-  COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, PRQ_NOT_DRAINED, PRQ_POLLED_FIRST, PRQ_POLLED_LAST, PRQ_TAKEN,
-  RECIPE_WORDS, RECIPES, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_EACH_DEVICE, SET_LEVELS, SET_PRQ_DRAIN, SET_QUEUE_HELD,
-  SET_SHADOWED, SET_SPACES,
+  COST_DEFER, COST_EXIT, COST_PTE_CLEAR, COST_SHADOW, COST_SUBMIT, COST_SUBMIT_NEXT, POLL_RETAKEN, PRQ_NOT_DRAINED, PRQ_POLLED_FIRST,
+  PRQ_POLLED_LAST, PRQ_TAKEN, RECIPE_WORDS, RECIPES, SET_BATCH_COMMANDS, SET_BLOCKS, SET_COMMANDS, SET_DOMAIN_LOCK, SET_EACH_DEVICE,
+  SET_LEVELS, SET_POLL, SET_PRQ_DRAIN, SET_SHADOWED, SET_SPACES,
 } from './ops';
 import { tablesOf } from './mapping';
 import { defer, DEFERRED, FLUSHES, markLate } from './pasid';
@@ -49,6 +49,7 @@ const REFUSED: u32 = 9; //   has seen that the queue stands still at its command
 const OVER: u32 = 10; //     nobody polls for it any more
 const POLL: u32 = 11; //     until page requests are handled
 const POLLED: u32 = 12; //   those that the handler had taken are
+const LOOK: u32 = 13; //     has been told something, and has to have the queue's lock to see what
 
 export const RECIPE_PAGE: u32 = 0;
 export const RECIPE_RANGE: u32 = 1;
@@ -127,7 +128,7 @@ export function beginMapFlush(job: Submission, first: u64, last: u64): void {
 
 /** One step of it; returns whether it is complete. The agent may be blocked afterwards. */
 export function stepSubmission(job: Submission, who: Agent): bool {
-  const held = setting(SET_QUEUE_HELD) != 0;
+  const retaken = setting(SET_POLL) == POLL_RETAKEN;
   if (job.phase == BEGIN) {
     const deferral = job.releases != 0 ? FLUSHES : defer();
     if (deferral != FLUSHES) {
@@ -146,6 +147,10 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   if (job.phase == MARK) {
     markLate();
     return true;
+  }
+  if (job.phase == LOOK) {
+    job.phase = COMPLETE;
+    if (!take(lock, who)) return false;
   }
   if (job.phase == COMPLETE && isRefused(job.slot, job.count)) {
     job.phase = REFUSED;
@@ -172,10 +177,10 @@ export function stepSubmission(job: Submission, who: Agent): bool {
     const drains = job.releases != 0 && hasPri() ? setting(SET_PRQ_DRAIN) : PRQ_NOT_DRAINED;
     if (drains == PRQ_POLLED_LAST && job.releases == INVALIDATES && load<u32>(job.recipe) == COMMAND_END) drainQueue(job);
     const over = load<u32>(job.recipe) == COMMAND_END;
-    if (over && held) give(lock, who);
+    if (retaken || over) give(lock, who);
     if (over && domainLocks != 0 && job.answers == 0) give(domainLock(job), who);
     if (over && (drains == PRQ_NOT_DRAINED || (drains == PRQ_POLLED_FIRST && job.releases == DRAINS))) return true;
-    job.phase = over ? POLL : held ? READY : NEED_LOCK;
+    job.phase = over ? POLL : retaken ? NEED_LOCK : READY;
   }
   if (job.phase == POLLED) return true;
   if (job.phase == POLL) {
@@ -205,7 +210,13 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   }
   if (job.phase == READY) {
     const count = batchLength(job);
-    if (!room(count, who)) return false;
+    if (!room(count, who)) {
+      // Who spins for room lets go of the lock: slots come back under it.
+      if (!retaken) return false;
+      job.phase = NEED_LOCK;
+      give(lock, who);
+      return false;
+    }
     job.phase = WRITTEN;
     spend(who, CAUSE_SUBMIT, cost(COST_SUBMIT) + cost(COST_SUBMIT_NEXT) * (max<u32>(count, 2) - 2));
     return false;
@@ -224,9 +235,9 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   doorbell(agent(hardware), who.clock);
   seeTimeOut(who);
   const posted = isPosted(job);
-  if (!held || posted) give(lock, who);
+  if (retaken || posted) give(lock, who);
   if (posted) return true;
-  job.phase = COMPLETE;
+  job.phase = retaken ? LOOK : COMPLETE;
   block(who, CAUSE_WAIT);
   return false;
 }

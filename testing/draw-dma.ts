@@ -211,6 +211,7 @@ const machine: fc.Arbitrary<Machine> = fc
       pageSizes,
       batch,
       domainLock,
+      poll: base.iommu.commands === 'amd' || (crude && domainLock) ? 'held' : 'retaken',
       ...(blocks ? BLOCKS : {}),
       ...(crude && base.iommu.commands === 'vtd' ? CRUDE_DRIVER : {}),
     },

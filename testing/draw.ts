@@ -237,6 +237,7 @@ const machine: fc.Arbitrary<Machine> = fc
     driver: {
       ...base.driver,
       ih,
+      poll: base.iommu.commands === 'amd' || iommu.walkers === 3 ? 'held' : 'retaken',
       ...(odd && base.iommu.commands === 'vtd' ? ODD_DRIVER : {}),
       ...(hazards.some((name) => OF_DEFERRAL.has(name)) ? { deferral: true } : {}),
     },

@@ -120,7 +120,6 @@ export function encodeDmaSettings(setup: DmaSetup, sizes: DmaSizes, numbers: Num
   set('SET_ALIGNED', widensRanges(machine) ? 1 : 0);
   set('SET_HINT', machine.driver.ih === 'leaf-only' ? 1 : 0);
   set('SET_WALK_DROPS', iommu.walkDrops === 'range' ? 1 : 0);
-  set('SET_QUEUE_HELD', iommu.commands === 'amd' ? 1 : 0);
   set('SET_IDEAL', setup.ideal ? 1 : 0);
   set('SET_SEED', setup.seed);
   set('SET_DMA', 1);

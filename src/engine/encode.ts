@@ -272,9 +272,8 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_WALK_DROPS', iommu.walkDrops === 'range' ? 1 : 0);
   const consumer = consumerOf(machine);
   const own = consumer.table === 'own';
-  // AMD polls for the completion under the IOMMU's lock; VT-d drops its lock between polls (Linux 4.12 dmar.c, amd_iommu.c).
   // A table of its own is emptied and flushed in one hold of its lock (4.13 virt/kvm/kvm_main.c: mmu_lock).
-  set('SET_QUEUE_HELD', iommu.commands === 'amd' || own ? 1 : 0);
+  if (own) set('SET_POLL', numbers('POLL_HELD'));
   set('SET_OWN_SETS', own ? Math.max(1, sizes.pages) : 0);
   set('SET_OWN_WAYS', 1);
   set('SET_IF_PRESENT', consumer.invalidate === 'if-present' ? 1 : 0);
@@ -309,6 +308,7 @@ export function queueSettings(machine: Machine, numbers: Numbers): Record<string
   const flags = machine.hazards.filter((name) => !OF_THE_HOST.has(name));
   const loses = machine.hazards.includes('lost-invalidation');
   return {
+    SET_POLL: numbers(`POLL_${machine.driver.poll.toUpperCase()}`),
     SET_BATCH_COMMANDS: machine.driver.batch,
     SET_DOMAIN_LOCK: machine.driver.domainLock ? 1 : 0,
     SET_BLOCKS: isInBlocks(machine) ? 1 : 0,

@@ -131,6 +131,6 @@ test('however page requests are queued, numbers are those of the reference', () 
   const property = fc.property(drawn, steps, (setup, steps) => {
     compareTwins(setup, traceOf(fitting(setup, steps)), reached);
   });
-  fc.assert(property, { seed: 5, numRuns: 45, endOnFailure: true });
+  fc.assert(property, { seed: 6, numRuns: 45, endOnFailure: true });
   expectReached(reached, MUST_REACH);
 }, 60_000);

@@ -126,6 +126,11 @@ export interface Driver {
   readonly perDevice: 'device_tlb' | 'all';
   /** Whether one invalidation of a domain at a time has its commands submitted: its cache tags are gone through under a lock. */
   readonly domainLock: boolean;
+  /**
+   * What who polls for a wait does with the queue's lock. held: keeps it (Linux amd/iommu.c up to 6.12). retaken: drops it and
+   * takes it again for each look, and so to see the end (dmar.c qi_submit_sync). Of VT-d.
+   */
+  readonly poll: 'held' | 'retaken';
   /** Commands that spare the walk caches (VT-d IH = 1, AMD PDE = 0): never, or whenever no table page was freed. */
   readonly ih: 'never' | 'leaf-only';
   /** Leaves that it maps: the largest that address, frame and length allow. Machines of address spaces have 4K alone. */
@@ -217,14 +222,10 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   const queue = { prq: PRQ_SLOTS, prq_auto_response: true };
   const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
   const device = { pri_requests: 0, pri_group: 1, count: 1, ...(spec.device as MachineSpec) };
+  const poll = (spec.iommu as MachineSpec).commands === 'amd' ? 'held' : 'retaken';
   const requests = { prq_restart: true, prq_workers: 0, prq_drain: 'none' };
-  const given = {
-    batch: 0,
-    per_device: 'device_tlb',
-    domain_lock: false,
-    ...requests,
-    ...(spec.driver as MachineSpec),
-  };
+  const base = { batch: 0, per_device: 'device_tlb', domain_lock: false, poll, ...requests };
+  const given = { ...base, ...(spec.driver as MachineSpec) };
   const whole = { hazards: 'none', ...spec, ...consumer, iommu, device, driver: given };
   const machine = parseGroup(whole, place, '') as unknown as Machine;
   const { family, driver } = machine;
@@ -261,6 +262,10 @@ export function machineOf(spec: MachineSpec, place: string): Machine {
   if (family === 'mm' && driver.pageSizes.length > 1)
     throw new UsageError(
       `${place}: driver.page_sizes: read ${quote(driver.pageSizes.join(' '))}, expected 4K in a machine of family mm`,
+    );
+  if (machine.iommu.commands === 'amd' && driver.poll === 'retaken')
+    throw new UsageError(
+      `${place}: driver.poll: read "retaken", expected held with commands: amd, whose driver waits under its lock`,
     );
   for (const key of ['page', 'range', 'all'] as const) {
     if (driver[key].length === 0)

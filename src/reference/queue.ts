@@ -100,6 +100,11 @@ export class Queue {
 
   // ---- the driver ----
 
+  /** Its lock while somebody polls. A table of the consumer's own is emptied and flushed in one hold. */
+  private get polls(): Machine['driver']['poll'] {
+    return this.listener?.hasOwnTable === true ? 'held' : this.machine.driver.poll;
+  }
+
   /** One invalidation of the secondary MMU, from the call to its return: of what has just been mapped, or of IOTLBs alone. */
   *invalidate(agent: Agent, span: Span, of: Asked = 'all', frees = false): Turns {
     this.counts.add('SECONDARY');
@@ -118,7 +123,6 @@ export class Queue {
       return;
     }
     if (this.machine.driver.deferral && this.active === 0) this.counts.reach('idle, but marked already');
-    // AMD's driver keeps the lock until the wait is over; VT-d's takes it per submission.
     const groups = this.submissions.groups(agent, span, of, frees);
     if (groups.length === 0) return;
     const domain = this.domainLock(span);
@@ -140,15 +144,15 @@ export class Queue {
     const common = { first: 0, last: 0, device: null, sparesTables: false, ...FRESH };
     const response: Entry = { ...common, word: 'page_response', caller: null, response: { index, code } };
     const wait: Entry = { ...common, word: 'wait', caller: agent };
-    yield* this.submit(agent, { first: 0, last: 0, whole: false }, [this.amd ? [response] : [response, wait]], false);
+    yield* this.submit(
+      agent,
+      { first: 0, last: 0, whole: false },
+      [this.amd ? [response] : [response, wait]],
+      !this.amd && this.polls === 'held',
+    );
   }
 
-  private *submit(
-    agent: Agent,
-    span: Span,
-    groups: readonly Entry[][],
-    held = this.amd || this.listener?.hasOwnTable === true,
-  ): Turns {
+  private *submit(agent: Agent, span: Span, groups: readonly Entry[][], held = this.polls === 'held'): Turns {
     const own = this.listener?.hasOwnTable === true;
     if (own) {
       if (!this.lock.take(agent)) yield;
@@ -158,6 +162,8 @@ export class Queue {
         return;
       }
     }
+    // Who looks whether its wait is over does so under the lock.
+    const retakes = !held && this.polls === 'retaken';
     let holds = own;
     for (let i = 0; i < groups.length; ) {
       const group = groups[i]!.map((entry) => ({ ...entry }));
@@ -167,7 +173,9 @@ export class Queue {
         this.counts.reach('ring full');
         this.roomless.push(agent);
         agent.block('wait');
+        if (retakes) this.lock.give(agent);
         yield;
+        if (retakes && !this.lock.take(agent)) yield;
       }
       const [submit, extra] = this.amd ? (['amd.submit', 'amd.extra'] as const) : (['qi.submit', 'qi.extra'] as const);
       agent.spend('submit', this.price(submit) + this.price(extra) * Math.max(0, group.length - 2));
@@ -185,11 +193,16 @@ export class Queue {
       this.spoil(group[0]!);
       agent.block('wait');
       yield;
+      if (retakes && !this.lock.take(agent)) {
+        this.counts.reach('wait for the queue to see the end');
+        yield;
+      }
       if (this.refused && group.includes(this.submitted[0]!)) {
         agent.spend('submit', this.price(submit));
         yield;
         this.mend(group, agent.clock);
         if (!this.amd) {
+          if (retakes) this.lock.give(agent);
           i++;
           continue;
         }
@@ -202,6 +215,7 @@ export class Queue {
       if (aborted) this.counts.add('RETRIES');
       if (!aborted || this.has('aborted-wait-as-done')) i++;
       if (aborted) this.seeTimeOut(agent);
+      if (retakes) this.lock.give(agent);
     }
     if (held) this.lock.give(agent);
   }
@@ -237,10 +251,15 @@ export class Queue {
 
   /** A wait is over, whichever way. */
   private closeWait({ caller, abandoned }: Entry, now: number): void {
-    caller?.wake(now);
+    if (caller !== null) this.tell(caller, now);
     if (abandoned === null || --abandoned.waits > 0) return;
     for (const entry of abandoned.group) this.seen.add(entry);
     this.release(this.seen, now);
+  }
+
+  /** Who polls is to look; one who waits for the lock to do so looks anyhow. */
+  private tell(caller: Agent, now: number): void {
+    if (caller.state === 'blocked' && caller.waitsFor === 'wait') caller.wake(now);
   }
 
   /** Who polls for a wait looks at the fault status, too: fetching goes on. */
@@ -306,7 +325,7 @@ export class Queue {
     if (entry.malformed || this.isTooWide(entry)) {
       if (this.amd) this.counts.add('EVENTS');
       this.refused = true;
-      this.submitted.find(({ caller }) => caller !== null)!.caller!.wake(now);
+      this.tell(this.submitted.find(({ caller }) => caller !== null)!.caller!, now);
       return false;
     }
     if (device !== null && !this.link.hasTag(device, this.machine.device.itags)) {
