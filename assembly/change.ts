@@ -265,14 +265,13 @@ function move(run: Run, page: u32, flags: u32, now: u64): void {
   setKind(target, kind);
   setReadOnly(target, isReadOnly(page) ? 1 : 0);
   const moved = (flags & ~(PTE_BUSY | PTE_LOCKED)) | (row != 0 ? PTE_P : 0);
-  if (row == 0) {
-    setPte(target, moved);
-    return;
+  if (row == 0) setPte(target, moved);
+  else {
+    setEntry(target, moved, frameOf(page));
+    if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), to);
+    forgetUser(target);
   }
-  setEntry(target, moved, frameOf(page));
-  if ((flags & PTE_ZERO) == 0) setPageOf(frameOf(page), to);
-  forgetUser(target);
-  recheck(target, now);
+  recheck(target, now); // somebody may have faulted there since the unmap
 }
 
 /** Under the lock: is the PTE still what made this run begin? */
