@@ -2,13 +2,13 @@
 import { Cache, ENTRY_STALE, ENTRY_W, find, lookup } from './cache';
 import { Agent, spend } from './clock';
 import { canReach } from './consumers';
-import { bump, N_CPU_STALE, N_L2_HIT, N_L2_MISS } from './counters';
+import { bump, N_CPU_LATE, N_CPU_STALE, N_L2_HIT, N_L2_MISS } from './counters';
 import { fillCpu } from './cputlbs';
 import { beginFault } from './fault';
 import { cost, setting } from './layout';
-import { BY_FILL, BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
+import { BY_FILL, BY_LATE, BY_STALE, BY_WALK, LOG_ACCESS, note } from './log';
 import { CAUSE_L2, CAUSE_WALK, COST_L2_HIT, COST_WALK_LEAF, COST_WALK_UPPER, SET_IDEAL, SET_SPLIT_WALKS } from './ops';
-import { noteUser, oblige, OWES_NOTHING } from './safety';
+import { isLate, noteUser, oblige, OWES_NOTHING } from './safety';
 import { agrees, aim, CpuCaches, entryOf, recheck } from './space';
 import { frameOf, isInReach, pte, PTE_A, PTE_D, PTE_W, setPte, setReadOnly } from './table';
 import { ASKS_AS_USER, ASKS_READ, ASKS_WRITE, countWalk, Found, newTrail, walk, WALK_OK } from './walk';
@@ -39,7 +39,9 @@ export function serve(who: Agent, cpu: CpuCaches, first: Cache, page: u32, write
   const now = who.clock;
   if (isStale(first, page, write) || isStale(cpu.l2, page, write)) {
     bump(N_CPU_STALE);
-    note(LOG_ACCESS, who.id, BY_STALE, write, page + 1, now);
+    const late = isLate(page, write != 0);
+    if (late) bump(N_CPU_LATE);
+    note(LOG_ACCESS, who.id, late ? BY_LATE : BY_STALE, write, page + 1, now);
     return IS_SERVED;
   }
   const flags = pte(page);

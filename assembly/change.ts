@@ -1,7 +1,8 @@
 // What a step of a list does to PTEs: cleared, set, moved; and what of it the rest of the list will need.
 import { Agent, spend } from './clock';
+import { canReach } from './consumers';
 import { N_UNMAPPED, bump, first } from './counters';
-import { Run, isFault, MODE_BACK, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
+import { Run, isCall, isFault, isOwnAccount, MODE_BACK, MODE_FRAME, MODE_ZERO, MODE_REUSE, hasRange, rowPage } from './execution';
 import { isUsedElsewhere, share } from './fork';
 import { allocFrame, freeFrames, pageOf, refsOf, setPageOf } from './frame';
 import { cost, setting } from './layout';
@@ -11,11 +12,11 @@ import {
   STEP_SET_NONE, STEP_SET_OLD, STEP_SET_POISON, STEP_SET_READONLY, STEP_SET_SWAP,
 } from './ops';
 import { noteUnmapped } from './recent';
-import { countEmpty, forgetUser, setAsked } from './safety';
+import { countEmpty, forgetUser, noteCall, oblige, openWindows, setAsked, settleCall, staleCpuEntries } from './safety';
 import { recheck } from './space';
 import {
   PTE_A, PTE_AWAY, PTE_BUSY, PTE_CACHE, PTE_D, PTE_LAZY, PTE_LOCKED, PTE_MERGED, PTE_MISMATCH, PTE_P, PTE_POISON, PTE_SEEN, PTE_SHARED, PTE_SWP, PTE_UNUSED, PTE_W, PTE_ZERO, TABLE_LG2, frameOf, isInReach,
-  isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, touched, vpnOf,
+  firstTable, isReadOnly, keyAt, kindOf, pageAt, pageIn, pte, setEntry, setKind, setPte, setReadOnly, tableAt, tableCount, touched, vpnOf,
 } from './table';
 
 /** A step on PTEs or rmap: on the run's page, or on every page of this hold. */
@@ -38,12 +39,26 @@ export function changePages(run: Run, who: Agent, step: u32): void {
   }
 }
 
+/** A call of the program returns: obligations of what it has come by, whether it has changed it or found it gone. */
+export function settlePages(run: Run, who: Agent, owes: u32): void {
+  if (openWindows() == 0 && staleCpuEntries() == 0) return;
+  for (let at = firstTable(run.first); at < tableCount && keyAt(at) <= (run.end - 1) >> TABLE_LG2; at++) {
+    const base = keyAt(at) << TABLE_LG2;
+    for (let slot: u32 = 0; slot < 1 << TABLE_LG2; slot++) {
+      const page = pageIn(tableAt(at), slot);
+      if (page == 0 || base + slot < run.first || base + slot >= run.end) continue;
+      if (settleCall(page - 1, who.id, owes)) oblige(page - 1, who.clock, owes, canReach(page - 1));
+    }
+  }
+}
+
 /** The effect is at `now`, when the step began, on all pages; the time is spent afterwards. */
 function changePage(run: Run, who: Agent, step: u32, page: u32, now: u64): void {
   const flags = pte(page);
   switch (step) {
     case STEP_CLEAR: {
       clear(run, who, page, flags, now);
+      if (isCall(run) && (pte(page) & PTE_P) == 0) noteCall(page, who.id);
       break;
     }
     case STEP_REMOVE_RMAP: {
@@ -109,10 +124,6 @@ function isSpared(occasion: u32, page: u32, flags: u32): bool {
   if (occasion == AT_HINT) return (flags & (PTE_AWAY | PTE_ZERO | PTE_SHARED)) != 0;
   const other = PTE_ZERO | PTE_CACHE | PTE_SHARED | PTE_MERGED | PTE_LAZY | PTE_MISMATCH | PTE_UNUSED;
   return (flags & other) != 0 || refsOf(frameOf(page)) != 1 || freeFrames() <= setting(SET_LOW);
-}
-/** Whether the kernel does it without being asked. */
-function isOwnAccount(occasion: u32): bool {
-  return occasion >= AT_HINT && occasion <= AT_COLLAPSE;
 }
 @inline
 function setRowFrame(row: usize, frame: u32): void {

@@ -1,8 +1,8 @@
 // A step list being run by an agent: where it is, and what it has found so far.
 import { first } from './counters';
-import { AT_COW, AT_FAULT, AT_HUGE_COW, AT_POOL_COW } from './ops';
+import { AT_COLLAPSE, AT_COW, AT_FAULT, AT_HINT, AT_HUGE_COW, AT_POOL_COW, AT_UNSHARE } from './ops';
 import { Submission } from './submission';
-import { touched } from './table';
+import { keyAt, TABLE_LG2, tableCount, touched } from './table';
 
 /** A list being run. */
 @unmanaged
@@ -44,6 +44,7 @@ export class Run {
   mmapHeld: u32; //   1: it has it
   mmapKept: u32; //   1: it leaves it to the list behind it
   everything: u32; // 1: it is told to be of 0..~0, whatever there is
+  pended: u32; //     1: its last CPU_PENDING has found something to flush
   job: Submission; // the invalidation under way
 }
 
@@ -67,6 +68,38 @@ export function isFault(run: Run): bool {
 @inline
 export function hasNothing(run: Run): bool {
   return run.skip != 0 || run.allFirst > run.allLast;
+}
+/** Whether the kernel does it without being asked. */
+export function isOwnAccount(occasion: u32): bool {
+  return occasion >= AT_HINT && occasion <= AT_COLLAPSE;
+}
+/** Whether it is a call of the program that takes something away from a range. */
+@inline
+export function isCall(run: Run): bool {
+  return hasRange(run) && !isOwnAccount(run.occasion) && run.occasion != AT_UNSHARE && run.writable == 0;
+}
+
+/** Another table's pages, in the braces of a range. */
+export function nextHold(run: Run): void {
+  run.inside = 1;
+  run.inHold = run.gathered;
+  run.holdFirst = u64.MAX_VALUE;
+  run.holdLast = 0;
+}
+export function inRange(run: Run): bool {
+  return run.position < tableCount && keyAt(run.position) <= (run.end - 1) >> TABLE_LG2;
+}
+/** The range that a list is called for, in braces as far as the table of the hold reaches. */
+export function firstOf(run: Run): u64 {
+  return run.inside == 0 ? run.first : max(run.first, keyAt(run.position) << TABLE_LG2);
+}
+export function lastOf(run: Run): u64 {
+  return run.inside == 0 ? run.end - 1 : min(run.end - 1, ((keyAt(run.position) + 1) << TABLE_LG2) - 1);
+}
+/** Rows of earlier holds: no business of a step inside the braces. */
+@inline
+export function oldRows(run: Run): u32 {
+  return run.inside != 0 ? run.inHold : 0;
 }
 /** Page of a gathered row. */
 @inline

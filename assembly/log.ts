@@ -22,6 +22,7 @@ export const BY_TLB: u32 = 0;
 export const BY_STALE: u32 = 1;
 export const BY_WALK: u32 = 2;
 export const BY_FILL: u32 = 3; // by what its walk has read before
+export const BY_LATE: u32 = 4; // by a stale entry that a call which has returned should have ended
 
 /** What a fault installs where it copies; the others are those of a list. */
 export const MODE_COPY: u32 = 3;

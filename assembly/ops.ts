@@ -35,6 +35,8 @@ export const STEP_RELEASE: u32 = 29; //      the IOMMU has no entry for the spac
 export const STEP_FREE_TABLES: u32 = 30;
 export const STEP_SET_NUMA: u32 = 31; //     out of reach: the next fault gives the same page back
 export const STEP_SET_CACHE: u32 = 32; //    the same of a page that the page cache keeps
+export const STEP_CPU_PENDING: u32 = 33; //  what others have put off, if anything,
+export const STEP_SECONDARY_PENDING: u32 = 34; // and the whole space then
 /** A step of a consumer has so many times its number added: 0 of the first. */
 export const STEP_CONSUMER: u32 = 256;
 

@@ -2,12 +2,12 @@
 // cost comes after; where the effect is at the end (an IPI round, a wait) there are two turns.
 import { bank, banks } from './bank';
 import { isBound } from './binding';
-import { changePages, check, unlockPage } from './change';
+import { changePages, check, settlePages, unlockPage } from './change';
 import { Agent, agentCount, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
 import { canReach, select } from './consumers';
 import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
-import { Run, hasNothing, hasRange, rowPage } from './execution';
+import { Run, firstOf, hasNothing, hasRange, inRange, isCall, lastOf, nextHold, oldRows, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
@@ -19,17 +19,17 @@ import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MISPLACED, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
-  STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
-  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
+  STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_CPU_PENDING, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
+  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
   AT_POOL_COW, AT_POOL_PROTECT, AT_SPLIT, AT_SPLIT_FILE, CAUSE_PAGE_COPY, COST_PAGE_COPY, STEP_FREE_TABLES, STEP_RELEASE, STEP_SET_CACHE,
 } from './ops';
 import { releaseSpace } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
-import { initShootdown, oldRows, shootDown } from './shootdown';
+import { deferFlush, flushDeferred, initShootdown, isDeferred, shootDown } from './shootdown';
 import { cpuCount, markFreed } from './space';
 import { Submission } from './submission';
 import { beginSubmission, stepSubmission } from './submit';
-import { PTE_P, TABLE_LG2, firstTable, keyAt, pte, tableAt, tableCount, tableOfPage, touched, vpnOf } from './table';
+import { PTE_P, firstTable, pte, tableAt, tableOfPage, touched, vpnOf } from './table';
 
 const RUN_BYTES: usize = offsetof<Run>();
 
@@ -105,7 +105,7 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   run.steps = lists + (<usize>((occasion * PARTS + part) * LIST_WORDS) << 2);
   run.at = run.loop = run.phase = run.touched = run.gathered = run.hold = run.skip = 0;
   run.mmap = mmapOf(occasion);
-  run.mmapHeld = run.mmapKept = run.everything = 0;
+  run.mmapHeld = run.mmapKept = run.everything = run.pended = 0;
   run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = run.freed = 0;
   run.part = part;
   run.occasion = occasion;
@@ -142,12 +142,12 @@ export function stepPath(who: Agent): bool {
     }
     if (!(banks == 1 ? perform(run, who, step) : performFor(code / STEP_CONSUMER, run, who, step))) {
       // The first of two turns does nothing but take time.
-      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH)) continue;
+      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH || step == STEP_CPU_PENDING)) continue;
       return false;
     }
     run.at++;
     if (stepwise) {
-      if (isShared(step)) return false;
+      if (isShared(run, step)) return false;
       continue;
     }
     // Steps that take no time are done in the same turn; without locks, so is what a lock would hold together.
@@ -155,9 +155,10 @@ export function stepPath(who: Agent): bool {
   }
 }
 
-/** Whether others could tell at which moment a step was taken. */
+/** Whether others could tell at which moment a step was taken: of CPU_DEFER those who come by its page, which is locked. */
 @inline
-function isShared(step: u32): bool {
+function isShared(run: Run, step: u32): bool {
+  if (isIfPending(step)) return run.pended != 0;
   if (step == STEP_RANGE_START || step == STEP_RANGE_END) return seesRanges();
   return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_CPU_DEFER && step != STEP_READ;
 }
@@ -176,6 +177,7 @@ function finish(run: Run, who: Agent): void {
       const owes = owed(run.occasion);
       if (owes != OWES_NOTHING || (flags & PTE_P) == 0) oblige(page, now, owes, canReach(page));
     }
+    if (isCall(run)) settlePages(run, who, owed(run.occasion));
   } else if (run.skip == 0 && owed(run.occasion) != OWES_NOTHING) {
     oblige(run.page, now, owed(run.occasion), canReach(run.page));
   }
@@ -232,11 +234,18 @@ function performFor(consumer: u32, run: Run, who: Agent, step: u32): bool {
 }
 function isCallback(step: u32): bool {
   if (step == STEP_RANGE_START || step == STEP_RANGE_END || step == STEP_ZAP || step == STEP_CHANGE_PTE) return true;
-  return step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END;
+  return step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END || step == STEP_SECONDARY_PENDING;
 }
 
+/** A step that is none unless reclaim has put a flush off. */
+@inline
+function isIfPending(step: u32): bool {
+  return step == STEP_CPU_PENDING || step == STEP_SECONDARY_PENDING;
+}
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
 function perform(run: Run, who: Agent, step: u32): bool {
+  if (step == STEP_CPU_PENDING && run.phase == 0) run.pended = !ideal && isDeferred() ? 1 : 0;
+  if (isIfPending(step) && run.pended == 0) return true;
   if (run.phase == 0 && step != STEP_READ) note(LOG_STEP, who.id, step, run.occasion, hasRange(run) ? 0 : run.page + 1, who.clock);
   switch (step) {
     case STEP_LOOP: {
@@ -296,13 +305,18 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return true;
     }
     case STEP_CPU_FLUSH: return ideal || cpuFlush(run, who);
-    case STEP_CPU_DEFER: return true; // what it puts off is done by the batch's flush
+    case STEP_CPU_DEFER: {
+      if (run.skip == 0) deferFlush(); // and the batch's flush does it, whoever else has done so
+      return true;
+    }
+    case STEP_CPU_PENDING: return flushDeferred(run, who);
     case STEP_SECONDARY: {
       if (hasNothing(run)) return true;
       const inside = run.inside != 0;
       return secondary(run, who, inside ? run.holdFirst : run.allFirst, inside ? run.holdLast : run.allLast, false);
     }
-    case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || secondary(run, who, 0, u64.MAX_VALUE, true);
+    case STEP_SECONDARY_PENDING: return !isBound(run.first) || whole(run, who);
+    case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || !isBound(run.allFirst) || whole(run, who);
     // range_start and range_end know nothing of what is found under the lock.
     case STEP_ZAP:
     case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);
@@ -345,17 +359,6 @@ function readContent(run: Run, now: u64): void {
 function skipLoop(run: Run): void {
   while (load<u32>(run.steps + (<usize>run.at << 2)) != STEP_AGAIN) run.at++;
 }
-function inRange(run: Run): bool {
-  return run.position < tableCount && keyAt(run.position) <= (run.end - 1) >> TABLE_LG2;
-}
-
-/** Another table's pages, in the braces of a range. */
-function nextHold(run: Run): void {
-  run.inside = 1;
-  run.inHold = run.gathered;
-  run.holdFirst = u64.MAX_VALUE;
-  run.holdLast = 0;
-}
 
 function lock(run: Run, who: Agent): bool {
   if (ideal) {
@@ -377,16 +380,12 @@ function lock(run: Run, who: Agent): bool {
 function tableOf(run: Run): u32 {
   return hasRange(run) ? tableAt(run.position) : tableOfPage(run.page);
 }
-/** The range that a list is called for, in braces as far as the table of the hold reaches. */
-function firstOf(run: Run): u64 {
-  return run.inside == 0 ? run.first : max(run.first, keyAt(run.position) << TABLE_LG2);
-}
-function lastOf(run: Run): u64 {
-  return run.inside == 0 ? run.end - 1 : min(run.end - 1, ((keyAt(run.position) + 1) << TABLE_LG2) - 1);
-}
 
+function whole(run: Run, who: Agent): bool {
+  return secondary(run, who, 0, u64.MAX_VALUE, true);
+}
 function secondary(run: Run, who: Agent, first: u64, last: u64, whole: bool): bool {
-  if (ideal || first > last || !isBound(whole ? run.allFirst : first)) return true;
+  if (ideal || first > last || (!whole && !isBound(first))) return true;
   if (run.phase == 0) {
     run.phase = 1;
     bump(N_PATH_SECONDARY + run.occasion);

@@ -21,6 +21,9 @@ let userEpoch: usize = 0; //   u32[pages]: its epoch then; 0 = nobody yet
 let asked: usize = 0; //       u8[pages]: the program asked for the change itself and has not been answered
 let staleCpu: usize = 0; //    u32[pages]: stale entries of CPU TLBs
 let cpuSince: usize = 0; //    u64[pages]: 1 + when the first of them became stale
+let dueCopies: usize = 0; //   u64[pages]: agents in calls that have met the open window, a bit each; it has to be closed when they return
+let dueEntries: usize = 0; //  u64[pages]: the same of the window of CPUs
+let late: usize = 0; //        u8[pages]: LATE_*: it was not
 let totals: usize = 0; //      u32 open windows, u32 stale entries of all CPU TLBs
 
 export function initSafety(pages: u32): void {
@@ -31,6 +34,9 @@ export function initSafety(pages: u32): void {
   userAgent = region(<usize>pages << 2);
   userEpoch = region(<usize>pages << 2);
   asked = region(<usize>pages);
+  dueCopies = region(<usize>pages << 3);
+  dueEntries = region(<usize>pages << 3);
+  late = region(<usize>pages);
   staleCpu = region(<usize>pages << 2);
   cpuSince = region(<usize>pages << 3);
   totals = region(8);
@@ -73,6 +79,7 @@ export function staleCopyGone(page: u32, now: u64): void {
   store<u64>(opened, 0);
   store<u64>(obliged, 0);
   store<u8>(owed + page, 0);
+  store<u64>(dueCopies + (<usize>page << 3), 0);
   store<u32>(totals, openWindows() - 1);
   note(LOG_WINDOW, 0, 0, 0, page + 1, now);
 }
@@ -97,6 +104,8 @@ export function staleCpuGone(page: u32, now: u64): void {
   if (load<u32>(at) != 0) return;
   const since = load<u64>(cpuSince + (<usize>page << 3));
   store<u64>(cpuSince + (<usize>page << 3), 0);
+  store<u64>(dueEntries + (<usize>page << 3), 0);
+  store<u8>(late + page, 0);
   // A CPU's private steps may be ahead of the change that closes the window.
   record(H_CPU_WINDOW, now + 1 > since ? now + 1 - since : 0);
 }
@@ -161,6 +170,35 @@ export function setEpochOfUser(page: u32, epoch: u32): void {
 @inline
 export function setAsked(page: u32, value: u32): void {
   store<u8>(asked + page, <u8>value);
+}
+
+/** A call has returned, and CPUs may not use the old entry, */
+const LATE: u8 = 1;
+/** or not write by it. */
+const LATE_TO_WRITE: u8 = 2;
+
+/** A call of the program comes by the page: what is stale by now, whoever has made it so, has to be gone when it returns. */
+export function noteCall(page: u32, who: u32): void {
+  const bit = (<u64>1) << who;
+  const copies = dueCopies + (<usize>page << 3);
+  const entries = dueEntries + (<usize>page << 3);
+  if (hasStaleCopy(page)) store<u64>(copies, load<u64>(copies) | bit);
+  if (load<u32>(staleCpu + (<usize>page << 2)) != 0) store<u64>(entries, load<u64>(entries) | bit);
+}
+/** The call returns. Returns whether an obligation of the page falls due: its window is still that of then. */
+export function settleCall(page: u32, who: u32, owes: u32): bool {
+  const bit = (<u64>1) << who;
+  const copies = dueCopies + (<usize>page << 3);
+  const entries = dueEntries + (<usize>page << 3);
+  if ((load<u64>(entries) & bit) != 0) store<u8>(late + page, load<u8>(late + page) | (owes == OWES_NOTHING ? LATE : LATE_TO_WRITE));
+  const falls = (load<u64>(copies) & bit) != 0;
+  store<u64>(entries, load<u64>(entries) & ~bit);
+  store<u64>(copies, load<u64>(copies) & ~bit);
+  return falls;
+}
+/** Whether a CPU's access by a stale entry is one that a call which has returned should have ended. */
+export function isLate(page: u32, write: bool): bool {
+  return (load<u8>(late + page) & (write ? LATE | LATE_TO_WRITE : LATE)) != 0;
 }
 
 /**

@@ -2,9 +2,9 @@
 // 4.13); by IPI with generations, where a CPU that has gone idle is left out and flushes when it comes back, and one that is
 // behind flushes all (arch/x86/mm/tlb.c since 5.0, flush_tlb_func); or by INVLPGB, which interrupts nobody (since 6.15).
 import { Agent, agent, BLOCKED, DONE, exchange, spend } from './clock';
-import { bump, N_IPI } from './counters';
+import { bump, N_CPU_PENDING, N_IPI } from './counters';
 import { flushCpu, flushCpuPage } from './cputlbs';
-import { hasRange, Run, rowPage } from './execution';
+import { hasRange, oldRows, Run, rowPage } from './execution';
 import { cost, region, setting } from './layout';
 import {
   CAUSE_CPU_FLUSH, CAUSE_FRAME_WAIT, CAUSE_INTERRUPTED, CAUSE_IPI, COST_FLUSH_FULL, COST_INVLPG, COST_INVLPGB, COST_IPI_FIRST,
@@ -15,6 +15,7 @@ import { cpuCount } from './space';
 @unmanaged
 class State {
   generation: u32; // flushes of the space begun
+  deferred: u32; //   1: a batch of reclaim has put off a flush since the last one of flushDeferred
 }
 let state: State = changetype<State>(0);
 let current: usize = 0; // u32[cpus]: generation that the CPU has flushed
@@ -40,6 +41,26 @@ export function goIdle(who: Agent): void {
 function isIdle(id: u32, now: u64): bool {
   const cpu = agent(id);
   return now < load<u64>(idle + (<usize>id << 3)) || (cpu.state == BLOCKED && cpu.waitsFor == CAUSE_FRAME_WAIT);
+}
+
+/** Reclaim puts a flush off (mm/rmap.c set_tlb_ubc_flush_pending). Its own flush of the batch does not take that back. */
+export function deferFlush(): void {
+  state.deferred = 1;
+}
+/** Whether flushDeferred has something to flush. */
+@inline
+export function isDeferred(): bool {
+  return state.deferred != 0;
+}
+/**
+ * Flushes all, since reclaim may have taken away what this list finds gone (mm/rmap.c flush_tlb_batched_pending). What is put
+ * off while it runs is flushed with it, whose effect is at its end.
+ */
+export function flushDeferred(run: Run, who: Agent): bool {
+  if (run.phase == 0) bump(N_CPU_PENDING);
+  if (!shootDown(run, who, 0, true)) return false;
+  state.deferred = 0;
+  return true;
 }
 
 /** Two turns: the flush is over when all have answered. Pages that the run has changed, or with `full` all. */
@@ -105,11 +126,6 @@ function flushPages(run: Run, cpu: u32, now: u64): void {
     return;
   }
   for (let i = oldRows(run); i < run.gathered; i++) flushCpuPage(cpu, rowPage(run, i), now);
-}
-/** Rows of earlier holds: no business of a step inside the braces. */
-@inline
-export function oldRows(run: Run): u32 {
-  return run.inside != 0 ? run.inHold : 0;
 }
 
 /** A CPU that was left out comes back: it flushes all before anything else. Returns whether it did. */

@@ -266,6 +266,7 @@ export const pri = fc.record({
 const ODD = [
   variant('range-end', 'free first', {
     munmap: 'RS { LK PC RR UL } FREE RE! CF SI',
+    mremap: 'RS { LK PC PS(moved) UL } RE! RET',
     dontneed: 'RS { LK PC RR UL } RE CF FREE SI',
     reclaim_swap: '{ RS LK PC CF PS(swp) RR PP UL RE } CF { PPc FREE SI }',
     reclaim_file: '{ RS LK PC RR PP UL RE } CF { PPc FREE SI }',

@@ -13,7 +13,7 @@ export interface LogExports {
 
 const WORD = 2 ** 32;
 
-const ACCESS = { BY_TLB: 'tlb', BY_STALE: 'stale', BY_WALK: 'walk', BY_FILL: 'fill' } as const;
+const ACCESS = { BY_TLB: 'tlb', BY_STALE: 'stale', BY_WALK: 'walk', BY_FILL: 'fill', BY_LATE: 'late' } as const;
 const FAULT = {
   MODE_FRAME: 'new page',
   MODE_ZERO: 'zero page',

@@ -97,6 +97,7 @@ const COUNTERS: Readonly<Record<RaceProperty, readonly string[]>> = {
   stale: ['N_STALE'],
   exposed: ['N_EXPOSED'],
   denied: ['N_DEVICE_FAULTS'],
+  late: ['N_CPU_LATE'],
 };
 /** The thread that handles page requests, and a device's access where the device does not wait for it. */
 export const HANDLER = 'prq';

@@ -56,6 +56,7 @@ describe('verdicts known from elsewhere', () => {
       'lazyfree-batch',
       'migrate-insert-read',
       'migrate-vma-write',
+      'mprotect-reclaim-write',
       'mprotect-write',
       'mremap-reclaim',
       'mremap-write',
@@ -314,6 +315,16 @@ never ${never}`;
   const found = exploreCell(setup, release, () => false)!;
   expect(found).toMatchObject({ verdict: 'broken', property: never });
   expect(found.steps.at(-1)).toMatchObject({ agent, action });
+});
+
+test('who puts the flush of the device off as well needs for it what CPUs have: a flush by whoever comes by', () => {
+  const late = { reclaim_swap: '{ RS LK PC CFq PS(swp) RR PP UL RE } CF SI* IO { PPc FREE }' };
+  const shipped = loadPolicy('linux-6.6').mm!.paths.mprotect.text;
+  const made = (name: string, mprotect: string) => variant('linux-6.6', name, { ...late, mprotect });
+  expect(explore('mprotect-reclaim-write', made('made good', shipped))).toMatchObject({ verdict: 'holds' });
+  expect(explore('mprotect-reclaim-write', made('for CPUs', shipped.replace(' SIp', '')))).toMatchObject({
+    property: 'S3',
+  });
 });
 
 describe('a consumer with a table of its own whose faults do not retry', () => {

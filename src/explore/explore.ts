@@ -130,5 +130,6 @@ function isBroken({ kind, what }: LogEvent, never: RaceProperty): boolean {
   if (never === 'exposed') return kind === 'due';
   if (never === 'stale') return kind === 'device' && what === LANDS_STALE;
   if (never === 'denied') return kind === 'device' && what === DENIED;
+  if (never === 'late') return kind === 'access' && what === 'late';
   return kind === 'broken' && what === never;
 }

@@ -171,6 +171,7 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
       queued: n('N_QUEUED'),
       fq_flush_full: n('N_QUEUE_FULL'),
       fq_flush_timer: n('N_QUEUE_TIMER'),
+      ...(machine.family === 'mm' ? { cpu_pending: n('N_CPU_PENDING') } : {}),
       ...queueErrors(n),
       ...(consumersOf(machine).every(flushesAlways) ? {} : refusedOf(n)),
     },
@@ -207,7 +208,7 @@ function costOf({ machine, run, ideal, baseline, costs, paid }: Composition): Ru
   };
 }
 
-function safetyOf({ run, checked, agents, vpnOf }: Composition): RunSafety {
+function safetyOf({ machine, run, checked, agents, vpnOf }: Composition): RunSafety {
   const n: Count = (name) => run.counters[name] ?? 0;
   const s1 = n('N_S1_READ') + n('N_S1_WRITE');
   const broken = s1 + n('N_S2') + n('N_S2X') + n('N_S3') + n('N_S4') + n('N_S5') + n('N_S6') + n('N_S7');
@@ -228,6 +229,7 @@ function safetyOf({ run, checked, agents, vpnOf }: Composition): RunSafety {
     window_ns: nsOf(run.distributions.window!),
     exposed_ns: nsOf(run.distributions.exposed!),
     cpu_window_ns: nsOf(run.distributions.cpuWindow!),
+    ...(machine.family === 'mm' ? { cpu_late_uses: n('N_CPU_LATE') } : {}),
     windows_empty: n('N_WINDOWS_EMPTY'),
     open_at_end: run.openAtEnd,
     first: first && {

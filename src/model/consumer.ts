@@ -71,7 +71,10 @@ export const PRICED_AS = {
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<CostKey, CostKey>>>>>;
 
 /** Steps that are callbacks: each consumer of an mm has its own, one after the other. */
-export const CALLBACKS: ReadonlySet<StepWord> = new Set(['RS', 'RE', 'RE!', 'SI', 'SI*', 'IP', 'CP', 'REL']);
+export const CALLBACKS: ReadonlySet<StepWord> = new Set(['RS', 'RE', 'RE!', 'SI', 'SI*', 'SIp', 'IP', 'CP', 'REL']);
+
+/** Those of them that are invalidate_range. */
+const OF_INVALIDATE: ReadonlySet<StepWord> = new Set(['SI', 'SI*', 'SIp', 'RE!']);
 
 /** The price that a consumer pays for what has the price `key` on an IOMMU. */
 export function pricedAs({ flushesBy }: Consumer, key: CostKey): CostKey {
@@ -82,5 +85,5 @@ export function pricedAs({ flushesBy }: Consumer, key: CostKey): CostKey {
 /** Whether a step of a list is a callback that the consumer has. Of `RE!` only the invalidation is asked about. */
 export function hears({ invalidate, invalidatePage }: Consumer, word: StepWord): boolean {
   if (word === 'IP') return invalidatePage !== 'none';
-  return invalidate !== 'none' || !(word === 'SI' || word === 'SI*' || word === 'RE!');
+  return invalidate !== 'none' || !OF_INVALIDATE.has(word);
 }

@@ -102,8 +102,10 @@ export const STEP_PHRASES: Readonly<Record<string, string>> = {
   'PS(moved)': 'moves the PTE',
   CF: 'flushes CPU TLBs',
   CFq: 'puts the flush off',
+  CFp: 'flushes CPU TLBs, what was put off',
   SI: 'invalidates',
   'SI*': 'invalidates all',
+  SIp: 'invalidates all',
   'RE!': 'range_end invalidates',
   RS: 'range_start',
   RE: 'range_end',
@@ -118,6 +120,7 @@ export const STEP_PHRASES: Readonly<Record<string, string>> = {
 export const ACCESS_PHRASES: Readonly<Record<string, string>> = {
   tlb: 'TLB hit',
   stale: 'stale TLB entry',
+  late: 'stale TLB entry, too late',
   walk: 'walk',
   fill: 'fills TLB',
 };

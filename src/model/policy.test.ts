@@ -43,7 +43,7 @@ const CASES: [string, string, string][] = [
   [
     'prototype',
     'constructor',
-    'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq SI SI* IP CP ',
+    'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq CFp SI SI* SIp IP ',
   ],
   [
     'PS of what',

@@ -99,9 +99,21 @@ export interface RaceAgent {
 /**
  * What a race can say must never be: a property broken (GLOSSARY.md); or, whether that breaks one or not, an access by an
  * old translation (`stale`), an obligation that falls due while an old translation can be used (`exposed`), a device access
- * denied (`denied`).
+ * denied (`denied`), a CPU's access by a TLB entry that a call which has returned should have ended (`late`).
  */
-export const RACE_PROPERTIES = ['S1', 'S2', 'S2x', 'S3', 'S4', 'S5', 'S6', 'stale', 'exposed', 'denied'] as const;
+export const RACE_PROPERTIES = [
+  'S1',
+  'S2',
+  'S2x',
+  'S3',
+  'S4',
+  'S5',
+  'S6',
+  'stale',
+  'exposed',
+  'denied',
+  'late',
+] as const;
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */

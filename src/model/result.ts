@@ -129,6 +129,8 @@ export interface RunSafety {
   readonly window_ns: Distribution;
   readonly exposed_ns: Distribution;
   readonly cpu_window_ns: Distribution;
+  /** Of an address space: CPU accesses by TLB entries that a call which has returned should have ended. */
+  readonly cpu_late_uses?: number;
   readonly windows_empty: number;
   readonly open_at_end: number;
   readonly first: FirstViolation | null;

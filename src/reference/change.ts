@@ -30,6 +30,7 @@ export class Changes {
     const { agent } = run;
     if (what === 'PC') {
       this.clear(run, page);
+      if (isCall(run) && !page.pte.present) this.safety.meet(page, run);
       return;
     }
     const mine = run.range === null || run.changed.has(page);
@@ -216,5 +217,10 @@ function faultedIn({ mode, write, cached }: NonNullable<Operation['fault']>): Pt
 
 /** Paths that change what the program may do. */
 const PROTECTS = new Set<Operation['path']>(['mprotect', 'hugetlb_protect']);
+/** Whether the program has asked for it, and something is taken away. */
+function isCall({ range, path, writable }: Operation): boolean {
+  return range !== null && !UNASKED.has(path) && path !== 'hugetlb_unshare' && !writable;
+}
+
 /** Paths of a range that the kernel takes on its own account. */
 const UNASKED = new Set<Operation['path']>(['numa_hint', 'thp_split', 'thp_split_file', 'thp_collapse']);

@@ -223,6 +223,7 @@ export class Cpu {
     const old = [first.peek(page), tlbs.l2.peek(page)].find((copy) => copy && isStale(copy) && (!write || copy.writes));
     if (old) {
       this.counts.add('CPU_STALE');
+      if (space.isLate(page, write)) this.counts.add('CPU_LATE');
       this.granted = true;
       yield;
       return;

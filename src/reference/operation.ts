@@ -41,6 +41,8 @@ export interface Operation {
   table: Table | null;
   before: number;
   lock: Lock | null;
+  /** Its last CFp has found something to flush. */
+  pended: boolean;
   /** Leaf tables that it frees. */
   freed: readonly Table[];
   /** A list before it has taken mmap_lock. */

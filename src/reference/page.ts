@@ -76,10 +76,13 @@ export interface Page {
   /** The program has asked for a change of it and has no answer yet. */
   asked: boolean;
   /** Since when stale copies of it are in the IOMMU or the device. */
-  window: { readonly opened: number; obliged: number | null; owed: readonly string[] } | null;
-  /** Since when stale entries of it are in CPU TLBs. */
-  cpuWindow: number | null;
+  window: { readonly opened: number; obliged: number | null; owed: readonly string[]; readonly met: Met } | null;
+  /** Since when stale entries of it are in CPU TLBs; and what they may not be used for any more. */
+  cpuWindow: { readonly opened: number; late: 'nothing' | 'write' | 'all'; readonly met: Met } | null;
 }
+
+/** Calls of the program under way that have come by the page while a window of it was open. */
+type Met = Set<object>;
 
 /** A leaf page table. */
 export interface Table {

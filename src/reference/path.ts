@@ -57,6 +57,7 @@ export class Paths {
       freed: [],
       lock: null,
       hasMmapLock: false,
+      pended: false,
       ...start,
     };
     if (run.part === 'body') this.counts.path(run.path).count++;
@@ -166,7 +167,14 @@ export class Paths {
       case 'CF':
         return yield* this.flush(run);
       case 'CFq':
+        if (!run.lost) this.shootdown.deferred = true;
         return;
+      case 'CFp':
+        run.pended = this.shootdown.deferred && !this.ideal;
+        if (run.pended) yield* this.shootdown.flushDeferred(agent);
+        return;
+      case 'SIp':
+        return yield* this.invalidate(run, party, run.pended ? EVERYTHING : null);
       case 'SI':
       case 'IP':
         return yield* this.invalidate(run, party, this.spanOf(run));
@@ -383,6 +391,10 @@ export class Paths {
         const owes = OWES[run.path] ?? null;
         if (owes !== null || !page.pte.present) this.safety.oblige(page, now, owes, this.consumers.reachable(page));
       }
+      const { first, end } = run.range;
+      for (const page of this.space.tablesIn(first, end).flatMap(({ pages }) => pages))
+        if (page.vpn >= first && page.vpn < end)
+          this.safety.settle(page, run, OWES[run.path] ?? null, now, () => this.consumers.reachable(page));
     } else if (!run.lost && OWES[run.path] !== undefined)
       this.safety.oblige(run.page!, now, OWES[run.path]!, this.consumers.reachable(run.page!));
     this.discard(run, now);

@@ -25,8 +25,23 @@ export class Safety {
       return;
     }
     if (page.window.obliged === null) this.counts.add('EXPOSED');
-    const { opened, obliged, owed } = page.window;
-    page.window = { opened, obliged: obliged ?? now, owed: owes === null ? owed : [...owed, owes] };
+    const { opened, obliged, owed, met } = page.window;
+    page.window = { met, opened, obliged: obliged ?? now, owed: owes === null ? owed : [...owed, owes] };
+  }
+
+  /** A call of the program, under the lock, finds the page gone, or has made it so: nothing old may be left when it returns. */
+  meet(page: Page, call: object): void {
+    page.window?.met.add(call);
+    page.cpuWindow?.met.add(call);
+  }
+
+  /** The call has returned, and what it met is there still. */
+  settle(page: Page, call: object, owes: Owed, now: number, reachable: () => boolean): void {
+    if (page.window?.met.delete(call)) this.oblige(page, now, owes, reachable());
+    const { cpuWindow } = page;
+    if (!cpuWindow?.met.delete(call)) return;
+    if (cpuWindow.late !== 'all') cpuWindow.late = owes === null ? 'all' : 'write';
+    this.counts.reach('CPU entry outlives the call');
   }
 
   /** A translation was taken away or narrowed. */

@@ -13,6 +13,8 @@ export class Shootdown {
   /** CPUs that a flush has left out. */
   private readonly leftOut = new Set<Agent>();
   private readonly idleUntil = new Map<Agent, number>();
+  /** Reclaim has put a flush off since somebody has last made sure that none is missing. */
+  deferred = false;
 
   constructor(
     private readonly how: CpuPart['shootdown'],
@@ -67,6 +69,13 @@ export class Shootdown {
       agent.hear(known);
       if (mine) this.counts.reach('one CPU interrupts another');
     }
+  }
+
+  /** What reclaim has put off, done by somebody who cannot wait for it. */
+  *flushDeferred(agent: Agent): Turns {
+    this.counts.add('CPU_PENDING');
+    yield* this.flush(agent, [], true);
+    this.deferred = false;
   }
 
   private drop(cpu: Agent, pages: readonly Page[], full: boolean, now: number): void {

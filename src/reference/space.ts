@@ -322,7 +322,7 @@ export class Space {
   /** Opens or closes the window of a page, as there are stale copies of it or not. */
   watch(page: Page, now: number, stale = this.staleCopies(page).length > 0): void {
     if (stale && page.window === null) {
-      page.window = { opened: now, obliged: null, owed: [] };
+      page.window = { opened: now, obliged: null, owed: [], met: new Set() };
       this.open.add(page);
       this.counts.reach('window opened');
     } else if (!stale && page.window !== null) {
@@ -345,12 +345,17 @@ export class Space {
 
   watchCpu(page: Page, now: number): void {
     const stale = this.cpuCopies(page).some(isStale);
-    if (stale && page.cpuWindow === null) page.cpuWindow = now;
+    if (stale && page.cpuWindow === null) page.cpuWindow = { opened: now, late: 'nothing', met: new Set() };
     else if (!stale && page.cpuWindow !== null) {
       // The CPU may have run ahead of who opened it.
-      this.counts.lasted('cpuWindow', Math.max(0, now - page.cpuWindow));
+      this.counts.lasted('cpuWindow', Math.max(0, now - page.cpuWindow.opened));
       page.cpuWindow = null;
     }
+  }
+
+  /** Whether a call that took the page away, or the right to write it, has returned while the entry was there. */
+  isLate({ cpuWindow }: Page, write: boolean): boolean {
+    return cpuWindow?.late === 'all' || (write && cpuWindow?.late === 'write');
   }
 
   // ---- fills and invalidations ----
