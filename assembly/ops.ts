@@ -37,6 +37,8 @@ export const STEP_SET_NUMA: u32 = 31; //     out of reach: the next fault gives 
 export const STEP_SET_CACHE: u32 = 32; //    the same of a page that the page cache keeps
 export const STEP_CPU_PENDING: u32 = 33; //  what others have put off, if anything,
 export const STEP_SECONDARY_PENDING: u32 = 34; // and the whole space then
+export const STEP_SECONDARY_TABLES: u32 = 35; // of all pages of the run, if tables have been taken out
+export const STEP_CPU_RANGE: u32 = 36; //    of the range, whatever the run has changed in it
 /** A step of a consumer has so many times its number added: 0 of the first. */
 export const STEP_CONSUMER: u32 = 256;
 

@@ -19,13 +19,13 @@ import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MISPLACED, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
   COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
-  STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_CPU_PENDING, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
-  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
+  STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_CPU_PENDING, STEP_CPU_RANGE, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
+  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_SECONDARY_TABLES, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
   AT_POOL_COW, AT_POOL_PROTECT, AT_SPLIT, AT_SPLIT_FILE, CAUSE_PAGE_COPY, COST_PAGE_COPY, STEP_FREE_TABLES, STEP_RELEASE, STEP_SET_CACHE,
 } from './ops';
 import { releaseSpace } from './pasid';
 import { oblige, OWES_DIRTY, OWES_NOTHING, OWES_PERMISSION, setAsked } from './safety';
-import { deferFlush, flushDeferred, initShootdown, isDeferred, shootDown } from './shootdown';
+import { FLUSH_ALL, FLUSH_CHANGED, FLUSH_RANGE, deferFlush, flushDeferred, initShootdown, isDeferred, shootDown } from './shootdown';
 import { cpuCount, markFreed } from './space';
 import { Submission } from './submission';
 import { beginSubmission, stepSubmission } from './submit';
@@ -142,7 +142,7 @@ export function stepPath(who: Agent): bool {
     }
     if (!(banks == 1 ? perform(run, who, step) : performFor(code / STEP_CONSUMER, run, who, step))) {
       // The first of two turns does nothing but take time.
-      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH || step == STEP_CPU_PENDING)) continue;
+      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH || step == STEP_CPU_PENDING || step == STEP_CPU_RANGE)) continue;
       return false;
     }
     run.at++;
@@ -234,7 +234,8 @@ function performFor(consumer: u32, run: Run, who: Agent, step: u32): bool {
 }
 function isCallback(step: u32): bool {
   if (step == STEP_RANGE_START || step == STEP_RANGE_END || step == STEP_ZAP || step == STEP_CHANGE_PTE) return true;
-  return step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END || step == STEP_SECONDARY_PENDING;
+  if (step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END) return true;
+  return step == STEP_SECONDARY_PENDING || step == STEP_SECONDARY_TABLES;
 }
 
 /** A step that is none unless reclaim has put a flush off. */
@@ -310,6 +311,7 @@ function perform(run: Run, who: Agent, step: u32): bool {
       return true;
     }
     case STEP_CPU_PENDING: return flushDeferred(run, who);
+    case STEP_CPU_RANGE: return ideal || rangeFlush(run, who);
     case STEP_SECONDARY: {
       if (hasNothing(run)) return true;
       const inside = run.inside != 0;
@@ -317,6 +319,7 @@ function perform(run: Run, who: Agent, step: u32): bool {
     }
     case STEP_SECONDARY_PENDING: return !isBound(run.first) || whole(run, who);
     case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || !isBound(run.allFirst) || whole(run, who);
+    case STEP_SECONDARY_TABLES: return run.freed == 0 || secondary(run, who, run.allFirst, run.allLast, false);
     // range_start and range_end know nothing of what is found under the lock.
     case STEP_ZAP:
     case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);
@@ -411,7 +414,13 @@ function cpuFlush(run: Run, who: Agent): bool {
   if (run.phase == 0) unlinkTables(run);
   const pages = hasRange(run) ? run.gathered - oldRows(run) : hasNothing(run) ? 0 : max<u32>(1, run.touched);
   if (pages == 0) return true;
-  return shootDown(run, who, pages, run.part == PART_MIDDLE || pages > setting(SET_CEILING));
+  return shootDown(run, who, pages, run.part == PART_MIDDLE || pages > setting(SET_CEILING) ? FLUSH_ALL : FLUSH_CHANGED);
+}
+/** The same of the range, or the one page, that the list is for, whatever it has changed. */
+function rangeFlush(run: Run, who: Agent): bool {
+  if (firstOf(run) > lastOf(run)) return true;
+  const pages = lastOf(run) - firstOf(run) + 1;
+  return pages > setting(SET_CEILING) ? shootDown(run, who, 0, FLUSH_ALL) : shootDown(run, who, <u32>pages, FLUSH_RANGE);
 }
 
 /** Gives back what the run has gathered, or its one frame. */

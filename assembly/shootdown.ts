@@ -4,13 +4,14 @@
 import { Agent, agent, BLOCKED, DONE, exchange, spend } from './clock';
 import { bump, N_CPU_PENDING, N_IPI } from './counters';
 import { flushCpu, flushCpuPage } from './cputlbs';
-import { hasRange, oldRows, Run, rowPage } from './execution';
+import { firstOf, hasRange, lastOf, oldRows, Run, rowPage } from './execution';
 import { cost, region, setting } from './layout';
 import {
   CAUSE_CPU_FLUSH, CAUSE_FRAME_WAIT, CAUSE_INTERRUPTED, CAUSE_IPI, COST_FLUSH_FULL, COST_INVLPG, COST_INVLPGB, COST_IPI_FIRST,
   COST_IPI_HANDLER, COST_IPI_NEXT, COST_TLBSYNC, SET_SHOOTDOWN, SHOOTDOWN_BROADCAST, SHOOTDOWN_GENERATIONS,
 } from './ops';
 import { cpuCount } from './space';
+import { pageAt } from './table';
 
 @unmanaged
 class State {
@@ -58,16 +59,23 @@ export function isDeferred(): bool {
  */
 export function flushDeferred(run: Run, who: Agent): bool {
   if (run.phase == 0) bump(N_CPU_PENDING);
-  if (!shootDown(run, who, 0, true)) return false;
+  if (!shootDown(run, who, 0, FLUSH_ALL)) return false;
   state.deferred = 0;
   return true;
 }
 
-/** Two turns: the flush is over when all have answered. Pages that the run has changed, or with `full` all. */
-export function shootDown(run: Run, who: Agent, pages: u32, full: bool): bool {
+/** What a flush is of: pages that the run has changed, in this hold inside braces; */
+export const FLUSH_CHANGED: u32 = 0;
+/** everything; */
+export const FLUSH_ALL: u32 = 1;
+/** the range that the list is called for. */
+export const FLUSH_RANGE: u32 = 2;
+
+/** Two turns: the flush is over when all have answered. `pages`: instructions that it takes, unless it is of everything. */
+export function shootDown(run: Run, who: Agent, pages: u32, what: u32): bool {
   if (run.phase == 0) {
     run.phase = 1;
-    begin(run, who, pages, full);
+    begin(run, who, pages, what);
     return false;
   }
   run.phase = 0;
@@ -75,7 +83,7 @@ export function shootDown(run: Run, who: Agent, pages: u32, full: bool): bool {
     const cpu = agent(id);
     const asked = ((run.asked >> id) & 1) != 0;
     if (hasGenerations() && id != who.id && !asked && cpu.state != DONE) continue;
-    flush(run, id, who.clock, full);
+    flush(run, id, who.clock, what);
     if (!asked || cpu.state == DONE) continue;
     spend(cpu, CAUSE_INTERRUPTED, cost(COST_IPI_HANDLER));
     exchange(id, who.id);
@@ -83,10 +91,10 @@ export function shootDown(run: Run, who: Agent, pages: u32, full: bool): bool {
   return true;
 }
 
-function begin(run: Run, who: Agent, pages: u32, full: bool): void {
+function begin(run: Run, who: Agent, pages: u32, what: u32): void {
   run.asked = 0;
   if (setting(SET_SHOOTDOWN) == SHOOTDOWN_BROADCAST) {
-    spend(who, CAUSE_CPU_FLUSH, cost(COST_INVLPGB) * (full ? 1 : pages) + cost(COST_TLBSYNC));
+    spend(who, CAUSE_CPU_FLUSH, cost(COST_INVLPGB) * (what == FLUSH_ALL ? 1 : pages) + cost(COST_TLBSYNC));
     return;
   }
   run.generation = ++state.generation;
@@ -100,27 +108,34 @@ function begin(run: Run, who: Agent, pages: u32, full: bool): void {
     run.asked |= <u64>1 << id;
     others++;
   }
-  if (who.id < cpuCount) spend(who, CAUSE_CPU_FLUSH, full ? cost(COST_FLUSH_FULL) : cost(COST_INVLPG) * pages);
+  if (who.id < cpuCount) spend(who, CAUSE_CPU_FLUSH, what == FLUSH_ALL ? cost(COST_FLUSH_FULL) : cost(COST_INVLPG) * pages);
   if (others == 0) return;
   bump(N_IPI);
   spend(who, CAUSE_IPI, cost(COST_IPI_FIRST) + cost(COST_IPI_NEXT) * (others - 1));
 }
 
 /** What one CPU does: what it is asked for; with generations nothing if it has done so, and all if it has missed any. */
-function flush(run: Run, id: u32, now: u64, full: bool): void {
+function flush(run: Run, id: u32, now: u64, what: u32): void {
   if (!hasGenerations()) {
-    if (full) flushCpu(id, now);
-    else flushPages(run, id, now);
+    if (what == FLUSH_ALL) flushCpu(id, now);
+    else flushPages(run, id, what, now);
     return;
   }
   const at = current + (<usize>id << 2);
   const mine = load<u32>(at);
   if (mine == state.generation) return;
   store<u32>(at, state.generation);
-  if (!full && run.generation == mine + 1 && run.generation == state.generation) flushPages(run, id, now);
+  if (what != FLUSH_ALL && run.generation == mine + 1 && run.generation == state.generation) flushPages(run, id, what, now);
   else flushCpu(id, now);
 }
-function flushPages(run: Run, cpu: u32, now: u64): void {
+function flushPages(run: Run, cpu: u32, what: u32, now: u64): void {
+  if (what == FLUSH_RANGE) {
+    for (let vpn = firstOf(run); vpn <= lastOf(run); vpn++) {
+      const page = pageAt(vpn);
+      if (page != 0) flushCpuPage(cpu, page - 1, now);
+    }
+    return;
+  }
   if (!hasRange(run)) {
     flushCpuPage(cpu, run.page, now);
     return;

@@ -73,9 +73,11 @@ const STEP: Readonly<Record<string, string>> = {
   CF: 'STEP_CPU_FLUSH',
   CFq: 'STEP_CPU_DEFER',
   CFp: 'STEP_CPU_PENDING',
+  CFr: 'STEP_CPU_RANGE',
   SI: 'STEP_SECONDARY',
   'SI*': 'STEP_SECONDARY_ALL',
   SIp: 'STEP_SECONDARY_PENDING',
+  'SI?': 'STEP_SECONDARY_TABLES',
   // To an IOMMU the callback for one page is an invalidation of one page.
   IP: 'STEP_SECONDARY',
   CP: 'STEP_CHANGE_PTE',

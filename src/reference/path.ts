@@ -173,11 +173,21 @@ export class Paths {
         run.pended = this.shootdown.deferred && !this.ideal;
         if (run.pended) yield* this.shootdown.flushDeferred(agent);
         return;
+      case 'CFr': {
+        const { first, last } = this.rangeOf(run);
+        const pages = this.space.tablesIn(first, last + 1).flatMap((table) => table.pages);
+        const inside = pages.filter(({ vpn }) => vpn >= first && vpn <= last);
+        const size = last - first + 1;
+        if (!this.ideal) yield* this.shootdown.flush(agent, inside, size > this.machine.cpu.flushCeiling, size);
+        return;
+      }
       case 'SIp':
         return yield* this.invalidate(run, party, run.pended ? EVERYTHING : null);
       case 'SI':
       case 'IP':
         return yield* this.invalidate(run, party, this.spanOf(run));
+      case 'SI?':
+        return yield* this.invalidate(run, party, run.freed.length === 0 ? null : this.spanOf(run));
       case 'SI*':
         return yield* this.invalidate(
           run,

@@ -34,9 +34,10 @@ export class Shootdown {
     return waits || now < (this.idleUntil.get(cpu) ?? 0);
   }
 
-  *flush(agent: Agent, pages: readonly Page[], full: boolean): Turns {
+  /** `size`: pages that instructions are spent on. */
+  *flush(agent: Agent, pages: readonly Page[], full: boolean, size = pages.length): Turns {
     if (this.how === 'invlpgb') {
-      const instructions = full ? 1 : pages.length;
+      const instructions = full ? 1 : size;
       agent.spend('cpu_flush', this.price('cpu.invlpgb') * instructions + this.price('cpu.tlbsync'));
       yield;
       for (const cpu of this.cpus) this.drop(cpu, pages, full, agent.clock);
@@ -52,7 +53,7 @@ export class Shootdown {
     }
     const asked = others.filter((cpu) => !spared.includes(cpu));
     const mine = this.cpus.includes(agent);
-    if (mine) agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * pages.length);
+    if (mine) agent.spend('cpu_flush', full ? this.price('cpu.flush_full') : this.price('cpu.invlpg') * size);
     if (asked.length > 0) {
       this.counts.add('IPI');
       agent.spend('ipi', this.price('cpu.ipi_first') + this.price('cpu.ipi_next') * (asked.length - 1));
