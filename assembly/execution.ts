@@ -1,6 +1,10 @@
 // A step list being run by an agent: where it is, and what it has found so far.
 import { first } from './counters';
-import { AT_COLLAPSE, AT_COW, AT_FAULT, AT_HINT, AT_HUGE_COW, AT_POOL_COW, AT_UNSHARE } from './ops';
+import {
+  AT_COLLAPSE, AT_COW, AT_FAULT, AT_HINT, AT_HUGE_COW, AT_POOL_COW, AT_UNSHARE, STEP_CHANGE_PTE, STEP_CPU_FLUSH, STEP_CPU_PENDING, STEP_CPU_RANGE,
+  STEP_RANGE_END, STEP_RANGE_START, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_SECONDARY_TABLES, STEP_UNLOCK,
+  STEP_ZAP,
+} from './ops';
 import { Submission } from './submission';
 import { keyAt, TABLE_LG2, tableCount, touched } from './table';
 
@@ -68,6 +72,23 @@ export function isFault(run: Run): bool {
 @inline
 export function hasNothing(run: Run): bool {
   return run.skip != 0 || run.allFirst > run.allLast;
+}
+/** A step of a consumer's: it is called back. */
+export function isCallback(step: u32): bool {
+  if (step == STEP_RANGE_START || step == STEP_RANGE_END || step == STEP_ZAP || step == STEP_CHANGE_PTE) return true;
+  if (step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END) return true;
+  return step == STEP_SECONDARY_PENDING || step == STEP_SECONDARY_TABLES;
+}
+/** A step of two turns, the first of which does nothing but take time. */
+@inline
+export function isTwofold(step: u32): bool {
+  return step == STEP_UNLOCK || step == STEP_CPU_FLUSH || step == STEP_CPU_PENDING || step == STEP_CPU_RANGE;
+}
+/** A step that is none this time: reclaim has put nothing off, no table has been taken out. */
+@inline
+export function isNone(run: Run, step: u32): bool {
+  if (step == STEP_SECONDARY_TABLES) return run.freed == 0;
+  return (step == STEP_CPU_PENDING || step == STEP_SECONDARY_PENDING) && run.pended == 0;
 }
 /** Whether the kernel does it without being asked. */
 export function isOwnAccount(occasion: u32): bool {

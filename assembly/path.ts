@@ -7,7 +7,7 @@ import { Agent, agentCount, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
 import { canReach, select } from './consumers';
 import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
-import { Run, firstOf, hasNothing, hasRange, inRange, isCall, lastOf, nextHold, oldRows, rowPage } from './execution';
+import { Run, firstOf, hasNothing, hasRange, inRange, isCall, isCallback, isNone, isTwofold, lastOf, nextHold, oldRows, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
@@ -142,7 +142,7 @@ export function stepPath(who: Agent): bool {
     }
     if (!(banks == 1 ? perform(run, who, step) : performFor(code / STEP_CONSUMER, run, who, step))) {
       // The first of two turns does nothing but take time.
-      if (stepwise && (step == STEP_UNLOCK || step == STEP_CPU_FLUSH || step == STEP_CPU_PENDING || step == STEP_CPU_RANGE)) continue;
+      if (stepwise && isTwofold(step)) continue;
       return false;
     }
     run.at++;
@@ -158,7 +158,7 @@ export function stepPath(who: Agent): bool {
 /** Whether others could tell at which moment a step was taken: of CPU_DEFER those who come by its page, which is locked. */
 @inline
 function isShared(run: Run, step: u32): bool {
-  if (isIfPending(step)) return run.pended != 0;
+  if (isNone(run, step)) return false;
   if (step == STEP_RANGE_START || step == STEP_RANGE_END) return seesRanges();
   return step != STEP_LOOP && step != STEP_AGAIN && step != STEP_CPU_DEFER && step != STEP_READ;
 }
@@ -232,21 +232,11 @@ function performFor(consumer: u32, run: Run, who: Agent, step: u32): bool {
   select(home);
   return done;
 }
-function isCallback(step: u32): bool {
-  if (step == STEP_RANGE_START || step == STEP_RANGE_END || step == STEP_ZAP || step == STEP_CHANGE_PTE) return true;
-  if (step == STEP_SECONDARY || step == STEP_SECONDARY_ALL || step == STEP_SECONDARY_END) return true;
-  return step == STEP_SECONDARY_PENDING || step == STEP_SECONDARY_TABLES;
-}
 
-/** A step that is none unless reclaim has put a flush off. */
-@inline
-function isIfPending(step: u32): bool {
-  return step == STEP_CPU_PENDING || step == STEP_SECONDARY_PENDING;
-}
 /** Carries out one step; false if the agent must come back to it, blocked or in a second turn. */
 function perform(run: Run, who: Agent, step: u32): bool {
   if (step == STEP_CPU_PENDING && run.phase == 0) run.pended = !ideal && isDeferred() ? 1 : 0;
-  if (isIfPending(step) && run.pended == 0) return true;
+  if (isNone(run, step)) return true;
   if (run.phase == 0 && step != STEP_READ) note(LOG_STEP, who.id, step, run.occasion, hasRange(run) ? 0 : run.page + 1, who.clock);
   switch (step) {
     case STEP_LOOP: {
@@ -319,7 +309,7 @@ function perform(run: Run, who: Agent, step: u32): bool {
     }
     case STEP_SECONDARY_PENDING: return !isBound(run.first) || whole(run, who);
     case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || !isBound(run.allFirst) || whole(run, who);
-    case STEP_SECONDARY_TABLES: return run.freed == 0 || secondary(run, who, run.allFirst, run.allLast, false);
+    case STEP_SECONDARY_TABLES: return secondary(run, who, run.allFirst, run.allLast, false);
     // range_start and range_end know nothing of what is found under the lock.
     case STEP_ZAP:
     case STEP_SECONDARY_END: return secondary(run, who, firstOf(run), lastOf(run), false);

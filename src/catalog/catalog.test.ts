@@ -160,7 +160,19 @@ test('under-lock invalidates in the hold, after the clear, before any new PTE; r
 test('zap: under-lock has no gather hook, range-end keeps it behind the CPU flush', () => {
   for (const path of ['munmap', 'dontneed'] as const) {
     const tables = path === 'munmap' ? ['SI?'] : [];
-    expect(steps('under-lock', path)).toEqual(['RS', 'LK', 'CFp', 'PC', 'RR', 'SI', 'UL', 'RE', 'CF', ...tables, 'FREE']);
+    expect(steps('under-lock', path)).toEqual([
+      'RS',
+      'LK',
+      'CFp',
+      'PC',
+      'RR',
+      'SI',
+      'UL',
+      'RE',
+      'CF',
+      ...tables,
+      'FREE',
+    ]);
     expect(steps('range-end', path)).toEqual(['RS', 'LK', 'CFp', 'PC', 'RR', 'UL', 'RE!', 'CF', 'SI', 'FREE']);
   }
 });

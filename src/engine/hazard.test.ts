@@ -122,7 +122,8 @@ test('freed tables without the mmu_gather flush: nothing is flushed behind the e
     return counted(runEngine(engineModule('checked'), setup, traces.get('table')!)!.raw, 'N_S5');
   };
   expect(broken('range-end-no-gather')).toBeGreaterThan(0);
-  for (const policy of ['under-lock', 'range-end', 'linux-4.10', 'linux-4.15', 'linux-6.6']) expect(broken(policy), policy).toBe(0);
+  for (const policy of ['under-lock', 'range-end', 'linux-4.10', 'linux-4.15', 'linux-6.6'])
+    expect(broken(policy), policy).toBe(0);
 });
 
 test('every hazard that breaks something has such a pair of runs, here, in the tests of DMA recordings, or in those of races', () => {

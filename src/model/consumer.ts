@@ -71,7 +71,18 @@ export const PRICED_AS = {
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<CostKey, CostKey>>>>>;
 
 /** Steps that are callbacks: each consumer of an mm has its own, one after the other. */
-export const CALLBACKS: ReadonlySet<StepWord> = new Set(['RS', 'RE', 'RE!', 'SI', 'SI*', 'SIp', 'SI?', 'IP', 'CP', 'REL']);
+export const CALLBACKS: ReadonlySet<StepWord> = new Set([
+  'RS',
+  'RE',
+  'RE!',
+  'SI',
+  'SI*',
+  'SIp',
+  'SI?',
+  'IP',
+  'CP',
+  'REL',
+]);
 
 /** Those of them that are invalidate_range. */
 const OF_INVALIDATE: ReadonlySet<StepWord> = new Set(['SI', 'SI*', 'SIp', 'SI?', 'RE!']);

@@ -7,10 +7,11 @@ import { Changes } from './change.ts';
 import type { Consumers, Party } from './consumers.ts';
 import type { Counts } from './counts.ts';
 import type { Frame, Frames } from './frame.ts';
+import { FreedTables } from './freed.ts';
 import { Lock } from './lock.ts';
 import { accessOf, type MmapLock } from './mmap-lock.ts';
 import type { Operation, Start } from './operation.ts';
-import { isMapped, type Page, samePte, type Table } from './page.ts';
+import { type Page, samePte, type Table } from './page.ts';
 import type { Price } from './queue.ts';
 import type { Owed, Safety } from './safety.ts';
 import type { Shootdown } from './shootdown.ts';
@@ -21,6 +22,7 @@ import { EVERYTHING, type Span } from './span.ts';
 export class Paths {
   private readonly locks = new Map<Table, Lock>();
   private readonly changes: Changes;
+  private readonly tables: FreedTables;
 
   constructor(
     private readonly mm: MmHalf,
@@ -38,6 +40,7 @@ export class Paths {
     unmapped: (page: Page) => void,
   ) {
     this.changes = new Changes(price, space, frames, safety, counts, unmapped);
+    this.tables = new FreedTables(!ideal && machine.iommu.levels > 1, consumers, counts);
   }
 
   /** A list, begun now; its first step is for the next turn. */
@@ -215,17 +218,17 @@ export class Paths {
         party.side.released = true;
         return;
       case 'PTFREE':
-        this.unlink(run);
-        this.freeTables(run);
+        this.tables.unlink(run);
+        this.tables.free(run);
         return;
       case 'FREE':
-        this.unlink(run);
+        this.tables.unlink(run);
         this.free(run);
-        this.freeTables(run);
+        this.tables.free(run);
         return;
       default:
         this.change(run, word === 'PS' ? pte! : word);
-        if (pte === 'cache') this.unlink(run);
+        if (pte === 'cache') this.tables.unlink(run);
     }
   }
 
@@ -322,37 +325,11 @@ export class Paths {
   /** The CPU flushes its own TLB; others ask it by IPI. */
   private *flush(run: Operation): Turns {
     const { agent } = run;
-    this.unlink(run);
+    this.tables.unlink(run);
     const pages = this.pagesOf(run);
     if (this.ideal || pages.length === 0) return;
     const full = run.part === 'middle' || pages.length > this.machine.cpu.flushCeiling;
     yield* this.shootdown.flush(agent, pages, full);
-  }
-
-  // ---- tables ----
-
-  /** A leaf table goes with the munmap that clears its last PTE: first out of the table above. */
-  private unlink(run: Operation): void {
-    const unmaps = ['munmap', 'munmap_dirty', 'exit'].includes(run.path) && run.table === null;
-    const unshares = run.path === 'hugetlb_unshare';
-    if ((!unmaps && !unshares) || this.ideal || this.machine.iommu.levels === 1) return;
-    const tables = new Set([...run.changed.keys()].map(({ table }) => table));
-    const gone = [...tables].filter((table) => (unshares ? isOutOfReach(table) : isGone(table)));
-    for (const table of gone) table.link = 'unlinked';
-    run.freed = [...run.freed, ...gone];
-  }
-
-  private freeTables(run: Operation): void {
-    for (const table of run.freed) {
-      if (table.link !== 'unlinked') continue;
-      table.link = 'freed';
-      this.counts.reach('table freed');
-      for (const { side, queue } of this.consumers.all) {
-        if (!side.iommuWalker.knows(table)) continue;
-        side.dead.add(table);
-        if (queue.reachable) this.counts.add('EXPOSED');
-      }
-    }
   }
 
   // ---- references ----
@@ -449,11 +426,3 @@ const FAULT: readonly Step[] = [
   { kind: 'step', word: 'PS', pte: 'new', at: 2 },
   { kind: 'step', word: 'UL', pte: null, at: 3 },
 ];
-
-function isOutOfReach({ link, pages }: Table): boolean {
-  return link === 'linked' && !pages.some(({ pte }) => isMapped(pte));
-}
-
-function isGone({ link, pages }: Table): boolean {
-  return link === 'linked' && pages.every(({ kind }) => kind === 'gone');
-}
