@@ -276,6 +276,7 @@ const ODD = [
     page_mkclean: 'LK PC CF PS(ro) UL IO',
   }),
   variant('under-lock', 'late', {
+    munmap: 'RS { LK CFp PC RR SI UL } RE CF FREE',
     cow: 'RS LK PS(new) CF RR PP UL RE PPc FREE',
     mprotect: '{ RS LK PC PS(ro) UL RE } CF RET',
     mremap: 'RS { LK PC PS(moved) UL } CF SI RE',
@@ -312,6 +313,8 @@ const costs = fc
   .array(fc.tuple(fc.constantFrom(...PRICED), fc.constantFrom(0, 1, 40, 700, 20_000)), { maxLength: 6 })
   .map(costsWith);
 
+const SLOW_MARK = costsWith([['deferral.mark', 20_000]])['deferral.mark'];
+
 /** Random machines, policies, prices, devices; small, so that everything runs short. */
 export const setup: fc.Arbitrary<RunSetup> = fc
   .record({
@@ -334,6 +337,11 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     const { machine, device } = setup;
     const short = device !== null && device.idle > 0 && machine.hazards.includes('lost-invalidation');
     return short ? { ...setup, device: { ...device, active: 3e7, idle: 2e7 } } : setup;
+  })
+  // Between the two halves of a mark others come by only if it takes its time.
+  .map((setup) => {
+    if (!setup.machine.hazards.includes('read-then-set')) return setup;
+    return { ...setup, costs: { ...setup.costs, 'deferral.mark': SLOW_MARK } };
   })
   .map((setup) => Object.defineProperty(setup, fc.toStringMethod, { value: () => showSetup(setup) }));
 

@@ -43,7 +43,7 @@ const CASES: [string, string, string][] = [
   [
     'prototype',
     'constructor',
-    'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq CFp SI SI* SIp IP ',
+    'step 1 "constructor": is not a step; steps are RS RE RE! LK UL PC CF CFq CFp CFr SI SI* SIp SI? IP ',
   ],
   [
     'PS of what',
