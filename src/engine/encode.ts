@@ -90,18 +90,10 @@ const STEP: Readonly<Record<string, string>> = {
 };
 
 const PTE: Readonly<Record<string, string>> = {
-  swp: 'STEP_SET_SWAP',
-  none: 'STEP_SET_NONE',
-  new: 'STEP_SET_NEW',
-  ro: 'STEP_SET_READONLY',
-  clean: 'STEP_SET_CLEAN',
-  old: 'STEP_SET_OLD',
-  moved: 'STEP_SET_MOVED',
-  mig: 'STEP_SET_MIGRATION',
-  hwp: 'STEP_SET_POISON',
-  numa: 'STEP_SET_NUMA',
-  cache: 'STEP_SET_CACHE',
-};
+  swp: 'STEP_SET_SWAP', none: 'STEP_SET_NONE', new: 'STEP_SET_NEW', ro: 'STEP_SET_READONLY', clean: 'STEP_SET_CLEAN',
+  old: 'STEP_SET_OLD', moved: 'STEP_SET_MOVED', mig: 'STEP_SET_MIGRATION', hwp: 'STEP_SET_POISON',
+  numa: 'STEP_SET_NUMA', cache: 'STEP_SET_CACHE',
+}; // biome-ignore format: a table
 
 const COST: Readonly<Record<string, CostKey>> = {
   COST_FETCH: 'cpu.fetch',

@@ -102,18 +102,8 @@ export interface RaceAgent {
  * denied (`denied`), a CPU's access by a TLB entry that a call which has returned should have ended (`late`).
  */
 export const RACE_PROPERTIES = [
-  'S1',
-  'S2',
-  'S2x',
-  'S3',
-  'S4',
-  'S5',
-  'S6',
-  'stale',
-  'exposed',
-  'denied',
-  'late',
-] as const;
+  'S1', 'S2', 'S2x', 'S3', 'S4', 'S5', 'S6', 'stale', 'exposed', 'denied', 'late',
+] as const; // biome-ignore format: a table
 export type RaceProperty = (typeof RACE_PROPERTIES)[number];
 
 /** A race, checked. */
