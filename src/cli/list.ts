@@ -1,12 +1,13 @@
 import type { CommandModule } from 'yargs';
 import { CATALOG_KINDS, type CatalogKind, catalogYaml, describe, listCatalog } from '../catalog/catalog.ts';
 import { UsageError } from '../model/errors.ts';
+import { fitting } from '../report/blocks.ts';
 import { catalogGrid } from '../report/catalog.ts';
 import type { Grid } from '../report/grid.ts';
 import { COUNTS_OPTIONS, type CountsArgs, counted } from './counts-options.ts';
 import { emit } from './emit.ts';
 import { LISTINGS, linked, takesName } from './listings.ts';
-import { OUTPUT_OPTIONS, type OutputArgs, print } from './output.ts';
+import { OUTPUT_OPTIONS, type OutputArgs, print, terminalWidth } from './output.ts';
 
 interface Args extends OutputArgs, CountsArgs {
   what: string;
@@ -39,7 +40,7 @@ export const list: CommandModule<object, Args> = {
     if (kind !== undefined && yaml) return emit(linked(catalogYaml(kind, name), args.output), args.output);
     const grid = table ?? (kind === undefined ? LISTINGS[what as keyof typeof LISTINGS](name) : catalog(kind, name));
     const json = grid.rows.map((row) => Object.fromEntries(row.map((cell, i) => [grid.columns[i]!, cell])));
-    return print({ json, grid }, args);
+    return print({ json, grid, text: fitting(grid, terminalWidth(args)) }, args);
   },
 };
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RunResult } from '../model/result.ts';
+import { fitting } from './blocks.ts';
 import { count, type Grid, percent, renderGrid } from './grid.ts';
 import { screenRows } from './rows.ts';
 
@@ -54,5 +55,26 @@ test('first screen: a column as wide as the longest policy, and a run that is an
     'amd-v2  linux-4.15*            1.00',
     '        linux-5.0            = linux-4.15',
     'kvm     range-end-no-gather*   1.00',
+  ]);
+});
+
+test('blocks: columns below each other, no line wider than the terminal, no empty cell', () => {
+  const columns = ['path', 'what', 'can another thread install a different page?'];
+  const rows = [
+    ['cow', 'a copy takes its place, and the old page loses a mapping', 'yes'],
+    ['exit', 'it ends', ''],
+  ];
+  expect(fitting({ columns, rows })).toBe(renderGrid({ columns, rows }, 'table'));
+  expect(fitting({ columns, rows }, 60).split('\n')).toEqual([
+    'cow',
+    '  what                      a copy takes its place, and the',
+    '                            old page loses a mapping',
+    '  can another thread        yes',
+    '  install a different',
+    '  page?',
+    '',
+    'exit',
+    '  what                      it ends',
+    '',
   ]);
 });
