@@ -117,7 +117,10 @@ const upkeep = fc
     // Huge pages are found on the wrong node: nobody has come to them since they are PROT_NONE.
     const node = kind === 4 ? [event('numaHint', 0, vpn - 1, vpn + 2), event('numaMigrate', 0, vpn, vpn + 2)] : [];
     const gone = reaped === 0 ? [event('reap', 0)] : [];
-    return [...file, ...uses, ...node, event(work, 0, vpn, vpn + 2), ...uses, ...gone, write, ...uses, ...gone];
+    const works = event(work, 0, vpn, vpn + 2);
+    // A second child, before a write has ended what the first one shares.
+    const again = reaped === 1 && work === 'fork' ? [works] : [];
+    return [...file, ...uses, ...node, works, ...again, ...uses, ...gone, write, ...uses, ...gone];
   });
 
 const one = fc
