@@ -35,6 +35,7 @@ class Issuer {
   issued: u32;
   late: u32; //   of those
   draws: u32; //  state of its generator
+  room: u32; //   slots of its queue in use so far, a power of two
 }
 /** Between the seeds of the devices behind one IOMMU: model/run.ts DEVICE_SEED_STEP. */
 const SEED_STEP: u32 = 256;
@@ -45,7 +46,9 @@ let heard: usize = 0; //   u32[deviceCount][slots][agentCount]: what the poster 
 let worked: usize = 0; //  u8[deviceCount][pages]: the device has worked on it
 let first: u32 = 0; //     agent of device 0
 let places: u32 = 0; //    in flight, of each
-let slots: u32 = 0; //     of each queue; posts are counted by the host and dealt out in turn, so that there is always room
+let slots: u32 = 0; //     of each queue, a power of two; posts are counted by the host and dealt out in turn, so that there is always room
+/** Slots that a queue begins with. It takes more, and with them real memory, as more waits at a time. */
+const FIRST_ROOM: u32 = 16;
 
 // Of several consumers: whose devices are in hand, those of the others, and how much has been posted to all.
 let attended: u32 = 0;
@@ -79,13 +82,15 @@ export function resetDevices(): void {
 export function initDevices(firstAgent: u32): void {
   first = firstAgent;
   places = flightCount / deviceCount;
-  slots = (setting(SET_POSTS) + deviceCount - 1) / deviceCount;
+  const most = (setting(SET_POSTS) + deviceCount - 1) / deviceCount;
+  slots = most < 2 ? 1 : 1 << (32 - <u32>clz(most - 1));
   issuers = region(<usize>deviceCount * offsetof<Issuer>());
   queues = region(<usize>deviceCount * slots << 2);
   heard = region(<usize>deviceCount * slots * agentCount << 2);
   worked = region(<usize>deviceCount * setting(SET_PAGES));
   if (deviceCount > 1) addDeviceCounters(deviceCount);
   for (let i: u32 = 0; i < deviceCount; i++) {
+    issuer(i).room = min(FIRST_ROOM, slots);
     seedState(drawsOf(issuer(i)), setting(SET_SEED) + i * SEED_STEP);
     agent(first + i).phase = START;
     if (setting(SET_DEVICE) == 0) block(agent(first + i), CAUSE_IDLE);
@@ -101,8 +106,19 @@ function drawsOf(one: Issuer): usize {
 }
 /** Slot of a piece of work, among those of all queues. */
 @inline
-function slot(device: u32, index: u32): usize {
-  return device * slots + (index % slots);
+function slot(device: u32, index: u32, room: u32): usize {
+  return device * slots + (index & (room - 1));
+}
+/** Twice as much room in a queue that is full: what lies behind the end of a turn moves to where the longer turn has it. */
+function widen(device: u32, its: Issuer): void {
+  const room = its.room;
+  for (let index = its.head; index != its.tail; index++) {
+    if ((index & room) == 0) continue;
+    const from = slot(device, index, room);
+    store<u32>(queues + ((from + room) << 2), load<u32>(queues + (from << 2)));
+    memory.copy(heard + ((from + room) * agentCount << 2), heard + (from * agentCount << 2), agentCount << 2);
+  }
+  its.room = room << 1;
 }
 
 /** A CPU hands work to a device: of several consumers, and of several devices of one, to theirs by turns. */
@@ -116,7 +132,8 @@ export function post(from: Agent, page: u32, write: u32): void {
 function hand(from: Agent, device: u32, page: u32, write: u32): void {
   const its = issuer(device);
   assert(its.tail - its.head < slots);
-  const at = slot(device, its.tail);
+  if (its.tail - its.head == its.room) widen(device, its);
+  const at = slot(device, its.tail, its.room);
   store<u32>(queues + (at << 2), (page << 1) | write);
   release(from.id, heard + (at * agentCount << 2));
   its.tail++;
@@ -209,7 +226,7 @@ function issue(who: Agent, its: Issuer, place: u32): bool {
   } else {
     // A quarter of the places is kept for what comes late.
     if (its.head == its.tail || flying(device) >= places - (places >> 2)) return false;
-    const at = slot(device, its.head);
+    const at = slot(device, its.head, its.room);
     const work = load<u32>(queues + (at << 2));
     page = work >> 1;
     write = work & 1;
