@@ -14,7 +14,7 @@ const MUTATIONS: readonly (Mutation & { readonly does: string })[] = [
   { file: 'cpu.ts', text: 'if (end > limit) break;', instead: 'if (clock > limit) break;', does: 'hits run past what others may change' },
   { file: 'cpu.ts', text: '    if (!staysNext(who)) return WENT_ON;\n', instead: '', does: 'an access that has been served goes on before others have flushed' },
   { file: 'fault.ts', text: '&& !file && (flags & PTE_SWP) == 0', instead: '&& !file', does: 'a page in swap is read as zeroes' },
-  { file: 'path.ts', text: 'pages > setting(SET_CEILING)', instead: 'pages >= setting(SET_CEILING)', does: 'a flush of as many pages as the ceiling is a full one' },
+  { file: 'path.ts', text: 'return pages > setting(SET_CEILING)', instead: 'return pages >= setting(SET_CEILING)', does: 'a flush of as many pages as the ceiling is a full one' },
   { file: 'reclaim.ts', text: 'if (load<u8>(touched + page) != 0) {', instead: 'if (load<u8>(touched + page) > 1) {', does: 'a used page has no second chance' },
   { file: 'invalidation.ts', text: '(vtdPage(at) >> pageOrder) << pageOrder', instead: 'vtdPage(at)', does: 'a range is not aligned to its size' },
   { file: 'space.ts', text: '(!writes || (flags & (PTE_W | PTE_D)) == (PTE_W | PTE_D))', instead: 'true', does: 'an entry that writes outlives the permission' },
