@@ -16,8 +16,8 @@ import {
   CAUSE_IDLE, CAUSE_IOVA, CAUSE_PTE, COST_IOVA_ALLOC_SLOW, COST_MAP_CALL, COST_MAP_PAGE, COST_UNMAP_CALL, COST_UNMAP_PAGE,
   SET_COMMANDS, SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
 } from './ops';
-import { isStepwise } from './progress';
-import { fieldOf, nextRecord, opOf, RECORD_MAP, thinkOf } from './recording';
+import { isStepwise, stopRun, STOP_NO_IOVA } from './progress';
+import { fieldOf, hasMore, nextRecord, numberOf, opOf, RECORD_MAP, thinkOf } from './recording';
 import { dropTables } from './space';
 import { Submission } from './submission';
 import { beginMapFlush, beginSubmission, flushesMaps, stepSubmission } from './submit';
@@ -42,7 +42,7 @@ const FORGET: u32 = 13; //   tables that are gone are invalidated
 class Caller {
   covers: u64; // unmaps that the flush under way covers
   began: u64; //  the call, ps
-  record: u32; // number + 1
+  row: usize; //  of the call, or 0
   waits: u32; //  1: to unmap
   page: u32; //   IOVA, of a map under way
   sent: u32; //   1: the invalidation is submitted
@@ -57,11 +57,8 @@ const PATH_UNMAP: u32 = 1;
 
 let callers: usize = 0; // Caller[cpus]
 let locks: usize = 0; //   of the IOVA trees
-/** 1: a domain has no room for another IOVA. */
-export let exhausted: u32 = 0;
 
 export function initDrivers(): void {
-  exhausted = 0;
   callers = region(<usize>setting(SET_CPUS) * CALLER_BYTES);
   locks = newLocks(setting(SET_SPACES), 1, IOVA_LOCK);
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
@@ -81,10 +78,10 @@ function treeLock(space: u32): Lock {
 export function stepDriver(who: Agent): void {
   const call = caller(who.id);
   if (who.phase == NEXT) {
-    if (!goOn(who, call)) retire(who);
+    if (!goOn(who, call) && !hasMore(who.id)) retire(who);
     return;
   }
-  if (opOf(call.record) == RECORD_MAP) stepMap(who, call);
+  if (opOf(call.row) == RECORD_MAP) stepMap(who, call);
   else stepUnmap(who, call);
   if (who.phase == NEXT && !isStepwise()) goOn(who, call);
 }
@@ -92,18 +89,18 @@ export function stepDriver(who: Agent): void {
 function goOn(who: Agent, call: Caller): bool {
   const next = nextRecord(who.id);
   if (next == 0) return false;
-  call.record = next - 1;
+  call.row = next;
   who.phase = BEGIN;
-  spend(who, CAUSE_IDLE, thinkOf(call.record));
+  spend(who, CAUSE_IDLE, thinkOf(next));
   return true;
 }
 
 // ---- map ----
 
 function stepMap(who: Agent, call: Caller): void {
-  const id = fieldOf(call.record, 0);
+  const id = fieldOf(call.row, 0);
   const mapping = instance(id);
-  const count = fieldOf(call.record, 1);
+  const count = fieldOf(call.row, 1);
   switch (who.phase) {
     case BEGIN: {
       call.began = who.clock;
@@ -131,7 +128,7 @@ function stepMap(who: Agent, call: Caller): void {
     }
     case LOCKED: {
       call.page = allocTree(mapping.space, count);
-      if (call.page == NO_IOVA) exhausted = 1;
+      if (call.page == NO_IOVA) stopRun(STOP_NO_IOVA);
       spend(who, CAUSE_IOVA, cost(COST_IOVA_ALLOC_SLOW));
       who.phase = UNLOCK;
       return;
@@ -146,7 +143,7 @@ function stepMap(who: Agent, call: Caller): void {
         mapping.page = spaceBase(mapping.space) + call.page;
         mapping.taken = count;
       }
-      const replaces = mapPages(mapping, fieldOf(call.record, 2) != 0, who.clock, call.record);
+      const replaces = mapPages(mapping, fieldOf(call.row, 2) != 0, who.clock, numberOf(call.row));
       spend(who, CAUSE_PTE, cost(COST_MAP_CALL) + cost(COST_MAP_PAGE) * (leavesOf(mapping) - 1));
       if (replaces) forgetTables(who, call, mapping);
       else afterMap(who, call, id);
@@ -183,7 +180,7 @@ function forgetTables(who: Agent, call: Caller, mapping: Instance): void {
   const last = mapping.page + mapping.pages - 1;
   if (setting(SET_UNMAP) == UNMAP_IDEAL) {
     dropTables(mapping.page, last);
-    afterMap(who, call, fieldOf(call.record, 0));
+    afterMap(who, call, fieldOf(call.row, 0));
     return;
   }
   bump(N_PATH_SECONDARY + PATH_MAP);
@@ -206,7 +203,7 @@ function beginFlushOfMap(who: Agent, call: Caller, id: u32): void {
 }
 
 function finish(who: Agent, call: Caller, path: u32, pages: u32): void {
-  note(LOG_CALL, who.id, path, CALL_RETURNS, 0, who.clock, fieldOf(call.record, 0));
+  note(LOG_CALL, who.id, path, CALL_RETURNS, 0, who.clock, fieldOf(call.row, 0));
   bump(N_PATH_COUNT + path);
   add(N_PATH_PAGES + path, pages);
   add(N_PATH_PS + path, who.clock - call.began);
@@ -216,12 +213,12 @@ function finish(who: Agent, call: Caller, path: u32, pages: u32): void {
 // ---- unmap ----
 
 function stepUnmap(who: Agent, call: Caller): void {
-  const first = fieldOf(call.record, 0);
-  const end = first + fieldOf(call.record, 1);
+  const first = fieldOf(call.row, 0);
+  const end = first + fieldOf(call.row, 1);
   const head = instance(first);
   switch (who.phase) {
     case BEGIN: {
-      if (!mayUnmap(call.record)) {
+      if (!mayUnmap(call.row)) {
         call.waits = 1;
         block(who, CAUSE_IDLE);
         return;
@@ -285,15 +282,15 @@ function leavesIn(first: u32, end: u32): u32 {
   return leaves;
 }
 /** Whether what an unmap ends is mapped, by whichever CPU, and the accesses that it waits for are over. */
-function mayUnmap(record: u32): bool {
-  const first = fieldOf(record, 0);
-  const end = first + fieldOf(record, 1);
+function mayUnmap(row: usize): bool {
+  const first = fieldOf(row, 0);
+  const end = first + fieldOf(row, 1);
   let landed: u32 = 0;
   for (let id = first; id < end; id++) {
     if (instance(id).state < IS_MAPPED) return false;
     landed += instance(id).landed;
   }
-  return landed >= fieldOf(record, 2);
+  return landed >= fieldOf(row, 2);
 }
 
 function beginUnmap(who: Agent, call: Caller, first: u32, end: u32): void {
@@ -338,7 +335,7 @@ export function rouseDrivers(now: u64): void {
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
     const call = caller(cpu);
     if (call.waits == 0) continue;
-    if (!mayUnmap(call.record)) continue;
+    if (!mayUnmap(call.row)) continue;
     call.waits = 0;
     wake(agent(cpu), now);
   }

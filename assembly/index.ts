@@ -43,10 +43,11 @@ export {
   WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_NONE, WHY_QUEUE_FULL, WHY_STRICT, WHY_TIMER,
 } from './prediction';
 export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
+export { STOP_ENDLESS, STOP_NO_IOVA, STOP_STARVED } from './progress';
 export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { devicesAt } from './space';
-export { RECORD_ACCESS, RECORD_BYTES, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, recordsAt, turnsAt } from './recording';
+export { giveRows, KIND_BITS, RECORD_ACCESS, RECORD_BYTES, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, rowsAt, windowRows } from './recording';
 export { SCRIPT_ACTIONS, scriptsAt } from './actor';
 export {
   raceAgents, raceElapsed, raceEnabled, raceInit, raceNext, raceOver, racePrice, raceRun, raceScripts, raceStep, raceTurn,

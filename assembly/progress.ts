@@ -7,6 +7,13 @@ import { SET_PAGES, SET_STEPWISE } from './ops';
 const TURNS: u64 = 1 << 22;
 const TURNS_PER_PAGE: u64 = 1 << 10;
 
+// Why a run stops before its end; behind STARVED come the actors whose next rows the host has to give.
+export const STOP_NO_IOVA: u32 = 2;
+export const STOP_ENDLESS: u32 = 3;
+export const STOP_STARVED: u32 = 4;
+
+/** STOP_*, or 0. */
+export let stopped: u32 = 0;
 let turns: u64 = 0;
 let most: u64 = 0;
 
@@ -15,7 +22,16 @@ let most: u64 = 0;
 export function gotOn(): void {
   turns = 0;
 }
+/** The run stops after this turn. */
+export function stopRun(reason: u32): void {
+  stopped = reason;
+}
+/** It has stopped for rows, and goes on with them. */
+export function resumeRun(): void {
+  stopped = 0;
+}
 export function initProgress(): void {
+  resumeRun();
   gotOn();
   most = TURNS + TURNS_PER_PAGE * setting(SET_PAGES);
 }

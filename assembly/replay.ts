@@ -3,7 +3,7 @@
 import { Agent, agent, agentCount, block, DONE, initAgents, initCauses, nextAgent, staysNext } from './clock';
 import { initHardware } from './consumers';
 import { initCounters } from './counters';
-import { exhausted, initDrivers, rouseDrivers, stepDriver } from './driver';
+import { initDrivers, rouseDrivers, stepDriver } from './driver';
 import { initFlights } from './flight';
 import { initQueues, stepTimer } from './flushqueue';
 import { stepIommu } from './iommu';
@@ -15,7 +15,7 @@ import { initMappings, nameAll } from './mapping';
 import { CAUSE_IDLE, SET_CPUS, SET_DEVICES, SET_OUTSTANDING, SET_PAGES, SET_SPACES, SET_TABLES } from './ops';
 import { stepLink } from './pending';
 import { flightsInUse } from './places';
-import { goesRound, initProgress } from './progress';
+import { goesRound, initProgress, resumeRun, STOP_ENDLESS, stopped } from './progress';
 import { initRecent } from './recent';
 import { initRecords } from './recording';
 import { initSafety } from './safety';
@@ -77,16 +77,17 @@ function layOutMachine(): void {
   block(agent(hardware), CAUSE_IDLE);
 }
 
-/** Runs to the end. Returns 0; 1 if nobody could go on; 2 if IOVAs ran out; 3 if no record ends any more. */
+/** Runs to the end. Returns 0; 1 if nobody could go on; STOP_*: what it stops for. Of rows: it goes on when they are given. */
 export function dmaRun(): u32 {
+  resumeRun();
   while (!over()) {
     const id = nextAgent();
     if (id < 0) return 1;
     const who = agent(id);
     do {
-      if (exhausted != 0) return 2;
-      if (goesRound()) return 3;
+      if (goesRound()) return STOP_ENDLESS;
       step(who);
+      if (stopped != 0) return stopped;
     } while (staysNext(who));
   }
   return 0;

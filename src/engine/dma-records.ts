@@ -19,8 +19,9 @@ class Mappings {
 
 /** Where the engine wants the parts of a recording. */
 export interface RecordExports {
-  recordsAt(): number;
-  turnsAt(): number;
+  windowRows(): number;
+  rowsAt(actor: number): number;
+  giveRows(actor: number, count: number, left: number): void;
   instancesAt(): number;
   framesAt(): number;
   devicesAt(): number;
@@ -28,8 +29,8 @@ export interface RecordExports {
 
 /** What the engine reads of a recording, in its layout. */
 interface Encoded {
-  readonly rows: Uint32Array;
-  readonly turns: Uint32Array;
+  /** Of each actor. */
+  readonly rows: readonly Uint32Array[];
   readonly instances: Uint32Array;
 }
 
@@ -168,39 +169,47 @@ export class DmaRecords {
     throw new RangeError(`row ${row} of a recording`);
   }
 
-  /** Rows, where those of each actor are, and instances. Made for the first run. */
+  /** Rows and instances. Made for the first run. */
   private columns(numbers: Numbers): Encoded {
     this.encoded ??= {
-      ...this.encodeRows(numbers),
+      rows: this.encodeRows(numbers),
       instances: this.encodeInstances(numbers('INSTANCE_BYTES') / 4),
     };
     return this.encoded;
   }
 
-  /** Writes all into an engine that is laid out for its sizes. */
-  write(memory: WebAssembly.Memory, exports: RecordExports, numbers: Numbers): void {
+  /**
+   * Writes all into an engine that is laid out for its sizes, of each actor's rows as many as it takes at a time. Returns what
+   * gives an actor the next of them.
+   */
+  write(memory: WebAssembly.Memory, exports: RecordExports, numbers: Numbers): (actor: number) => void {
     const put = (at: number, column: Uint32Array) => new Uint32Array(memory.buffer, at, column.length).set(column);
-    const { rows, turns, instances } = this.columns(numbers);
-    put(exports.recordsAt(), rows);
-    put(exports.turnsAt(), turns);
+    const { rows, instances } = this.columns(numbers);
     put(exports.instancesAt(), instances);
     put(exports.framesAt(), this.frames());
     put(exports.devicesAt(), Uint32Array.from(this.deviceSpaces()));
+    const words = numbers('RECORD_BYTES') / 4;
+    const window = exports.windowRows() * words;
+    const given = rows.map(() => 0);
+    const give = (actor: number): void => {
+      const from = given[actor]!;
+      const column = rows[actor]!.subarray(from, from + window);
+      given[actor] = from + column.length;
+      put(exports.rowsAt(actor), column);
+      exports.giveRows(actor, column.length / words, (rows[actor]!.length - given[actor]) / words);
+    };
+    for (let actor = 0; actor < rows.length; actor++) give(actor);
+    return give;
   }
 
-  /** The rows of one actor after the other; of each actor, its first row and the end of its rows. */
-  private encodeRows(numbers: Numbers): Pick<Encoded, 'rows' | 'turns'> {
-    const words = numbers('RECORD_BYTES') / 4;
-    const rows = new Uint32Array(this.sizes().records * words);
-    const turns = new Uint32Array(this.rows.length * 2);
-    let end = 0;
-    this.rows.forEach((own, actor) => {
-      turns[actor * 2] = end;
-      own.encode(rows.subarray(end * words), numbers);
-      end += own.length;
-      turns[actor * 2 + 1] = end;
+  /** The rows of each actor; they are numbered from one actor to the next. */
+  private encodeRows(numbers: Numbers): Uint32Array[] {
+    let first = 0;
+    return this.rows.map((own) => {
+      const rows = own.encode(first, numbers);
+      first += own.length;
+      return rows;
     });
-    return { rows, turns };
   }
 
   /** The columns of each instance that the host knows: the u32 words 4, 5 and 6. */

@@ -4,7 +4,7 @@ import type { Numbers } from './encode.ts';
 const OPS = ['MAP', 'UNMAP', 'ACCESS', 'RAW'] as const;
 export type RowOp = (typeof OPS)[number];
 
-/** u32 words of a row: two times of two words each, the kind, three values. */
+/** u32 words of a row: two times of two words each, the kind and the row's number, three values. */
 const WORDS = 8;
 const OP = 4;
 const SECOND = 6;
@@ -51,10 +51,15 @@ export class DmaRows {
     return this.origins[row]!;
   }
 
-  /** Writes the rows, their kinds as the engine numbers them. */
-  encode(into: Uint32Array, numbers: Numbers): void {
-    into.set(this.words.subarray(0, this.length * WORDS));
+  /** The rows as the engine reads them: kinds as it numbers them, and above them the rows' numbers from `first` on. */
+  encode(first: number, numbers: Numbers): Uint32Array {
+    const rows = this.words.slice(0, this.length * WORDS);
     const ops = OPS.map((op) => numbers(`RECORD_${op}`));
-    for (let row = 0; row < this.length; row++) into[row * WORDS + OP] = ops[into[row * WORDS + OP]!]!;
+    const bits = numbers('KIND_BITS');
+    for (let row = 0; row < this.length; row++) {
+      const at = row * WORDS + OP;
+      rows[at] = ops[rows[at]!]! | ((first + row) << bits);
+    }
+    return rows;
   }
 }

@@ -127,14 +127,16 @@ export class DmaEngine {
       throw new UsageError(`${what}: the mappings cover ${sizes.pages} pages, expected at most ${MAX_DMA_PAGES}`);
     const instance = instantiate<DmaExports>(this.module);
     const numbers = numbersOf(instance.exports);
-    this.write(instance, sizes, numbers);
+    const give = this.write(instance, sizes, numbers);
     if (this.selection !== undefined)
       this.log = new EngineLog(instance, numbers).open(this.selection.room).select(this.selection);
     this.pageNumber = this.isMapped() ? (page) => instance.exports.dmaPage(page) : (page) => records.frameNumber(page);
-    const end = instance.exports.dmaRun();
-    if (end === 2)
+    const starved = numbers('STOP_STARVED');
+    let end = instance.exports.dmaRun();
+    for (; end >= starved; end = instance.exports.dmaRun()) give(end - starved);
+    if (end === numbers('STOP_NO_IOVA'))
       throw new UsageError(`${what}: a domain ran out of IOVAs; give more with --set machine.iova.limit_pfn=N`);
-    if (end === 3) throw endless(what);
+    if (end === numbers('STOP_ENDLESS')) throw endless(what);
     if (end !== 0) throw new Error(`${what}: the recording waits for itself`);
     return this.result(instance, numbers);
   }
@@ -143,7 +145,8 @@ export class DmaEngine {
     return this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
   }
 
-  private write({ memory, exports }: Instance<DmaExports>, sizes: DmaSizes, numbers: Numbers): void {
+  /** Lays the engine out for the recording, and gives it that. Returns what gives an actor its next rows. */
+  private write({ memory, exports }: Instance<DmaExports>, sizes: DmaSizes, numbers: Numbers): (actor: number) => void {
     const { setup, records } = this;
     const config = new Float64Array(memory.buffer, exports.configAt(), numbers('CONFIG_WORDS'));
     config.set(encodeDmaSettings(setup, sizes, numbers));
@@ -154,7 +157,7 @@ export class DmaEngine {
     encodeRecipes(drained(setup), setup.machine.device.ats, numbers).forEach((commands, i) => {
       recipes.set(commands, i * words);
     });
-    records.write(memory, exports, numbers);
+    return records.write(memory, exports, numbers);
   }
 
   private result(instance: Instance<DmaExports>, numbers: Numbers): RawRun {
