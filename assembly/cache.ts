@@ -225,6 +225,10 @@ export function fill(cache: Cache, set: usize, entry: u64): u64 {
 @inline
 function fillInOrder(cache: Cache, set: usize, entry: u64): u64 {
   const end = cache.end(set);
+  if (load<u32>(set) == 0) {
+    store<u64>(set, entry);
+    return 0;
+  }
   const evicted = load<u64>(end - 8);
   let way = min(usedEnd(cache, set), end - 8); // two at a time, for the same reason as in `find`
   for (; way >= set + 16; way -= 16) v128.store(way - 8, v128.load(way - 16));

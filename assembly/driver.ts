@@ -43,7 +43,6 @@ class Caller {
   covers: u64; // unmaps that the flush under way covers
   began: u64; //  the call, ps
   row: usize; //  of the call, or 0
-  waits: u32; //  1: to unmap
   page: u32; //   IOVA, of a map under way
   sent: u32; //   1: the invalidation is submitted
   next: u32; //   domain that the flush under way is at
@@ -57,10 +56,12 @@ const PATH_UNMAP: u32 = 1;
 
 let callers: usize = 0; // Caller[cpus]
 let locks: usize = 0; //   of the IOVA trees
+let waiting: usize = 0; // u64: CPUs that wait to unmap, a bit each
 
 export function initDrivers(): void {
   callers = region(<usize>setting(SET_CPUS) * CALLER_BYTES);
   locks = newLocks(setting(SET_SPACES), 1, IOVA_LOCK);
+  waiting = region(8);
   for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
     caller(cpu).job = changetype<Submission>(region(offsetof<Submission>()));
   }
@@ -219,7 +220,7 @@ function stepUnmap(who: Agent, call: Caller): void {
   switch (who.phase) {
     case BEGIN: {
       if (!mayUnmap(call.row)) {
-        call.waits = 1;
+        store<u64>(waiting, load<u64>(waiting) | (<u64>1 << who.id));
         block(who, CAUSE_IDLE);
         return;
       }
@@ -332,11 +333,10 @@ function sync(who: Agent, call: Caller, first: u32, end: u32): bool {
 
 /** Accesses have landed, or pages are mapped: CPUs whose unmaps wait for them look again. */
 export function rouseDrivers(now: u64): void {
-  for (let cpu: u32 = 0; cpu < setting(SET_CPUS); cpu++) {
-    const call = caller(cpu);
-    if (call.waits == 0) continue;
-    if (!mayUnmap(call.row)) continue;
-    call.waits = 0;
+  for (let left = load<u64>(waiting); left != 0; left &= left - 1) {
+    const cpu = <u32>ctz(left);
+    if (!mayUnmap(caller(cpu).row)) continue;
+    store<u64>(waiting, load<u64>(waiting) & ~(<u64>1 << cpu));
     wake(agent(cpu), now);
   }
 }

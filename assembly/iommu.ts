@@ -8,7 +8,7 @@ import { amdResponseCode, amdResponseGroup, amdWaitData, amdWaitFence, amdWaitIn
 import { swap } from './bank';
 import { dropEntry } from './binding';
 import { NO_PASID } from './block';
-import { Agent, spend, staysNext } from './clock';
+import { Agent, RUNNABLE, spend, staysNext } from './clock';
 import { DOMAIN, ORDER_ALL, SOURCE, SPACE_PAGES_LG2 } from './command';
 import {
   add, bump, countFor, countForAll, N_ABORTED, N_DEVICE_TLB, N_IOTLB_DOMAIN, N_IOTLB_GLOBAL, N_IOTLB_PAGE, N_IOTLB_PASID, N_IOTLB_RANGE, N_PAGE_RESPONSES, N_PASID_ENTRY, N_WAIT,
@@ -160,6 +160,12 @@ export function stepIommu(hardware: Agent): void {
   const now = hardware.clock;
   do turn(hardware);
   while (hardware.clock == now && staysNext(hardware) && !isStepwise());
+  // It would find nothing to do in its next turn; whoever gives it something rouses it.
+  if (hardware.phase == READY && hardware.state == RUNNABLE && isIdle() && !isStepwise()) rest(hardware);
+}
+@inline
+function isIdle(): bool {
+  return state.waits == 0 && !submitted() && !isLate();
 }
 /** The effect of what is in hand, or the next thing to do. */
 function turn(hardware: Agent): void {

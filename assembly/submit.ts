@@ -231,7 +231,7 @@ export function stepSubmission(job: Submission, who: Agent): bool {
   job.before = job.sent;
   job.slot = nextSlot();
   job.count = batchLength(job);
-  writeBatch(job, who);
+  writeBatch(job, who, job.count);
   doorbell(agent(hardware), who.clock);
   seeTimeOut(who);
   const posted = isPosted(job);
@@ -368,11 +368,11 @@ function hasNextDevice(job: Submission): bool {
   return setting(SET_EACH_DEVICE) != 0 && job.answers == 0 && job.releases != DRAINS && job.device + 1 < deviceCount;
 }
 
-/** Writes the next commands of the group and a wait into the ring. */
-function writeBatch(job: Submission, who: Agent): void {
-  const end = job.sent + batchLength(job) - (isPosted(job) ? 0 : 1);
+/** Writes the next `count` commands of the group, a wait among them, into the ring. */
+function writeBatch(job: Submission, who: Agent, count: u32): void {
+  const end = job.sent + count - (isPosted(job) ? 0 : 1);
   const begins = dropsEntry(job);
-  const all = end == groupLength(job) - 1;
+  const all = setting(SET_BATCH_COMMANDS) == 0 || end == groupLength(job) - 1;
   let index: u32 = 0;
   if (begins && writes(job, index++, end)) write(COMMAND_PASID_ENTRY, job, 0, 0, who);
   let at = job.recipe;

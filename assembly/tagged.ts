@@ -2,11 +2,18 @@
 // table and four of what they grant; what an invalidation drops is found by tag and range.
 import { blockId, domainOf, findBlock, meets, NO_PASID, numberOf, pasidOf, tagOfBlock } from './block';
 import { Cache, ENTRY_SHIFT, ENTRY_V, fill, findIn, removeAt, use, usedEnd } from './cache';
+import { inPlace } from './replacement';
 
 /** The set of a block, by its number. */
 @inline
 function setOf(cache: Cache, block: u32): usize {
-  return cache.entries + (<usize>(numberOf(block) % cache.sets) * cache.ways << 3);
+  // A division takes longer than all else here, and most walk caches are fully associative.
+  return cache.sets == 1 ? cache.entries : cache.entries + (<usize>(numberOf(block) % cache.sets) * cache.ways << 3);
+}
+/** Whether it is fully associative, in order, and empty: then no block has to be looked for. */
+@inline
+function isEmpty(cache: Cache): bool {
+  return cache.sets == 1 && load<u32>(cache.entries) == 0 && !inPlace(cache.replacement);
 }
 @inline
 function entryOf(block: u32): u32 {
@@ -15,7 +22,7 @@ function entryOf(block: u32): u32 {
 
 /** What the cache holds of a block: its frame word, or 0. It is used by that. */
 export function useBlock(cache: Cache, tag: u32, order: u32, number: u64): u32 {
-  if (cache.sets == 0) return 0;
+  if (cache.sets == 0 || isEmpty(cache)) return 0;
   const block = findBlock(tag, order, number);
   if (block == 0) return 0;
   const at = useIn(cache, setOf(cache, block - 1), block - 1);
@@ -35,7 +42,7 @@ export function putBlock(cache: Cache, tag: u32, order: u32, number: u64, value:
   const block = blockId(tag, order, number);
   if (block == 0) return;
   const set = setOf(cache, block - 1);
-  const old = useIn(cache, set, block - 1);
+  const old: usize = isEmpty(cache) ? 0 : useIn(cache, set, block - 1);
   if (old != 0) removeAt(cache, set, old);
   fill(cache, set, (<u64>value << 32) | entryOf(block - 1));
 }
