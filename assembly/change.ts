@@ -31,11 +31,16 @@ export function changePages(run: Run, who: Agent, step: u32): void {
   }
   const base = keyAt(run.position) << TABLE_LG2;
   const table = tableAt(run.position);
-  const from = run.first > base ? <u32>(run.first - base) : 0;
-  const to = min<u64>(run.end - base, 1 << TABLE_LG2);
+  const start = max(run.first, run.holdFrom);
+  const from = start > base ? <u32>(start - base) : 0;
+  const to = min<u64>(min(run.end, run.holdTo) - base, 1 << TABLE_LG2);
   for (let slot = from; slot < <u32>to; slot++) {
     const page = pageIn(table, slot);
     if (page != 0) changePage(run, who, step, page - 1, now);
+    if (step != STEP_CLEAR || run.limit == 0 || run.full != 0 || run.gathered - run.held < run.limit) continue;
+    run.full = 1;
+    run.holdTo = base + slot + 1;
+    break;
   }
 }
 

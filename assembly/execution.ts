@@ -48,6 +48,12 @@ export class Run {
   mmapHeld: u32; //   1: it has it
   mmapKept: u32; //   1: it leaves it to the list behind it
   everything: u32; // 1: it is told to be of 0..~0, whatever there is
+  limit: u32; //      pages that the gather has room for; 0: the list does not ask
+  held: u32; //       rows before those that are in the gather
+  full: u32; //       1: this hold has filled it, and ends with page number holdTo - 1
+  whenFull: u32; //   1: the step in hand is for that
+  holdFrom: u64; //   page number that this hold begins with, if it is not the table's first
+  holdTo: u64;
   pended: u32; //     1: its last CPU_PENDING has found something to flush
   job: Submission; // the invalidation under way
 }
@@ -106,6 +112,15 @@ export function nextHold(run: Run): void {
   run.inHold = run.gathered;
   run.holdFirst = u64.MAX_VALUE;
   run.holdLast = 0;
+  run.holdTo = u64.MAX_VALUE;
+}
+/** A hold is over: the next one is of the next table, or of what a full gather has left of this one. */
+export function endHold(run: Run): void {
+  const rest = run.full != 0 && run.holdTo <= lastOf(run);
+  run.holdFrom = rest ? run.holdTo : 0;
+  if (!rest) run.position++;
+  if (run.full != 0) run.held = run.gathered;
+  run.full = run.inside = 0;
 }
 export function inRange(run: Run): bool {
   return run.position < tableCount && keyAt(run.position) <= (run.end - 1) >> TABLE_LG2;
@@ -117,10 +132,10 @@ export function firstOf(run: Run): u64 {
 export function lastOf(run: Run): u64 {
   return run.inside == 0 ? run.end - 1 : min(run.end - 1, ((keyAt(run.position) + 1) << TABLE_LG2) - 1);
 }
-/** Rows of earlier holds: no business of a step inside the braces. */
+/** Rows of earlier holds: no business of a step inside the braces, unless it is of all that is in the gather. */
 @inline
 export function oldRows(run: Run): u32 {
-  return run.inside != 0 ? run.inHold : 0;
+  return run.inside == 0 ? 0 : run.whenFull != 0 ? run.held : run.inHold;
 }
 /** Page of a gathered row. */
 @inline

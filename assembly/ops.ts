@@ -39,6 +39,8 @@ export const STEP_CPU_PENDING: u32 = 33; //  what others have put off, if anythi
 export const STEP_SECONDARY_PENDING: u32 = 34; // and the whole space then
 export const STEP_SECONDARY_TABLES: u32 = 35; // of all pages of the run, if tables have been taken out
 export const STEP_CPU_RANGE: u32 = 36; //    of the range, whatever the run has changed in it
+/** Added to a step that is one only in a hold that has filled the gather, and to the LOOP of braces that have such steps. */
+export const STEP_WHEN_FULL: u32 = 128;
 /** A step of a consumer has so many times its number added: 0 of the first. */
 export const STEP_CONSUMER: u32 = 256;
 
@@ -290,7 +292,8 @@ export const SET_PRQ_RESTARTS: u32 = 105; // 1: the driver clears an overflow of
 export const SET_PRQ_ANSWERS: u32 = 106; //  1: the IOMMU answers what it has dropped for that
 export const SET_PRQ_WORKERS: u32 = 107; //  of the work queue that groups of them are given to; 0: their handler does it all
 export const SET_EACH_DEVICE: u32 = 108; //  1: what is submitted is submitted for each of several devices, one after the other
-export const SETTINGS: u32 = 109;
+export const SET_GATHER: u32 = 109; //      pages that an mmu_gather has room for
+export const SETTINGS: u32 = 110;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

@@ -7,7 +7,7 @@ import { Agent, agentCount, spend } from './clock';
 import { beginRange as beginNotified, endRange, mapsAny, moveOn, seesRanges } from './consumer';
 import { canReach, select } from './consumers';
 import { N_CALLBACK_PS, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY, N_SECONDARY, N_SKIPPED, add, bump, first } from './counters';
-import { Run, firstOf, hasNothing, hasRange, inRange, isCall, isCallback, isNone, isTwofold, lastOf, nextHold, oldRows, rowPage } from './execution';
+import { Run, endHold, firstOf, hasNothing, hasRange, inRange, isCall, isCallback, isNone, isTwofold, lastOf, nextHold, oldRows, rowPage } from './execution';
 import { callerHolds, framesFreed, freeFrame, putFrame } from './frame';
 import { freeTables, unlinkTables } from './freed';
 import { hazard, HAZARD_CLEAN_KEEPS_DEVICE_TLB } from './hazard';
@@ -18,9 +18,9 @@ import { MMAP_NONE, MMAP_READ, MMAP_WRITE, giveMmap, takeMmap } from './mmaplock
 import {
   AT_CLEAN, AT_LAZYFREE, AT_MERGE_PROTECT, AT_MIGRATE, AT_MISPLACED, AT_MOVE, AT_POISON, AT_PROTECT, AT_RECLAIM_REDIRTIED, AT_RECLAIM_UNUSED, AT_REPLACE, AT_SHARE,
   AT_UNMAP, AT_UNMAP_DIRTY, AT_UNTRACK, CAUSE_FREE, CAUSE_LOCK, CAUSE_NOTIFIER, CAUSE_RMAP, COST_FREE, COST_LOCK, COST_PUT, COST_RANGE_END,
-  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
+  COST_RANGE_START, COST_UNLOCK, OCCASIONS, SET_CEILING, SET_CHANGE_PTE, SET_GATHER, SET_IDEAL, SET_IF_PRESENT, SET_PAGES, SET_STEPWISE, SET_TABLES, STEP_AGAIN,
   STEP_CHANGE_PTE, STEP_CONSUMER, STEP_CPU_DEFER, STEP_CPU_FLUSH, STEP_CPU_PENDING, STEP_CPU_RANGE, STEP_END, STEP_FREE, STEP_LOCK, STEP_LOOP, STEP_PUT, STEP_PUT_CALLER, STEP_RANGE_END,
-  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_SECONDARY_TABLES, STEP_UNLOCK, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
+  STEP_RANGE_START, STEP_READ, STEP_SECONDARY, STEP_SECONDARY_ALL, STEP_SECONDARY_END, STEP_SECONDARY_PENDING, STEP_SECONDARY_TABLES, STEP_UNLOCK, STEP_WHEN_FULL, STEP_ZAP, AT_COLLAPSE, AT_COLLECT, AT_EXIT,
   AT_POOL_COW, AT_POOL_PROTECT, AT_SPLIT, AT_SPLIT_FILE, CAUSE_PAGE_COPY, COST_PAGE_COPY, STEP_FREE_TABLES, STEP_RELEASE, STEP_SET_CACHE,
 } from './ops';
 import { releaseSpace } from './pasid';
@@ -107,6 +107,8 @@ function begin(who: Agent, occasion: u32, part: u32): Run {
   run.mmap = mmapOf(occasion);
   run.mmapHeld = run.mmapKept = run.everything = run.pended = 0;
   run.mode = run.oldFrame = run.newFrame = run.writable = run.expects = run.writes = run.inside = run.inHold = run.freed = 0;
+  run.limit = run.held = run.full = run.whenFull = 0;
+  run.holdFrom = 0;
   run.part = part;
   run.occasion = occasion;
   run.began = who.clock;
@@ -135,7 +137,12 @@ export function stepPath(who: Agent): bool {
   }
   while (true) {
     const code = load<u32>(run.steps + (<usize>run.at << 2));
-    const step = code % STEP_CONSUMER;
+    const step = code % STEP_WHEN_FULL;
+    run.whenFull = (code / STEP_WHEN_FULL) & 1;
+    if (run.whenFull != 0 && run.full == 0 && step != STEP_LOOP) {
+      run.at++;
+      continue;
+    }
     if (step == STEP_END) {
       finish(run, who);
       return true;
@@ -241,14 +248,14 @@ function perform(run: Run, who: Agent, step: u32): bool {
   switch (step) {
     case STEP_LOOP: {
       run.loop = run.at;
+      run.limit = run.whenFull != 0 ? setting(SET_GATHER) : 0;
       if (hasRange(run) && !inRange(run)) skipLoop(run);
       else nextHold(run);
       return true;
     }
     case STEP_AGAIN: {
       if (!hasRange(run)) return true;
-      run.position++;
-      run.inside = 0;
+      endHold(run);
       if (!inRange(run)) return true;
       run.at = run.loop;
       nextHold(run);
@@ -304,8 +311,9 @@ function perform(run: Run, who: Agent, step: u32): bool {
     case STEP_CPU_RANGE: return ideal || rangeFlush(run, who);
     case STEP_SECONDARY: {
       if (hasNothing(run)) return true;
-      const inside = run.inside != 0;
-      return secondary(run, who, inside ? run.holdFirst : run.allFirst, inside ? run.holdLast : run.allLast, false);
+      if (run.inside == 0) return secondary(run, who, run.allFirst, run.allLast, false);
+      const first = run.whenFull != 0 ? vpnOf(rowPage(run, run.held)) : run.holdFirst;
+      return secondary(run, who, first, run.holdLast, false);
     }
     case STEP_SECONDARY_PENDING: return !isBound(run.first) || whole(run, who);
     case STEP_SECONDARY_ALL: return (hasNothing(run) && run.occasion != AT_EXIT) || !isBound(run.allFirst) || whole(run, who);

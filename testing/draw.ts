@@ -341,6 +341,12 @@ export const setup: fc.Arbitrary<RunSetup> = fc
     const short = device !== null && device.idle > 0 && machine.hazards.includes('lost-invalidation');
     return short ? { ...setup, device: { ...device, active: 3e7, idle: 2e7 } } : setup;
   })
+  // Gathers that the ranges of the program fill.
+  .map((setup) => {
+    const { mm } = setup.policy;
+    const gather = [1, 2, 3, 7, mm!.gather][setup.seed % 5]!;
+    return { ...setup, policy: { ...setup.policy, mm: { ...mm!, gather } } };
+  })
   // Between the two halves of a mark others come by only if it takes its time.
   .map((setup) => {
     if (!setup.machine.hazards.includes('read-then-set')) return setup;

@@ -110,7 +110,7 @@ export function variant(base: string, name: string, lists: Partial<Record<PathNa
     checkPath(list, path as PathName, `${name}: ${path}`);
     return [path, list];
   });
-  return { ...policy, name, mm: { paths: { ...policy.mm!.paths, ...Object.fromEntries(parsed) } } };
+  return { ...policy, name, mm: { ...policy.mm!, paths: { ...policy.mm!.paths, ...Object.fromEntries(parsed) } } };
 }
 
 export const COSTS = loadCosts();
@@ -129,6 +129,7 @@ export function showSetup({ policy, machine, costs, ...rest }: RunSetup): string
   );
   return JSON.stringify({
     policy: policy.name,
+    gather: policy.mm?.gather,
     machine: machine.name,
     cpu,
     iommu,

@@ -294,6 +294,7 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
   set('SET_POSTS', Math.max(1, sizes.posts));
   set('SET_BATCH', RECLAIM_BATCH);
   set('SET_LOW', low);
+  set('SET_GATHER', setup.policy.mm?.gather ?? 0);
   set('SET_HIGH', low + (low >> 1));
   set('SET_DATA_ONLY', sizes.fetches === 0 ? 1 : 0);
   return row;
@@ -395,7 +396,8 @@ export function encodeList(
         continue;
       }
       if (batch && codes[part]!.length > 0) part = 2;
-      if (!batch) codes[part]!.push(numbers('STEP_LOOP'));
+      const fills = item.body.some((inner) => inner.kind === 'step' && inner.whenFull);
+      if (!batch) codes[part]!.push(numbers('STEP_LOOP') + (fills ? numbers('STEP_WHEN_FULL') : 0));
       put(item.body);
       if (!batch) codes[part]!.push(numbers('STEP_AGAIN'));
       else part = 1;
@@ -413,8 +415,9 @@ function hasPte(list: StepList): boolean {
 /** What a step is: a callback that a consumer does not have is none of its. */
 function encodeStep(step: Step, consumers: readonly Consumer[], numbers: Numbers): number[] {
   const called = CALLBACKS.has(step.word) ? consumers : consumers.slice(0, 1);
+  const added = step.whenFull ? numbers('STEP_WHEN_FULL') : 0;
   return called.flatMap((consumer, i) =>
-    encodeFor(step, consumer, numbers).map((code) => code + i * numbers('STEP_CONSUMER')),
+    encodeFor(step, consumer, numbers).map((code) => code + added + i * numbers('STEP_CONSUMER')),
   );
 }
 function encodeFor(step: Step, consumer: Consumer, numbers: Numbers): number[] {

@@ -28,7 +28,7 @@ const MUST_REACH = [
   'deferred invalidation carried out', 'obligation behind a deferred invalidation', 'page gone while it was asked for',
   'stale use after the obligation, no property broken', 'mmap over something', 'mremap over something', 'page moved',
   'swap entry moved', 'moved while reclaim works on it', 'moved to where no access goes', 'unmapped page touched again',
-  'open run looked up again', 'run cut', 'one CPU interrupts another', 'idle CPU left out', 'idle CPU comes back', 'flushed already', 'flushes all: one was missed', 'CPU entry outlives the call', 'wait to read under mmap_lock', 'wait to write under mmap_lock',
+  'open run looked up again', 'run cut', 'one CPU interrupts another', 'idle CPU left out', 'idle CPU comes back', 'flushed already', 'flushes all: one was missed', 'CPU entry outlives the call', 'gather full', 'wait to read under mmap_lock', 'wait to write under mmap_lock',
   'shared with a child', 'shared with a child again', 'copied for a child',
   'the child is gone: reused', 'content read', 'freed by the child', 'the kernel waits for a frame', 'copy for nothing',
   'denied: the space was released', 'fault: back', 'wait for the copy of the page',

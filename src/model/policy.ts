@@ -66,12 +66,14 @@ export const PTE_STATES = {
 } as const;
 export type PteState = keyof typeof PTE_STATES;
 
-/** One step. `at` is its number in the list, from 1, braces not counted. */
+/** One step. `at` is its number in the list, from 1, braces and brackets not counted. */
 export interface Step {
   readonly kind: 'step';
   readonly word: StepWord;
   /** Of PS only. */
   readonly pte: PteState | null;
+  /** In brackets: taken in a hold that ends because the gather is full. */
+  readonly whenFull?: true;
   readonly at: number;
 }
 
@@ -82,7 +84,10 @@ export interface Note {
   readonly at: number;
 }
 
-/** `{ ... }`: once per lock hold on range paths, once per page on batch paths. Braces do not nest. */
+/**
+ * `{ ... }`: once per lock hold on range paths, once per page on batch paths. Braces do not nest. In them `[ ... ]` are steps
+ * of a full gather: the hold ends there, they are of all that is in the gather, and it is empty behind them.
+ */
 export interface Repeat {
   readonly kind: 'repeat';
   readonly body: readonly (Step | Note)[];
@@ -104,6 +109,8 @@ export type Family = (typeof FAMILIES)[number];
 
 /** How page-table changes reach the secondary MMU. */
 export interface MmHalf {
+  /** Pages that an mmu_gather has room for. */
+  readonly gather: number;
   readonly paths: Readonly<Record<PathName, StepList>>;
 }
 
@@ -143,6 +150,7 @@ export interface PolicySpec {
   readonly extends?: string;
   readonly kernel?: string;
   readonly mm?: {
+    readonly gather?: number;
     readonly paths: Readonly<Partial<Record<string, string>>>;
     readonly sources?: Readonly<Partial<Record<string, string>>>;
   };
@@ -154,6 +162,11 @@ export interface PolicySpec {
     readonly flush?: LazyUnmap['flush'];
   };
 }
+
+/** Pages of an mmu_gather: 8, and 19 batches of a page less its head (include/asm-generic/tlb.h MMU_GATHER_BUNDLE, MAX_GATHER_BATCH_COUNT; 4.13.4, 7.0). */
+export const GATHER_PAGES = 8 + 19 * 510;
+/** Steps of a full gather. */
+const WHEN_FULL: ReadonlySet<string> = new Set(['CF', 'SI', 'SI*', 'FREE']);
 
 /** Words of one step list; the engine's tables are this long. */
 export const MAX_STEPS = 64;
@@ -169,10 +182,10 @@ export function familiesOf(policy: Policy): Family[] {
   return FAMILIES.filter((family) => policy[family] !== undefined);
 }
 
-/** The steps of a list in order, what is in braces once, notes left out. */
+/** The steps of a list in order, what is in braces once; notes, and what only a full gather needs, left out. */
 export function flatSteps(list: StepList): Step[] {
   const words = list.items.flatMap((item) => (item.kind === 'repeat' ? item.body : [item]));
-  return words.filter((item) => item.kind === 'step');
+  return words.filter((item) => item.kind === 'step' && !item.whenFull) as Step[];
 }
 
 /** What a list does with the page-table lock held. */
@@ -199,8 +212,10 @@ export function parseSteps(text: string, place: string, kernel: string | null = 
   const items: (Step | Note | Repeat)[] = [];
   let body: (Step | Note)[] | null = null;
   const form = new Form(place);
-  for (const word of text.match(/[{}]|[^\s{}]+/g) ?? []) {
-    if (word === '{') {
+  for (const word of text.match(/[{}[\]]|[^\s{}[\]]+/g) ?? []) {
+    if (word === '[' || word === ']') {
+      form.bracket(word);
+    } else if (word === '{') {
       form.open();
       body = [];
     } else if (word === '}') {
@@ -212,7 +227,7 @@ export function parseSteps(text: string, place: string, kernel: string | null = 
     }
   }
   form.end();
-  return { text: text.trim().replace(/\s+/g, ' '), kernel, source: null, items };
+  return { text: text.replace(/[[\]]/g, ' $& ').trim().replace(/\s+/g, ' '), kernel, source: null, items };
 }
 
 /** What has been taken and opened so far in one list. */
@@ -224,6 +239,8 @@ class Form {
   private range = 0;
   private outer = 0;
   private inBraces = false;
+  /** Step before the open bracket, -1 if none is open. */
+  private full = -1;
   private unmapped = false;
   private freed = 0;
 
@@ -232,6 +249,7 @@ class Form {
   take(text: string): Step | Note {
     const at = ++this.at;
     if (at > MAX_STEPS) throw new UsageError(`${this.place}: more than ${MAX_STEPS} steps`);
+    if (this.full >= 0 && !WHEN_FULL.has(text)) this.fail(text, 'expected CF, SI, SI* or FREE in [ ]');
     if (Object.hasOwn(NOTES, text)) return { kind: 'note', word: text as NoteWord, at };
     const state = /^PS\(([^()]*)\)$/.exec(text)?.[1];
     const word = state === undefined ? text : 'PS';
@@ -240,7 +258,8 @@ class Form {
       this.fail(text, `expected what the PTE becomes, one of ${Object.keys(PTE_STATES).join(', ')}, as in PS(swp)`);
     }
     this.order(word as StepWord, text);
-    return { kind: 'step', word: word as StepWord, pte: (state as PteState) ?? null, at };
+    const step: Step = { kind: 'step', word: word as StepWord, pte: (state as PteState) ?? null, at };
+    return this.full < 0 ? step : { ...step, whenFull: true };
   }
 
   private order(word: StepWord, text: string): void {
@@ -289,6 +308,14 @@ class Form {
     }
   }
 
+  bracket(text: '[' | ']'): void {
+    const opens = text === '[';
+    if (!this.inBraces) this.fail(text, 'brackets are of lock holds, expected them inside { }');
+    if (opens === this.full >= 0) this.fail(text, opens ? 'brackets do not nest, expected ] first' : 'closes no [');
+    if (this.full === this.at) this.fail(text, 'the brackets are empty, expected steps of a full gather');
+    this.full = opens ? this.at : -1;
+  }
+
   open(): void {
     if (this.inBraces) this.fail('{', 'braces do not nest, expected } first');
     if (this.lock > 0)
@@ -299,6 +326,7 @@ class Form {
 
   close(words: number): void {
     if (!this.inBraces) this.fail('}', 'closes no {');
+    if (this.full >= 0) this.fail('}', '[ is not closed, expected ] first');
     if (words === 0) this.fail('}', 'the braces are empty, expected steps to repeat');
     if (this.lock > 0)
       this.fail('}', `the lock is held since step ${this.lock}; braces repeat whole lock holds, expected UL first`);
@@ -319,20 +347,24 @@ class Form {
   }
 
   private fail(text: string, why: string): never {
-    const brace = text === '{' || text === '}';
+    const brace = '{}[]'.includes(text);
     throw new UsageError(
       `${this.place}: ${brace ? `after step ${this.at}` : `step ${this.at}`} ${quote(text)}: ${why}`,
     );
   }
 }
 
+const GATHERING: ReadonlySet<PathName> = new Set(['munmap', 'munmap_dirty', 'dontneed', 'exit']);
+
 /** Refuses a list that `path` cannot walk or that leaves out what the path is for. */
 export function checkPath(list: StepList, path: PathName, place: string): void {
   const { kind, needs }: PathInfo = PATHS[path];
-  const words = new Set(list.text.split(' '));
+  const words = new Set(list.text.replace(/\[[^\]]*\]/g, '').split(' '));
   for (const need of needs) {
     if (!words.has(need)) throw new UsageError(`${place}: has no ${need}, expected one: ${PATHS[path].title}`);
   }
+  if (list.text.includes('[') && !GATHERING.has(path))
+    throw new UsageError(`${place}: has [ ], and ${path} frees no pages through an mmu_gather, expected none`);
   const single = flatSteps(list).find(({ word }) => word === 'IP' || word === 'CP');
   if (kind === 'range' && single !== undefined)
     throw new UsageError(`${place}: step ${single.at} "${single.word}": is of one page, and the path is of a range`);
@@ -351,6 +383,7 @@ export function checkPath(list: StepList, path: PathName, place: string): void {
 /** The halves of a policy, as far as a file and those that it extends say. */
 export interface Halves {
   readonly lists?: Readonly<Partial<Record<PathName, StepList>>>;
+  readonly gather?: number;
   readonly dma?: DmaHalf;
 }
 
@@ -372,14 +405,20 @@ export function halvesOf({ kernel, mm, dma }: PolicySpec, base: Halves, place: s
     throw new UsageError(`${place}: mm.sources.${name}: is of no list of this file, expected paths that mm.paths has`);
   }
   const half = dma === undefined ? base.dma : dmaOf(dma, place);
+  const gather = mm?.gather ?? base.gather;
   return {
     ...(mm === undefined && base.lists === undefined ? {} : { lists: { ...base.lists, ...Object.fromEntries(own) } }),
+    ...(gather === undefined ? {} : { gather }),
     ...(half === undefined ? {} : { dma: half }),
   };
 }
 
 /** The policy of a file, whole: a half is absent, or has all that it needs. `place` is the file. */
-export function policyOf({ name, title, source }: PolicySpec, { lists, dma }: Halves, place: string): Policy {
+export function policyOf(
+  { name, title, source }: PolicySpec,
+  { lists, gather = GATHER_PAGES, dma }: Halves,
+  place: string,
+): Policy {
   if (lists === undefined && dma === undefined)
     throw new UsageError(`${place}: has neither mm nor dma, expected at least one`);
   const missing = PATH_NAMES.find((path) => lists !== undefined && lists[path] === undefined);
@@ -391,7 +430,7 @@ export function policyOf({ name, title, source }: PolicySpec, { lists, dma }: Ha
     name,
     title,
     source,
-    ...(lists === undefined ? {} : { mm: { paths: lists as Record<PathName, StepList> } }),
+    ...(lists === undefined ? {} : { mm: { gather, paths: lists as Record<PathName, StepList> } }),
     ...(dma === undefined ? {} : { dma }),
   };
 }

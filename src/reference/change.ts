@@ -21,9 +21,18 @@ export class Changes {
   /** PC, RR or a state of PS, on the run's page or on every page of this hold. */
   make(run: Operation, what: string): void {
     const { range, table } = run;
-    const pages =
-      range === null ? [run.page!] : table!.pages.filter(({ vpn }) => vpn >= range.first && vpn < range.end);
-    for (const page of pages) this.changePage(run, what, page);
+    if (range === null) {
+      this.changePage(run, what, run.page!);
+      return;
+    }
+    const first = Math.max(range.first, run.from);
+    const end = Math.min(range.end, run.rest ?? range.end);
+    for (const page of table!.pages.filter(({ vpn }) => vpn >= first && vpn < end)) {
+      this.changePage(run, what, page);
+      if (what !== 'PC' || run.rest !== null || run.changed.size - run.emptied < run.room) continue;
+      run.rest = page.vpn + 1;
+      return;
+    }
   }
 
   private changePage(run: Operation, what: string, page: Page): void {

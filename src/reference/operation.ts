@@ -40,6 +40,15 @@ export interface Operation {
   /** The table of this hold while inside the braces of a range, and how many pages were changed before it. */
   table: Table | null;
   before: number;
+  /** Page numbers of this hold: those before are done, and if the gather is full, those from `rest` on are left to the next. */
+  from: number;
+  rest: number | null;
+  /** How many of the changed have left the gather. */
+  emptied: number;
+  /** The gather's room, where the list has steps for a full one. */
+  room: number;
+  /** The step in hand is of all that is in the gather. */
+  ofGather: boolean;
   lock: Lock | null;
   /** Its last CFp has found something to flush. */
   pended: boolean;

@@ -57,6 +57,11 @@ export class Paths {
       copies: new Map(),
       table: null,
       before: 0,
+      emptied: 0,
+      rest: null,
+      from: 0,
+      room: Number.POSITIVE_INFINITY,
+      ofGather: false,
       freed: [],
       lock: null,
       hasMmapLock: false,
@@ -93,14 +98,29 @@ export class Paths {
     return rest.flatMap((item) => (item.kind === 'repeat' ? item.body : []));
   }
 
-  /** The braces of a range: once for every leaf table that it reaches into. */
+  /** The braces of a range: once for every leaf table that it reaches into, and again for what a full gather leaves of it. */
   private *holds(run: Operation, { body }: Repeat): Turns {
-    for (const table of this.space.tablesIn(run.range!.first, run.range!.end)) {
-      run.table = table;
-      run.before = run.changed.size;
-      for (const item of body) yield* this.item(run, item);
+    const { first, end } = run.range!;
+    run.room = body.some((item) => item.kind === 'step' && item.whenFull) ? this.mm.gather : Number.POSITIVE_INFINITY;
+    for (const table of this.space.tablesIn(first, end)) {
+      const last = Math.min(end, (table.key + 1) * 512);
+      for (let from = first; from < last; from = run.rest ?? last) {
+        Object.assign(run, { table, from, rest: null, before: run.changed.size });
+        yield* this.hold(run, body);
+      }
     }
     run.table = null;
+  }
+
+  private *hold(run: Operation, body: Repeat['body']): Turns {
+    for (const item of body) {
+      run.ofGather = item.kind === 'step' && item.whenFull === true;
+      if (!run.ofGather || run.rest !== null) yield* this.item(run, item);
+    }
+    run.ofGather = false;
+    if (run.rest === null) return;
+    this.counts.reach('gather full');
+    run.emptied = run.changed.size;
   }
 
   /** One word of a list: of a callback each consumer's, one after the other. */
@@ -281,7 +301,7 @@ export class Paths {
   private pagesOf(run: Operation): Page[] {
     // What TLBs have of a page that is PROT_NONE is not looked at before its PTE is touched again.
     if (run.copied !== undefined && run.changed.size === 0) return run.lost ? [] : [run.page!];
-    return [...run.changed.keys()].slice(run.table === null ? 0 : run.before);
+    return [...run.changed.keys()].slice(run.table === null ? 0 : run.ofGather ? run.emptied : run.before);
   }
 
   private spanOf(run: Operation): Span | null {
