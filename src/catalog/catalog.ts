@@ -182,6 +182,10 @@ export function describe(kind: CatalogKind, name: string): Detail {
   }
 }
 
+const FULL_GATHER = '[ ]';
+const WHEN_FULL =
+  'what is in brackets is for a hold that ends because the mmu_gather is full, and is of all that is in it';
+
 function describePolicy({ mm, dma }: Policy): Detail {
   if (mm === undefined)
     return { columns: KEYS, rows: Object.entries(dma ?? {}).map(([key, value]) => [`dma ${key}`, String(value), '']) };
@@ -192,7 +196,8 @@ function describePolicy({ mm, dma }: Policy): Detail {
     return [path, list.text, heldSteps(list).map(stepText).join(' '), source];
   });
   const half = Object.entries(dma ?? {}).map(([key, value]) => [`dma ${key}`, String(value), '', '']);
-  return { columns: ['path', 'steps', 'page-table lock held', 'kernel'], rows: [...rows, ...half] };
+  const room = [FULL_GATHER, `${mm.gather} pages`, '', 'include/asm-generic/tlb.h MAX_GATHER_BATCH_COUNT'];
+  return { columns: ['path', 'steps', 'page-table lock held', 'kernel'], rows: [...rows, room, ...half] };
 }
 
 function describePath(path: PathName): Detail {
@@ -214,6 +219,7 @@ function describePath(path: PathName): Detail {
       ['stale entry', stale, 'what its use means after it should be gone'],
       ['needs', needs.join(' '), 'steps that every list of the path has'],
       ...lists,
+      ...(lists.some(([, text]) => text!.includes('[')) ? [['step', FULL_GATHER, WHEN_FULL]] : []),
       ...words,
       ...Object.entries(PTE_STATES).map(([state, note]) => ['step', `PS(${state})`, note]),
     ],

@@ -327,6 +327,35 @@ test('who puts the flush of the device off as well needs for it what CPUs have: 
   });
 });
 
+test('a gather that is full is flushed before its pages are free, under the lock', () => {
+  const text = `race r
+source mm/memory.c zap_pte_range: force_flush
+about of two pages that are unmapped the gather has room for one: the frame of the first is free before the call is over
+page v anonymous
+page u anonymous
+page w anonymous far
+start cpu0 write v
+start cpu0 write u
+start dev0 write v
+agents cpu0 | cpu1 | dev0
+  munmap v u | write w | write v
+never S1`;
+  const found = (gather: number, munmap: string) => {
+    const policy = variant('linux-6.6', 'a gather', { munmap });
+    const race = parseRace(text, 'r.race');
+    const setup = { ...cell('swap-reuse', 'linux-6.6'), race, policy: { ...policy, mm: { ...policy.mm!, gather } } };
+    return exploreCell(setup, release, never)!.verdict;
+  };
+  const shipped = loadPolicy('linux-6.6').mm!.paths.munmap.text;
+  const late = shipped.replace('CF SI ] UL', 'CF ] UL');
+  expect([found(1, shipped), found(1, late), found(2, late), found(3, late)]).toEqual([
+    'holds',
+    'broken',
+    'broken',
+    'holds',
+  ]);
+});
+
 describe('a consumer with a table of its own whose faults do not retry', () => {
   const careless = (name: string) => withSetting(loadMachine(name), 'machine.consumer.retry=none');
   test.each([

@@ -89,6 +89,13 @@ const CASES: [string, string, string][] = [
     'RS { LK UL RE }',
     'after step 4 "}": RS and RE have to be both inside or both outside the braces',
   ],
+  ['a full gather', 'RS { LK PC RR [CF SI] UL [FREE] } RE! CF SI FREE', 'RS [LK PC RR CF SI UL FREE] RE! CF SI FREE'],
+  ['brackets outside', 'LK PC [ CF ] UL', 'after step 2 "[": brackets are of lock holds, expected them inside { }'],
+  ['brackets in brackets', '{ LK PC [ CF [ SI ] ] UL }', 'after step 3 "[": brackets do not nest, expected ] first'],
+  ['bracket not opened', '{ LK PC ] UL }', 'after step 2 "]": closes no ['],
+  ['bracket not closed', '{ LK PC UL [ CF }', 'after step 4 "}": [ is not closed, expected ] first'],
+  ['empty brackets', '{ LK PC [ ] UL }', 'after step 2 "]": the brackets are empty, expected steps of a full gather'],
+  ['no step of a full gather', '{ LK PC [ RR ] UL }', 'step 3 "RR": expected CF, SI, SI* or FREE in [ ]'],
   ['too many steps', 'SI '.repeat(65), 'more than 64 steps'],
   ['too long', 'x'.repeat(1001), '1001 characters, expected at most 1000'],
 ];
@@ -101,6 +108,7 @@ const PATH_CASES: [string, PathName, string, string][] = [
   ['cow needs a new page', 'cow', 'LK PC RR UL PPc FREE', 'has no PS(new), expected one: write fault'],
   ['swap needs a swap entry', 'reclaim_swap', '{ LK PC PS(none) RR UL } { PPc FREE }', 'has no PS(swp), expected one'],
   ['munmap frees', 'munmap', 'RS { LK PC RR UL } RE', 'has no FREE, expected one'],
+  ['brackets without a gather', 'mprotect', '{ RS LK PC PS(ro) [ CF ] UL RE }', 'has [ ], and mprotect frees no pages'],
   ['one page, no braces', 'cow', '{ LK PC PS(new) RR UL PPc FREE }', 'has { }, expected none: the path is of one page'],
   [
     'a range locks per table',
