@@ -213,7 +213,7 @@ describe('a device at work on pages that are unmapped', () => {
   ]);
   const { paths } = policyOf('range-end').mm!;
   const freeFirst = variant('range-end', 'free first', {
-    munmap: paths.munmap.text.replace('UL } RE! CF SI FREE', 'UL } FREE RE! CF SI'),
+    munmap: paths.munmap.text.replace('} RE! CF SI FREE', '} FREE RE! CF SI'),
   });
   const stormed = (policy: Policy, change: Partial<RunSetup> = {}) => run(storm, { device, costs, policy, ...change });
 
