@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TlbEngine } from '../src/engine/tlb.ts';
 import type { TlbConfig } from '../src/model/tlb.ts';
-import { decoded, host, measure, ns, ROOT, report, show } from './harness.ts';
+import { decoded, host, measure, ns, ROOT, rates, report, show } from './harness.ts';
 import { Native } from './native/native.ts';
 import { generated, shipped } from './traces.ts';
 
@@ -41,7 +41,7 @@ try {
         };
       });
       const what = `${name}, ${dataOnly ? 'data only' : 'fetches and data'}`;
-      report(`tlb, ${what}`, 'access', ours, ns((ours.least * accesses) / records, 'record'));
+      report(`tlb, ${what}`, 'access', ours, ...rates(ours, 'accesses', accesses, records));
       if (native === undefined) continue;
 
       const { l1d, l1i, l2 } = engine.result();

@@ -9,10 +9,20 @@ import type { Trace } from '../src/trace/reader.ts';
 export const ROOT = process.cwd();
 
 const { values: OPTIONS } = parseArgs({
-  options: { native: { type: 'boolean', default: false }, ndjson: { type: 'string' }, recording: { type: 'string' } },
+  options: {
+    native: { type: 'boolean', default: false },
+    growth: { type: 'string', default: '10' },
+    ndjson: { type: 'string' },
+    recording: { type: 'string' },
+  },
 });
 /** Whether the native loop has to be there; otherwise it is where a compiler is. */
 export const NATIVE = OPTIONS.native;
+
+/** How many times as long a trace is than the one that it is compared with. */
+export const GROWTH = Number(OPTIONS.growth);
+if (!Number.isInteger(GROWTH) || GROWTH < 2 || GROWTH > 1000)
+  throw new Error(`--growth: read ${OPTIONS.growth}, expected an integer from 2 to 1000`);
 
 /** A recording of one's own, which is imported instead of those that are made. */
 export const RECORDING = OPTIONS.recording;
@@ -81,6 +91,17 @@ export function report(name: string, unit: string, measured: Measured, ...figure
 /** Prints a line: a name, and columns of figures with their units. */
 export function show(name: string, ...figures: string[]): void {
   console.log([name.padEnd(44), ...figures.map((figure) => `  ${figure}`.padStart(22))].join(''));
+}
+
+/** Units a second at the median, and records of the trace, of which there are `records` to so many units. */
+export function rates({ median }: Measured, unit: string, units: number, records: number): [string, string] {
+  return [`${millions(median)} M ${unit}/s`, `${millions((median * units) / records)} M records/s`];
+}
+
+/** Millions a second of what takes so many nanoseconds. */
+function millions(each: number): string {
+  const figure = 1e3 / each;
+  return figure.toFixed(figure < 10 ? 2 : 0);
 }
 
 /** `1.234 ns/access` */

@@ -6,7 +6,7 @@ import { DmaRecords } from '../src/engine/dma-records.ts';
 import { MachineEngine } from '../src/engine/machine.ts';
 import { DEFAULT_LOOKAHEAD, parseDevice, parseMemory } from '../src/model/run.ts';
 import { Follower } from '../src/trace/generate/follow.ts';
-import { decoded, host, measure, ns, ROOT, report, show } from './harness.ts';
+import { decoded, host, measure, ns, ROOT, rates, report, show } from './harness.ts';
 import { Native } from './native/native.ts';
 import { generated, shipped } from './traces.ts';
 
@@ -15,7 +15,6 @@ const REPEATS = 7;
 /** One run of a machine on chunks that are decoded already: what `compare` does once for every row and every ideal. */
 console.log(`machine: one run on decoded chunks, ${host()}`);
 const module = new WebAssembly.Module(readFileSync(join(ROOT, 'build/release.wasm')));
-const perSecond = (least: number): string => `${(1e3 / least).toFixed(2)} M/s`;
 
 const sqlite = shipped('sqlite').trace;
 const gups = generated('gups', { ops: '2000000' }).trace;
@@ -42,14 +41,13 @@ for (const [name, trace, cpus, memory, device] of [
       engine.finish();
     };
   });
-  const perRecord = ns((measured.least * (fetches + datas)) / records, 'record');
-  report(`machine, ${name}`, 'access', measured, perSecond(measured.least), perRecord);
+  report(`machine, ${name}`, 'access', measured, ...rates(measured, 'accesses', fetches + datas, records));
 }
 
 const native = Native.compile();
 if (native !== undefined) {
   const theirs = native.run(sqlite, 'split', false, REPEATS);
-  show('  native TLB loop, sqlite', ns(theirs.ns, 'access'), '', perSecond(theirs.ns));
+  show('  native TLB loop, sqlite', ns(theirs.ns, 'access'));
   native.remove();
 }
 
@@ -61,7 +59,7 @@ for (const [name, trace] of [
   // The runs of a pass share the records.
   const records = new DmaRecords(trace.meta, 1);
   for (const chunk of trace.chunks()) records.feed(chunk);
-  const { unmaps, dma } = trace.meta.counts;
+  const { unmaps, dma, records: all } = trace.meta.counts;
   for (const policy of ['strict', 'lazy']) {
     const setup = {
       ...({ costs: loadCosts(), seed: 1, ideal: false, reuse: 'immediate', timeScale: 1 } as const),
@@ -74,6 +72,6 @@ for (const [name, trace] of [
       return () => void engine.finish();
     });
     const accesses = `${(dma / unmaps).toFixed(1)} accesses each`;
-    report(`machine, ${name}, ${policy}`, 'triple', measured, perSecond(measured.least), accesses);
+    report(`machine, ${name}, ${policy}`, 'triple', measured, ...rates(measured, 'triples', unmaps, all), accesses);
   }
 }
