@@ -56,8 +56,27 @@ async function buildEngines() {
   for (const target of ['release', 'checked']) {
     if (age(`build/${target}.wasm`) >= engine) continue;
     run('assemblyscript:asc', '--target', target);
-    if (target === 'release') await inlineCalls(`build/${target}.wasm`);
+    if (target !== 'release') continue;
+    await inlineCalls(`build/${target}.wasm`);
+    // assembly/common.ts says what this is for. It goes along in a section of the other, so that there is one file to find and send.
+    const { options } = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+    const flags = Object.entries(options).flatMap(([name, value]) =>
+      value === true ? [`--${name}`] : [`--${name}`, `${value}`],
+    );
+    const common = ['--use', 'BUILDS_COMMON=1', '--noAssert', '--outFile', 'build/common.wasm'];
+    run('assemblyscript:asc', 'assembly/recordings.ts', '--config', 'none', ...common, ...flags);
+    await inlineCalls('build/common.wasm');
+    appendSection(`build/${target}.wasm`, 'common', readFileSync(join(root, 'build/common.wasm')));
   }
+}
+
+/** Appends a custom section to a module. */
+function appendSection(path, name, bytes) {
+  const label = Buffer.from(name);
+  const size = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...size(value >>> 7)]);
+  const content = Buffer.concat([Buffer.from(size(label.length)), label, bytes]);
+  const head = Buffer.from([0, ...size(content.length)]);
+  writeFileSync(join(root, path), Buffer.concat([readFileSync(join(root, path)), head, content]));
 }
 
 /**

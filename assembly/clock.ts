@@ -1,5 +1,6 @@
 // Agents and their clocks. The runnable agent with the smallest (clock, id) takes the next step. Nobody polls: who waits
 // is blocked and is woken, first come first served, with clock = max(own, waker's).
+import { IS_COMMON } from './common';
 import { fixed, region } from './layout';
 import { CAUSES } from './ops';
 
@@ -188,7 +189,7 @@ export function heardRow(index: u32): usize {
 
 /** Copies what `id` knows into a row of agentCount words, and starts its next epoch. */
 export function release(id: u32, row: usize): void {
-  if (!hears) return;
+  if (IS_COMMON || !hears) return;
   moveEpochs();
   const own = knowledgeOf(id);
   memory.copy(row, own, <usize>agentCount << 2);
@@ -196,7 +197,7 @@ export function release(id: u32, row: usize): void {
 }
 /** Takes in what a row knows. */
 export function acquire(id: u32, row: usize): void {
-  if (!hears) return;
+  if (IS_COMMON || !hears) return;
   const own = knowledgeOf(id);
   for (let i: usize = 0; i < <usize>agentCount << 2; i += 4) {
     const heard = load<u32>(row + i);

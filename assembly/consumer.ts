@@ -3,6 +3,7 @@
 // (Linux mmu_notifier_seq and mmu_notifier_count; mm/mmu_notifier.c mmu_interval_read_begin).
 import { swap } from './bank';
 import { acquire, agent, Agent, agentCount, block, release, wake } from './clock';
+import { IS_COMMON } from './common';
 import { clear, fixed, region, setting } from './layout';
 import { CAUSE_PAGE_REQUEST, RETRY_ANY, RETRY_NONE, SET_RETRY } from './ops';
 import { staleCopyGone } from './safety';
@@ -33,7 +34,7 @@ export function swapConsumer(): void {
 /** Whether it is translated by a table of its own. */
 @inline
 export function hasOwnTable(): bool {
-  return own.sets != 0;
+  return !IS_COMMON && own.sets != 0;
 }
 /** Whether others could tell when a range begins or ends. */
 @inline

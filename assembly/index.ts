@@ -9,7 +9,7 @@ export {
   LACKEY_BEHIND, LACKEY_BYTES, LACKEY_RECORDS, lackeyDatas, lackeyFetches, lackeyHeads, lackeyInit, lackeyLine, lackeyLines,
   lackeyOpen, lackeyPages, lackeyRecords, lackeyRestart, lackeyScan, lackeySettle,
 } from './lackey';
-export { CONFIG_COSTS, CONFIG_WORDS, configAt } from './layout';
+export { CONFIG_COSTS, CONFIG_WORDS, configAt, servesSettings } from './layout';
 export { openWindowCount } from './safety';
 export { freeFrameCount } from './frame';
 export { causesAt } from './clock';
@@ -44,7 +44,7 @@ export {
 } from './prediction';
 export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
 export { STOP_ENDLESS, STOP_NO_IOVA, STOP_STARVED } from './progress';
-export { dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
+export { dmaAgents, dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
 export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
 export { devicesAt } from './space';
 export { giveRows, KIND_BITS, RECORD_ACCESS, RECORD_BYTES, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, rowsAt, windowRows } from './recording';

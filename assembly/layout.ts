@@ -1,6 +1,9 @@
 // The arena: everything the engine keeps, laid out once from the geometry that the host gives. Regions follow one
 // another from `__heap_base` on; zeroed memory is a valid start; nothing is allocated after `init`.
 
+import { IS_COMMON, isLeftOut } from './common';
+import { SET_DMA } from './ops';
+
 /** Rounds up to whole 64-byte lines, so that no two regions share one. */
 @inline
 export function line(bytes: usize): usize {
@@ -126,6 +129,11 @@ export function readConfig(): void {
     store<u64>(wideWords + (i << 3), <u64>load<f64>(config + (i << 3)));
   }
 }
+/** Whether this build has code for all that the settings ask for that the host has written. */
+export function servesSettings(): bool {
+  for (let i: u32 = 0; i < CONFIG_COSTS; i++) if (isLeftOut(i) && load<f64>(config + (<usize>i << 3)) != 0) return false;
+  return true;
+}
 /** Bytes of all settings and costs as they are read. */
 export const CONFIG_BYTES: usize = CONFIG_WORDS * 12;
 /** Keeps them at `at`, and takes them from there. */
@@ -139,6 +147,8 @@ export function takeConfig(at: usize): void {
 }
 @inline
 export function setting(index: u32): u32 {
+  if (isLeftOut(index)) return 0;
+  if (IS_COMMON && index == SET_DMA) return 1;
   return load<u32>(words + (<usize>index << 2));
 }
 @inline

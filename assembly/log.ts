@@ -1,5 +1,6 @@
 // The event log: who did what to which page, when. Off unless the host asks for it; every place that writes to it is off
 // the path of hits. One log serves the drawing of schedules and timelines.
+import { IS_COMMON } from './common';
 import { region } from './layout';
 
 // What happened. `what` and `detail` of each kind:
@@ -108,7 +109,7 @@ export function logClear(): void {
 /** Writes an event. `page` is an id + 1, or 0; `number` tells apart what has no name. */
 @inline
 export function note(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64, number: u32 = 0): void {
-  if (capacity != 0) write(kind, agent, what, detail, page, now, number);
+  if (!IS_COMMON && capacity != 0) write(kind, agent, what, detail, page, now, number);
 }
 function write(kind: u32, agent: u32, what: u32, detail: u32, page: u32, now: u64, number: u32): void {
   if (((kinds >> kind) & 1) == 0 || now < since || now > until) return;

@@ -110,6 +110,9 @@ export function over(): bool {
   return flightsInUse() == 0;
 }
 
+export function dmaAgents(): u32 {
+  return agentCount;
+}
 /** When the last CPU, device and access were done, ps. */
 export function dmaElapsed(): f64 {
   let end: u64 = 0;

@@ -6,20 +6,21 @@ import type { Chunk } from '../trace/format.ts';
 import { DmaRecords, type RecordExports } from './dma-records.ts';
 import { type Numbers, numbersOf } from './encode.ts';
 import { type DmaSizes, encodeDmaCosts, encodeDmaSettings } from './encode-dma.ts';
-import { endless, type Instance, instantiate } from './load.ts';
+import { commonBuild, endless, type Instance, instantiate } from './load.ts';
 import { EngineLog, type LogExports, type LogSelection } from './log.ts';
 import { type RunExports, readRun } from './raw.ts';
 import { encodeRecipes } from './recipes.ts';
 
 /** What the module exports for DMA recordings; see assembly/replay.ts. */
 interface DmaExports extends LogExports, RecordExports, RunExports {
+  servesSettings(): number;
   dmaInit(): void;
   dmaRun(): number;
   dmaElapsed(): number;
   dmaPage(page: number): number;
   configAt(): number;
   recipesAt(): number;
-  agents(): number;
+  dmaAgents(): number;
 }
 
 const COUNTERS = [
@@ -125,9 +126,9 @@ export class DmaEngine {
     const sizes = records.sizes();
     if (sizes.pages > MAX_DMA_PAGES)
       throw new UsageError(`${what}: the mappings cover ${sizes.pages} pages, expected at most ${MAX_DMA_PAGES}`);
-    const instance = instantiate<DmaExports>(this.module);
+    const instance = this.instance(sizes);
     const numbers = numbersOf(instance.exports);
-    const give = this.write(instance, sizes, numbers);
+    const give = this.write(instance, numbers);
     if (this.selection !== undefined)
       this.log = new EngineLog(instance, numbers).open(this.selection.room).select(this.selection);
     this.pageNumber = this.isMapped() ? (page) => instance.exports.dmaPage(page) : (page) => records.frameNumber(page);
@@ -145,12 +146,24 @@ export class DmaEngine {
     return this.setup.ideal || this.setup.policy.dma!.unmap !== 'never';
   }
 
+  /** An engine that has the settings: of the build for common ones, if they are and nothing is logged. */
+  private instance(sizes: DmaSizes): Instance<DmaExports> {
+    const builds = this.selection === undefined ? [commonBuild(this.module), this.module] : [this.module];
+    for (const build of builds) {
+      const instance = instantiate<DmaExports>(build);
+      const { memory, exports } = instance;
+      const numbers = numbersOf(exports);
+      const config = new Float64Array(memory.buffer, exports.configAt(), numbers('CONFIG_WORDS'));
+      config.set(encodeDmaSettings(this.setup, sizes, numbers));
+      config.set(encodeDmaCosts(this.setup, numbers), numbers('CONFIG_COSTS'));
+      if (exports.servesSettings() !== 0) return instance;
+    }
+    throw new Error('no build of the engine has code for all settings');
+  }
+
   /** Lays the engine out for the recording, and gives it that. Returns what gives an actor its next rows. */
-  private write({ memory, exports }: Instance<DmaExports>, sizes: DmaSizes, numbers: Numbers): (actor: number) => void {
+  private write({ memory, exports }: Instance<DmaExports>, numbers: Numbers): (actor: number) => void {
     const { setup, records } = this;
-    const config = new Float64Array(memory.buffer, exports.configAt(), numbers('CONFIG_WORDS'));
-    config.set(encodeDmaSettings(setup, sizes, numbers));
-    config.set(encodeDmaCosts(setup, numbers), numbers('CONFIG_COSTS'));
     exports.dmaInit();
     const words = numbers('RECIPE_WORDS');
     const recipes = new Uint32Array(memory.buffer, exports.recipesAt(), numbers('RECIPES') * words);
@@ -164,7 +177,7 @@ export class DmaEngine {
     const { exports } = instance;
     const causes = this.setup.machine.iommu.shadowed ? [...CAUSES, 'exit'] : CAUSES;
     const counted = { counters: COUNTERS, causes, paths: PATHS };
-    const run = readRun(instance, numbers, counted, { elapsed: exports.dmaElapsed(), agents: exports.agents() });
+    const run = readRun(instance, numbers, counted, { elapsed: exports.dmaElapsed(), agents: exports.dmaAgents() });
     return { ...run, first: run.first && this.located(run.first) };
   }
 

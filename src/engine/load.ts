@@ -19,6 +19,22 @@ export function instantiate<Exports>(module: WebAssembly.Module): Instance<Expor
   return { memory, exports: instance.exports as Exports };
 }
 
+const commonBuilds = new WeakMap<WebAssembly.Module, WebAssembly.Module>();
+
+/**
+ * The build of the engine for what most DMA recordings ask for, which goes along in a section of `module`; see
+ * assembly/common.ts. Compiled when it is first wanted. A build that has none is its own.
+ */
+export function commonBuild(module: WebAssembly.Module): WebAssembly.Module {
+  let common = commonBuilds.get(module);
+  if (common === undefined) {
+    const [bytes] = WebAssembly.Module.customSections(module, 'common');
+    common = bytes === undefined ? module : new WebAssembly.Module(bytes);
+    commonBuilds.set(module, common);
+  }
+  return common;
+}
+
 /** Exported constants arrive as WebAssembly.Global. */
 export function constant(value: unknown): number {
   return (value as WebAssembly.Global).value as number;
