@@ -12,6 +12,7 @@ import { initRegisters, swapRegisters } from './registers';
 import { initRing, swapRing } from './ring';
 import { hasStaleCopy } from './safety';
 import { holdsStale, initSecondary, turnTo } from './space';
+import { initStructures, swapStructures } from './structures';
 import { initSubmit, swapSubmit } from './submit';
 
 const kept: usize = memory.data(KEPT_BYTES);
@@ -29,6 +30,7 @@ export function select(next: u32): void {
   swapIommu();
   swapPending();
   swapPasid();
+  swapStructures();
   swapConsumer();
   swapSubmit();
   takeConfig(configs + <usize>next * CONFIG_BYTES);
@@ -54,6 +56,7 @@ export function initHardware(hardware: u32, link: u32): void {
   initIommu();
   initPending(hardware, link);
   initPasid();
+  initStructures();
   initConsumer();
   initSubmit(hardware);
 }

@@ -34,6 +34,7 @@ import { beginWalk, clearRequest, endWalk, found, initRequests, leafOf, request,
 import { landStale, staleCopyGone, staleCopyMade, violation } from './safety';
 import { AT_DEVICE, Flight, flight, flightCount, IN_HAND, leavePlace, ON_ITS_WAY, SQUASHED_FILL, SQUASHED_WALK, takePlace } from './places';
 import { ABSENT, deviceOf, deviceTlb, entryOf, fillCopy, FREED, lowOf, own, recheck } from './space';
+import { readStructures } from './structures';
 import { PASID } from './submission';
 import { frameOf, liesIn, orderOf, pte, PTE_A, PTE_D, PTE_P, setPte, touch, vpnOf } from './table';
 import { countWalk, WALK_ABSENT, WALK_OK } from './walk';
@@ -285,9 +286,10 @@ function walkFor(who: Agent, place: u32, page: u32): void {
     spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * levels);
     return;
   }
+  const entries = readStructures(deviceOf(place));
   beginWalk(place, page);
   if (beganAtFreed(page)) violation(N_S5, 5, page, who.id, who.clock, <u32>cursor());
-  spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * countWalk());
+  spend(who, CAUSE_DEVICE_WALK, cost(COST_DEVICE_WALK_START) + cost(COST_DEVICE_WALK) * (entries + countWalk()));
 }
 
 /** A walk is over. What it has read goes into the IOTLB, in a turn of its own where walks are split. */

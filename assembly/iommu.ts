@@ -37,6 +37,7 @@ import {
   abortStatus, advanceHead, alert, headSlot, isPolled, rest, setTail, slotAt, slotBytes, slotCount, submitted, writeStatus,
 } from './ring';
 import { deviceCount, dropIotlb, dropTables, spaceOfDevice } from './space';
+import { dropPasids } from './structures';
 import { ANY } from './tagged';
 import { vtdResponseCode, vtdResponseGroup, vtdWaitAddress, vtdWaitData, vtdWaitDrains, vtdWaitFence, vtdWaitInterrupt, vtdWaitWrites } from './vtd';
 
@@ -261,7 +262,10 @@ function carryOut(hardware: Agent): void {
   decode(hand);
   clear(hand, slotBytes());
   // AMD's guest translations take the entry of the GCR3 table along (Linux 4.14 drivers/iommu/amd_iommu.c __set_gcr3).
-  if (does == DOES_PASIDS || (isAmd() && what == IS_IOTLB && pageOrder >= ORDER_ALL)) dropEntry();
+  if (does == DOES_PASIDS || (isAmd() && what == IS_IOTLB && pageOrder >= ORDER_ALL)) {
+    dropEntry();
+    dropPasids();
+  }
   if (what != IS_IOTLB && does != DOES_PASIDS) return;
   const now = hardware.clock;
   note(LOG_COMMAND, hardware.id, counter, COMMAND_DONE, 0, now);

@@ -293,7 +293,9 @@ export const SET_PRQ_ANSWERS: u32 = 106; //  1: the IOMMU answers what it has dr
 export const SET_PRQ_WORKERS: u32 = 107; //  of the work queue that groups of them are given to; 0: their handler does it all
 export const SET_EACH_DEVICE: u32 = 108; //  1: what is submitted is submitted for each of several devices, one after the other
 export const SET_GATHER: u32 = 109; //      pages that an mmu_gather has room for
-export const SETTINGS: u32 = 110;
+export const SET_CONTEXT_READS: u32 = 110; // reads that find a device's context entry or DTE, and
+export const SET_PASID_READS: u32 = 111; //  the entry of a PASID: where they are not cached
+export const SETTINGS: u32 = 112;
 
 // ---- which invalidations make a consumer begin a fault anew that has met one ----
 export const RETRY_NONE: u32 = 0;

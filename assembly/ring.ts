@@ -17,6 +17,7 @@ const DONE: u32 = 2; // free as soon as all older ones are
 // Of a wait whose submission the driver has given up: the copy of it, or it alone, is not over.
 const LEFT_TWICE: u32 = 3;
 const LEFT: u32 = 4;
+const LEFT_BEFORE: u32 = 5; // belongs to the wait behind it, which is left
 
 @unmanaged
 class State {
@@ -79,6 +80,10 @@ export function statusAt(): usize {
 @inline
 function after(slot: u32): u32 {
   return slot + 1 == size ? 0 : slot + 1;
+}
+@inline
+function before(slot: u32): u32 {
+  return (slot == 0 ? size : slot) - 1;
 }
 
 // ---- software ----
@@ -148,7 +153,7 @@ function reclaim(now: u64): void {
 export function leave(first: u32, count: u32): void {
   let slot = first;
   for (; count != 1; slot = after(slot)) {
-    store<u8>(marks + slot, <u8>DONE);
+    store<u8>(marks + slot, <u8>LEFT_BEFORE);
     count--;
   }
   store<u8>(marks + slot, <u8>LEFT_TWICE);
@@ -220,7 +225,9 @@ function wakeOwner(slot: u32, now: u64): void {
   const mark = load<u8>(marks + slot);
   if (mark < LEFT_TWICE) return;
   store<u8>(marks + slot, <u8>(mark == LEFT_TWICE ? LEFT : DONE));
-  if (mark == LEFT) reclaim(now);
+  if (mark != LEFT) return;
+  for (let i = before(slot); load<u8>(marks + i) == LEFT_BEFORE; i = before(i)) store<u8>(marks + i, <u8>DONE);
+  reclaim(now);
 }
 /** Who polls is told to look; one who waits for the lock to look will see it, too. */
 function tell(who: Agent, now: u64): void {

@@ -168,6 +168,7 @@ const machine: fc.Arbitrary<Machine> = fc
       walkCache: fc.record({ pml4e: perhaps(2), pdpte: perhaps(2), pde: perhaps(2) }),
       walkDrops,
       walkers: fc.integer({ min: 1, max: 3 }),
+      contextReads: fc.nat(2),
       maxAm: fc.constantFrom(0, 2, 18),
       shadowed: fc.integer({ min: 0, max: 2 }).map((n) => n === 0),
     }),

@@ -203,6 +203,8 @@ const machine: fc.Arbitrary<Machine> = fc
       walkCache,
       walkDrops,
       walkers: fc.integer({ min: 1, max: 3 }),
+      contextReads: fc.nat(2),
+      pasidReads: fc.nat(2),
     }),
     device: fc.record({
       ats: fc.constantFrom(true, true, true, false),

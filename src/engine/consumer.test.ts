@@ -60,7 +60,7 @@ test('whatever consumers are told and do then, numbers are those of the referenc
     several++;
     if (consumersOf(setup.machine).some(({ device }) => device.count > 1)) severalOfOne++;
   });
-  fc.assert(property, { seed: 5, numRuns: 45, endOnFailure: true });
+  fc.assert(property, { seed: 6, numRuns: 45, endOnFailure: true });
   expect(several).toBeGreaterThan(5);
   expect(severalOfOne).toBeGreaterThan(3);
   expectReached(reached, MUST_REACH);

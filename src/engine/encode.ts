@@ -303,8 +303,10 @@ export function encodeSettings(setup: RunSetup, sizes: Sizes, numbers: Numbers):
 /** Settings of the queue: what the IOMMU and the device take, and what is wrong with them. */
 export function queueSettings(machine: Machine, numbers: Numbers): Record<string, number> {
   const flags = machine.hazards.filter((name) => !OF_THE_HOST.has(name));
-  const loses = machine.hazards.includes('lost-invalidation');
+  const own = consumerOf(machine).table === 'own'; // at hand for him who has it
   return {
+    SET_CONTEXT_READS: own ? 0 : machine.iommu.contextReads,
+    SET_PASID_READS: own ? 0 : machine.iommu.pasidReads,
     SET_POLL: numbers(`POLL_${machine.driver.poll.toUpperCase()}`),
     SET_BATCH_COMMANDS: machine.driver.batch,
     SET_DOMAIN_LOCK: machine.driver.domainLock ? 1 : 0,
@@ -312,7 +314,7 @@ export function queueSettings(machine: Machine, numbers: Numbers): Record<string
     SET_ITAGS: machine.device.itags,
     SET_CAPS: capabilities(machine, numbers),
     SET_HAZARDS: flags.reduce((sum, name) => sum + numbers(`HAZARD_${name.toUpperCase().replaceAll('-', '_')}`), 0),
-    SET_LOSES: loses ? LOST_EVERY : 0,
+    SET_LOSES: machine.hazards.includes('lost-invalidation') ? LOST_EVERY : 0,
     SET_TIMEOUT: INVALIDATION_TIMEOUT,
     SET_REPEATS: machine.hazards.includes('answered-twice') ? REPEATED_EVERY : 0,
     SET_MALFORMS: machine.hazards.includes('malformed-command') ? MALFORMED_EVERY : 0,

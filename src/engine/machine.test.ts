@@ -74,6 +74,6 @@ test('numbers are those of the reference on both builds, whatever the program, t
       reached.add(reference);
     },
   );
-  fc.assert(property, { seed: 16, numRuns: 400, endOnFailure: true });
+  fc.assert(property, { seed: 17, numRuns: 400, endOnFailure: true });
   expect(reached.missing(OUT_OF_REACH), reached.text).toEqual([]);
 }, 240_000);

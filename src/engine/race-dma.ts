@@ -49,6 +49,7 @@ export function layOutDmaRace(
   const records = recordsOf(race);
   const row = encodeDmaSettings(setup, records.sizes(), numbers);
   row[numbers('SET_PAGES')] = IOVA.limitPfn + race.pages.length;
+  for (const name of ['SET_CONTEXT_READS', 'SET_PASID_READS']) row[numbers(name)] = 0;
   row[numbers('SET_STEPWISE')] = 1;
   row[numbers('SET_WHOLE')] = whole ? 1 : 0;
   row[numbers('SET_SPLIT_WALKS')] = race.splitWalks ? 1 : 0;

@@ -324,6 +324,8 @@ export class RaceEngine {
     const tables = new Set(race.pages.map(({ vpn }) => Math.floor(vpn / 512))).size;
     const row = encodeSettings(setup, { pages: race.pages.length, tables, fetches: 0, posts: 1 }, numbers);
     row[numbers('SET_CPUS')] = cpus;
+    // To read them is no step, and takes no time.
+    for (const name of ['SET_CONTEXT_READS', 'SET_PASID_READS']) row[numbers(name)] = 0;
     row[numbers('SET_FRAMES')] = frames;
     row[numbers('SET_BATCH')] = race.pages.length;
     // Races are too short for a device that loses one in eight, a driver that spoils one in eight.

@@ -113,6 +113,8 @@ function deviceLookups(n: Count): Record<string, HitsAndMisses> {
   return {
     iotlb: { hits: n('N_IOTLB_HIT'), misses: n('N_IOTLB_MISS') },
     device_tlb: { hits: n('N_DEVICE_HIT'), misses: n('N_DEVICE_MISS') },
+    context_cache: { hits: n('N_CONTEXT_HIT'), misses: n('N_CONTEXT_MISS') },
+    pasid_cache: { hits: n('N_PASID_HIT'), misses: n('N_PASID_MISS') },
   };
 }
 function violationsOf(n: Count, checked: readonly string[]): Record<string, number> {

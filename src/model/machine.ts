@@ -69,6 +69,10 @@ export interface Iommu {
   readonly walkCache: WalkCache;
   /** Of the walk caches, what a command that does not spare them drops: what leads to its range, or all of its space. */
   readonly walkDrops: 'range' | 'space';
+  /** Entries that a walk reads first where no cache has them: of the device (VT-d root and context entry; AMD's DTE), and of its
+   * PASID (VT-d directory and PASID entry; levels of a GCR3 table). */
+  readonly contextReads: number;
+  readonly pasidReads: number;
   /** Walks at a time. */
   readonly walkers: number;
   /** Largest order (log2 of pages) of a range command; a wider range is submitted as `all`. */
@@ -220,7 +224,11 @@ const PRQ_SLOTS = 256;
 export function machineOf(spec: MachineSpec, place: string): Machine {
   const consumer = spec.family === 'mm' && spec.consumer === undefined ? { consumer: specGroup(SHARED_TABLE) } : {};
   const queue = { prq: PRQ_SLOTS, prq_auto_response: true };
-  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...queue, ...(spec.iommu as MachineSpec) };
+  const entries = {
+    context_reads: (spec.iommu as MachineSpec).commands === 'amd' ? 1 : 2,
+    pasid_reads: spec.family === 'mm' ? 2 : 0,
+  };
+  const iommu = { iotlb_large: SHARED, iotlb_huge: SHARED, ...entries, ...queue, ...(spec.iommu as MachineSpec) };
   const device = { pri_requests: 0, pri_group: 1, count: 1, ...(spec.device as MachineSpec) };
   const poll = (spec.iommu as MachineSpec).commands === 'amd' ? 'held' : 'retaken';
   const requests = { prq_restart: true, prq_workers: 0, prq_drain: 'none' };

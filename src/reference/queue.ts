@@ -364,6 +364,8 @@ export class Queue {
     this.counts.add(block ? (last > first ? 'IOTLB_RANGE' : 'IOTLB_PAGE') : IOTLB_COUNTER[word]!);
     if (entry.sparesTables) this.counts.reach('tables spared');
     else if (last === Number.POSITIVE_INFINITY) this.side.iommuWalker.empty();
+    // AMD has no command for the entry of a PASID alone: all translations of one take it along.
+    if (this.amd && last === Number.POSITIVE_INFINITY) this.side.pasids.clear();
     for (const span of this.attached.alike({ first, last })) this.forget(span, entry.sparesTables);
     // Without ATS it is the IOMMU that drains; with it, the device answers for what it was given.
     // Extended IOTLB invalidations drain whatever they say, and so does AMD's wait.

@@ -35,6 +35,11 @@ export class Secondary {
   readonly flights: Flight[];
   /** Of a walk. */
   readonly levels: number;
+  /** Entries ahead of a walk, where they are in no cache. */
+  readonly reads: { readonly context: number; readonly pasid: number };
+  /** Devices whose context entry, and whose PASID's entry, the IOMMU has read and kept. */
+  readonly contexts = new Set<number>();
+  readonly pasids = new Set<number>();
   /** Freed tables that the IOMMU knew when they were freed. */
   readonly dead = new Set<Table>();
 
@@ -48,6 +53,7 @@ export class Secondary {
   ) {
     const { iommu, device } = machine;
     this.levels = iommu.levels;
+    this.reads = { context: iommu.contextReads, pasid: iommu.pasidReads };
     const room: CacheShape = { sets: 1, ways: MOST_PAGES, replacement: 'lru' };
     this.own = consumerOf(machine).table === 'own' ? new Tlb(room, 0) : null;
     // Each cache draws for itself: its seed is the run's and its number, from 1.

@@ -149,6 +149,19 @@ export class Translator {
     return true;
   }
 
+  /** Entries between the device and its tables that are in no cache, and are afterwards. */
+  private entriesToRead(device: number): number {
+    const { contexts, pasids, reads } = this.side;
+    if (reads.context + reads.pasid === 0) return 0;
+    const ofDevice = contexts.has(device) ? 0 : reads.context;
+    const ofPasid = pasids.has(device) ? 0 : reads.pasid;
+    this.counts.add(contexts.has(device) ? 'CONTEXT_HIT' : 'CONTEXT_MISS');
+    if (reads.pasid > 0) this.counts.add(pasids.has(device) ? 'PASID_HIT' : 'PASID_MISS');
+    contexts.add(device);
+    pasids.add(device);
+    return ofDevice + ofPasid;
+  }
+
   /** Null if the space has been released meanwhile. */
   private *walk(agent: Agent, flight: Flight, page: Page, vpn: number, write: boolean): Turns<boolean | null> {
     const { tables } = this;
@@ -158,10 +171,11 @@ export class Translator {
     const entryAt: EntryAt = (level) => tables?.entryAt(vpn, level) ?? linked(level);
     this.walkers.take(agent);
     yield;
+    const entries = this.entriesToRead(flight.device);
     const { references, level, from } = iommuWalker.begin(vpn, entryAt);
     if (from === 1 && dead.has(page.table)) this.freedTable(agent, page);
     else dead.delete(page.table);
-    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * references);
+    agent.spend('device_walk', this.price('iommu.walk_start') + this.price('iommu.walk_ref') * (entries + references));
     yield;
     this.walkers.give(agent);
     // What counts is what is there when the time of the walk is over.
