@@ -4,7 +4,7 @@ import type { Cost } from './cost.ts';
 import type { Uncertainty } from './uncertainty.ts';
 
 /** Grows whenever any simulated number changes for unchanged input. */
-export const MODEL = 16;
+export const MODEL = 17;
 
 /** A distribution of durations. Percentiles are upper bounds of buckets of 1/32 of a power of two; `max` is exact. */
 export interface Distribution {
