@@ -108,7 +108,12 @@ const PATH_CASES: [string, PathName, string, string][] = [
   ['cow needs a new page', 'cow', 'LK PC RR UL PPc FREE', 'has no PS(new), expected one: write fault'],
   ['swap needs a swap entry', 'reclaim_swap', '{ LK PC PS(none) RR UL } { PPc FREE }', 'has no PS(swp), expected one'],
   ['munmap frees', 'munmap', 'RS { LK PC RR UL } RE', 'has no FREE, expected one'],
-  ['brackets without a gather', 'mprotect', '{ RS LK PC PS(ro) [ CF ] UL RE }', 'has [ ], and mprotect frees no pages'],
+  [
+    'brackets without a gather',
+    'mprotect',
+    '{ RS LK PC PS(ro) [ CF ] UL RE }',
+    'has [ ], expected none: the path does not',
+  ],
   ['one page, no braces', 'cow', '{ LK PC PS(new) RR UL PPc FREE }', 'has { }, expected none: the path is of one page'],
   [
     'a range locks per table',

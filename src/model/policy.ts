@@ -354,8 +354,6 @@ class Form {
   }
 }
 
-const GATHERING: ReadonlySet<PathName> = new Set(['munmap', 'munmap_dirty', 'dontneed', 'exit']);
-
 /** Refuses a list that `path` cannot walk or that leaves out what the path is for. */
 export function checkPath(list: StepList, path: PathName, place: string): void {
   const { kind, needs }: PathInfo = PATHS[path];
@@ -363,8 +361,9 @@ export function checkPath(list: StepList, path: PathName, place: string): void {
   for (const need of needs) {
     if (!words.has(need)) throw new UsageError(`${place}: has no ${need}, expected one: ${PATHS[path].title}`);
   }
-  if (list.text.includes('[') && !GATHERING.has(path))
-    throw new UsageError(`${place}: has [ ], and ${path} frees no pages through an mmu_gather, expected none`);
+  // What the gather frees is unmapped, and no more than that.
+  if (list.text.includes('[') && needs.join(' ') !== 'PC FREE')
+    throw new UsageError(`${place}: has [ ], expected none: the path does not free its pages through an mmu_gather`);
   const single = flatSteps(list).find(({ word }) => word === 'IP' || word === 'CP');
   if (kind === 'range' && single !== undefined)
     throw new UsageError(`${place}: step ${single.at} "${single.word}": is of one page, and the path is of a range`);
