@@ -53,8 +53,9 @@ function ask(name: string, request: CompareRequest, stopAt?: number): Promise<Co
 }
 
 test('nothing of Node is in the way of a worker', () => {
-  // The catalog asks whether there are files.
-  expect(script.match(/node:\w+"|\brequire\(\S*|__vite-browser-external/g)).toEqual(['node:fs"', 'node:path"']);
+  // The catalog asks whether there are files, and what would load the parser of them.
+  const asked = ['node:fs"', 'node:path"', 'node:module"'];
+  expect(script.match(/node:\w+"|\brequire\(\S*|__vite-browser-external/g)).toEqual(asked);
 });
 
 test.each([
