@@ -1,29 +1,16 @@
 // The ABI: exports only. i32, u32, f64 and blocks of memory; no u64 crosses.
+export * from './recordings';
 export { CHUNK_RECORDS, HEAD_OP, HEAD_SHIFT, HEAD_STRADDLE, OP_EVENT } from './layout';
-export { FIFO, LFU, LRU, PLRU, RANDOM, SRRIP } from './replacement';
 export {
   L1D, L1I, L2, tlbCountsRuns, tlbDropped, tlbInit, tlbInvalidate, tlbMisses, tlbPages, tlbPlace, tlbRun,
 } from './tlb';
-export * from './ops';
 export {
   LACKEY_BEHIND, LACKEY_BYTES, LACKEY_RECORDS, lackeyDatas, lackeyFetches, lackeyHeads, lackeyInit, lackeyLine, lackeyLines,
   lackeyOpen, lackeyPages, lackeyRecords, lackeyRestart, lackeyScan, lackeySettle,
 } from './lackey';
-export { CONFIG_COSTS, CONFIG_WORDS, configAt, servesSettings } from './layout';
-export { openWindowCount } from './safety';
 export { freeFrameCount } from './frame';
-export { causesAt } from './clock';
-export * from './counters';
 export { endCpu, eventsAt, feedCpu, headsAt, postsAt } from './program';
 export { LIST_WORDS, listsAt } from './path';
-export { recipesAt } from './submit';
-export {
-  HAZARD_ABORTED_WAIT_AS_DONE, HAZARD_ACTIVATION_WITHOUT_FLUSH, HAZARD_CLEAN_KEEPS_DEVICE_TLB, HAZARD_COMPLETION_BEFORE_POSTED_WRITES,
-  HAZARD_DEVICE_WITHOUT_TAG,
-  HAZARD_IOVA_BEFORE_FLUSH, HAZARD_LEAF_ONLY, HAZARD_NO_CALLER_REF, HAZARD_NO_DRAIN, HAZARD_NO_REQUEST_DRAIN, HAZARD_OVERTAKEN_WALK,
-  HAZARD_OVERTAKING_COMPLETION, HAZARD_READ_THEN_SET, HAZARD_RELEASE_FLUSHES_OTHER_PASID, HAZARD_REUSE_BY_MAPCOUNT, HAZARD_REUSE_KEEPS_DEVICE_TLB, HAZARD_REUSE_KEEPS_PASID_ENTRY, HAZARD_SHARED_DOMAIN_ID,
-  HAZARD_TRANSLATED_WHILE_IDLE,
-} from './hazard';
 export { registersAt } from './registers';
 export { statusAt } from './ring';
 export { eventHead, eventLogAt, eventTail, restartEventLog, setEventHead } from './eventlog';
@@ -43,11 +30,6 @@ export {
   WHY_ATTACH, WHY_ENABLE, WHY_MAP, WHY_NONE, WHY_QUEUE_FULL, WHY_STRICT, WHY_TIMER,
 } from './prediction';
 export { DROPS_BLOCK, DROPS_DOMAIN, DROPS_LOW_BYTE } from './emulated';
-export { STOP_ENDLESS, STOP_NO_IOVA, STOP_STARVED } from './progress';
-export { dmaAgents, dmaElapsed, dmaInit, dmaPage, dmaRun } from './replay';
-export { framesAt, INSTANCE_BYTES, instancesAt } from './mapping';
-export { devicesAt } from './space';
-export { giveRows, KIND_BITS, RECORD_ACCESS, RECORD_BYTES, RECORD_MAP, RECORD_RAW, RECORD_UNMAP, rowsAt, windowRows } from './recording';
 export { SCRIPT_ACTIONS, scriptsAt } from './actor';
 export {
   raceAgents, raceElapsed, raceEnabled, raceInit, raceNext, raceOver, racePrice, raceRun, raceScripts, raceStep, raceTurn,
@@ -63,17 +45,15 @@ export { DOMAIN_LOCK, IOVA_LOCK, MMAP_LOCK, PAGE_TABLE_LOCK, QUEUE_LOCK, WALKERS
 export * from './fields';
 export { ROW_BYTES, ROWS } from './bits';
 export {
-  CAP_DIT, CAP_ECS, CAP_GTSUP, CAP_IASUP, CAP_MAMV, CAP_NL, CAP_PDS, CAP_PPRSUP, CAP_PREFSUP, CAP_S, CAP_SMTS,
   ERROR_AM_EXCEEDS_MAMV, ERROR_GN_WITHOUT_GTSUP, ERROR_INVAL_PDT_WITHOUT_DV, ERROR_INVALID_FUNC3, ERROR_INVALID_OPCODE,
   ERROR_INVALID_TYPE, ERROR_NEEDS_256BIT_QUEUE, ERROR_PID_WITH_INVAL_DDT, ERROR_PSCV_WITH_GVMA, ERROR_RESERVED_BITS,
   ERROR_RESERVED_GRANULARITY, ERROR_UNSUPPORTED_BY_EFR, ERROR_UNSUPPORTED_TYPE, rowAt,
 } from './descriptor';
 export * from './codec';
 export {
-  ENTRY_ABSENT, ENTRY_BAD_LEVEL, ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE, FORMAT_AMD_V1, FORMAT_FIRST, FORMAT_SECOND, FORMAT_X86,
-  GRANTS_EXECUTE, GRANTS_READ, GRANTS_USER, GRANTS_WRITE, HAS_1G, HAS_2M, HAS_DEVICE_TLB, HAS_SNOOP, HAS_XD, MARK_ACCESSED,
-  MARK_COHERENT, MARK_DIRTY, MARK_EXECUTE, MARK_EXTENDED, MARK_GLOBAL, MARK_PAT, MARK_SNOOP, MARK_TRANSIENT, MARK_USED,
-  PROTECTS_SUPERVISOR, SETS_ACCESSED, SETS_DIRTY,
+  ENTRY_ABSENT, ENTRY_BAD_LEVEL, ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE, GRANTS_EXECUTE, GRANTS_READ, GRANTS_USER, GRANTS_WRITE, HAS_1G,
+  HAS_2M, HAS_DEVICE_TLB, HAS_SNOOP, HAS_XD, MARK_ACCESSED, MARK_COHERENT, MARK_DIRTY, MARK_EXECUTE, MARK_EXTENDED, MARK_GLOBAL,
+  MARK_PAT, MARK_SNOOP, MARK_TRANSIENT, MARK_USED, PROTECTS_SUPERVISOR, SETS_ACCESSED, SETS_DIRTY,
 } from './format';
 export { NO_PASID } from './block';
 export { ANY } from './tagged';

@@ -1,4 +1,4 @@
-// The ABI of the build `common`: what a DMA recording takes of index.ts.
+// What runs of DMA recordings take of the ABI: all of the build `common`, and a part of index.ts.
 export * from './ops';
 export { CONFIG_COSTS, CONFIG_WORDS, configAt, servesSettings } from './layout';
 export * from './counters';
