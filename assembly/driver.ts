@@ -1,5 +1,5 @@
 // CPUs that call the DMA API: map and unmap, each in its turns. What an unmap does about the IOTLB is a setting.
-import { Agent, agent, block, retire, spend, staysNext, wake } from './clock';
+import { Agent, agent, block, retire, spend, wake } from './clock';
 import { add, bump, N_PATH_COUNT, N_PATH_PAGES, N_PATH_PS, N_PATH_SECONDARY } from './counters';
 import { coveringOrder } from './command';
 import { beginFlush, countFull, endFlush, enqueue, makeRoom, stepFlush } from './flushqueue';
@@ -16,7 +16,7 @@ import {
   CAUSE_IDLE, CAUSE_IOVA, CAUSE_PTE, COST_IOVA_ALLOC_SLOW, COST_MAP_CALL, COST_MAP_PAGE, COST_UNMAP_CALL, COST_UNMAP_PAGE,
   SET_COMMANDS, SET_CPUS, SET_MAX_ORDER, SET_SPACES, SET_UNMAP, UNMAP_IDEAL, UNMAP_LAZY, UNMAP_NEVER,
 } from './ops';
-import { isStepwise, stopped, stopRun, STOP_NO_IOVA } from './progress';
+import { isStepwise, stopRun, STOP_NO_IOVA } from './progress';
 import { fieldOf, hasMore, nextRecord, numberOf, opOf, RECORD_MAP, thinkOf } from './recording';
 import { dropTables } from './space';
 import { Submission } from './submission';
@@ -75,7 +75,7 @@ function treeLock(space: u32): Lock {
   return lockOf(locks, space);
 }
 
-/** One turn of a CPU, with those of the same call that nobody can come before. */
+/** One turn of a CPU. */
 export function stepDriver(who: Agent): void {
   const call = caller(who.id);
   if (who.phase == NEXT) {
@@ -96,21 +96,12 @@ function goOn(who: Agent, call: Caller): bool {
   return true;
 }
 
-@inline
-function goesOn(who: Agent): bool {
-  return who.phase != NEXT && staysNext(who) && stopped == 0 && !isStepwise();
-}
-
 // ---- map ----
 
 function stepMap(who: Agent, call: Caller): void {
   const id = fieldOf(call.row, 0);
   const mapping = instance(id);
   const count = fieldOf(call.row, 1);
-  do turnOfMap(who, call, id, mapping, count);
-  while (goesOn(who));
-}
-function turnOfMap(who: Agent, call: Caller, id: u32, mapping: Instance, count: u32): void {
   switch (who.phase) {
     case BEGIN: {
       call.began = who.clock;
@@ -226,10 +217,6 @@ function stepUnmap(who: Agent, call: Caller): void {
   const first = fieldOf(call.row, 0);
   const end = first + fieldOf(call.row, 1);
   const head = instance(first);
-  do turnOfUnmap(who, call, first, end, head);
-  while (goesOn(who));
-}
-function turnOfUnmap(who: Agent, call: Caller, first: u32, end: u32, head: Instance): void {
   switch (who.phase) {
     case BEGIN: {
       if (!mayUnmap(call.row)) {

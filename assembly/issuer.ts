@@ -1,6 +1,6 @@
 // Devices of a recording: each issues its accesses in program order, so many in flight. An access waits for its mapping;
 // one that came after the unmap stands at the same distance from it under every policy, and nothing waits for it.
-import { Agent, agent, block, BLOCKED, retire, spend, staysNext, wake } from './clock';
+import { Agent, agent, block, BLOCKED, retire, spend, wake } from './clock';
 import { bump, N_DEVICE_FAULTS, N_DMA, N_MISDIRECTED, N_S1_READ, N_S1_WRITE, N_SHARED } from './counters';
 import { launch, stepFlight } from './flight';
 import { cost, region, setting } from './layout';
@@ -125,7 +125,7 @@ function issue(who: Agent, device: u32, row: usize): bool {
   return true;
 }
 
-/** One turn of an access in flight, with those that nobody can come before. Returns whether it is over. */
+/** One turn of an access in flight. Returns whether it is over. */
 export function stepAccess(who: Agent): bool {
   const place = who.id - flights;
   const row = flownRow(place);
@@ -134,13 +134,8 @@ export function stepAccess(who: Agent): bool {
   else {
     // Allowed after the unmap, and not by an old entry: by a mapping that has the IOVA now.
     const held = flight(place);
-    let fresh = false;
-    let over = false;
-    do {
-      fresh = held.holds != 0 && held.stale == 0;
-      over = stepFlight(who);
-    } while (!over && staysNext(who) && !isStepwise());
-    if (!over) return false;
+    const fresh = held.holds != 0 && held.stale == 0;
+    if (!stepFlight(who)) return false;
     if (fresh && delayOf(row) != 0) bump(N_MISDIRECTED);
   }
   if (delayOf(row) == 0) instance(fieldOf(row, 0)).landed++;
